@@ -1,0 +1,61 @@
+#ifndef HMAR_MODEL_SAMPLING_PLAN_H_
+#define HMAR_MODEL_SAMPLING_PLAN_H_
+
+// Pure functions from a request's parameters to the passes its image takes. No torch, no state: the scheduler prices
+// with them, the engine follows them.
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "model/config.h"
+
+namespace hmar {
+
+enum class SchedulePreset {
+  kModel,    // The model's own schedule.
+  kNone,     // One pass a scale: fastest.
+  kQuality,  // More passes at coarse scales; never fewer than the model's own.
+};
+
+// The preset's schedule for a model, spelled out.
+MaskSchedule PresetSchedule(SchedulePreset preset, const ModelConfig& config);
+
+// One violated rule of a request; `field` is the path inside SamplingParams ("top_p", "mask_schedule.scales[2].tokens").
+struct SamplingViolation {
+  std::string field;
+  std::string description;  // Names the value and the limit.
+};
+
+// Every rule that `sampling` breaks for this model, in field order; empty: valid. NaN and infinities are violations.
+std::vector<SamplingViolation> CheckSampling(const SamplingParams& sampling, const ModelConfig& config);
+
+// One forward pass of one image.
+struct Pass {
+  uint16_t scale = 0;
+  uint16_t step = 0;           // 0: next-scale pass; 1, 2, ...: mask passes.
+  bool guided = false;         // Has an unconditional half.
+  bool settles_scale = false;  // The last pass of its scale.
+  uint32_t tokens = 0;         // n of the scale.
+  uint32_t reopened = 0;       // Tokens this pass redraws: n in a next-scale pass.
+
+  uint32_t rows() const { return guided ? 2 * tokens : tokens; }
+};
+
+// The passes of an image in order, after the scales of its prefix. Guidance is left out where it changes nothing: at
+// scale 0, without a class, with cfg 0, and in mask passes. Empty when the prefix has every scale.
+// REQUIRES: CheckSampling(sampling, config) is empty; prefix_scales <= K.
+std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling, bool has_class,
+                             int prefix_scales);
+
+// Guidance weight t at scale k of K: (1 + t) cond - t uncond, t = cfg * k / (K - 1), in fp32 (VAR, section 3.3).
+float GuidanceWeight(float cfg_scale, int scale, int num_scales);
+
+// How many tokens a mask pass redraws: the schedule's `left` of n, in proportion where an edit generates only
+// `generated` of them, rounded half up.
+uint32_t Reopened(uint32_t left, uint32_t n, uint32_t generated);
+
+}  // namespace hmar
+
+#endif  // HMAR_MODEL_SAMPLING_PLAN_H_

@@ -1,0 +1,16 @@
+# torch::cpu: LibTorch's CPU half, from the PyPI wheel. find_package(Torch) is left alone: it wants the whole CUDA
+# toolkit and its own architecture probing. Link PRIVATE and only from model/: torch's include directory carries an old
+# protobuf.
+if(NOT EXISTS ${HMAR_TORCH_DIR}/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "No LibTorch in '${HMAR_TORCH_DIR}': run deploy/setup.sh, or set -DHMAR_TORCH_DIR=")
+endif()
+add_library(torch::c10 SHARED IMPORTED)
+set_target_properties(torch::c10 PROPERTIES IMPORTED_LOCATION ${HMAR_TORCH_DIR}/lib/libc10.so)
+add_library(torch::cpu SHARED IMPORTED)
+set_target_properties(torch::cpu PROPERTIES IMPORTED_LOCATION ${HMAR_TORCH_DIR}/lib/libtorch_cpu.so)
+target_include_directories(torch::cpu SYSTEM INTERFACE ${HMAR_TORCH_DIR}/include)
+# The wheel's libtorch_cpu links libcudart and libcupti, which setup.sh puts beside it (nvidia/); they are met at run time.
+target_link_options(torch::cpu INTERFACE LINKER:--allow-shlib-undefined)
+file(GLOB torch_needs ${HMAR_TORCH_DIR}/../nvidia/*/lib)
+target_link_libraries(torch::cpu INTERFACE torch::c10)
+list(APPEND CMAKE_BUILD_RPATH ${torch_needs})
