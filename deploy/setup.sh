@@ -1,4 +1,141 @@
 #!/usr/bin/env bash
+# Installs what the project needs: apt packages, and Python packages in a virtual environment outside the checkout, so
+# that a second clone downloads nothing. Safe to run again: it changes only what is missing.
 set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+deploy/setup.sh [--test] [--oracle]     install what is missing of deploy/packages.txt
+deploy/setup.sh --print-site-packages   print the environment's site-packages folder; changes nothing
+deploy/setup.sh --print-python          print its python; changes nothing
+
+  (none)    what building and running the server and the client takes
+  --test    and what tests/run.sh and .ci/run take
+  --oracle  and what Python's `import torch` takes, for tests/reference and the yardstick benchmark: small where a CUDA
+            13 toolkit is installed, 3 GB elsewhere
+
+HMAR_VENV  the virtual environment; default ${XDG_CACHE_HOME:-$HOME/.cache}/hmar-server/venv
+EOF
+}
+
 venv=${HMAR_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/hmar-server/venv}
-[ "${1:-}" = --print-site-packages ] && { echo "$venv"/lib/python3*/site-packages; exit; }
+packages=$(dirname "${BASH_SOURCE[0]}")/packages.txt
+
+say() { echo "setup: $*"; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+print_site_packages() {
+  local found=("$venv"/lib/python3*/site-packages)
+  [ -d "${found[0]}" ] || fail "no virtual environment in '$venv': run deploy/setup.sh"
+  echo "${found[0]}"
+}
+
+# section KIND NAME: the packages of [KIND NAME], one a line.
+section() {
+  awk -v want="[$1 $2]" '
+    { sub(/#.*/, ""); gsub(/^[ \t]+|[ \t]+$/, "") }
+    /^\[/ { in_section = ($0 == want); next }
+    in_section && $0 != ""' "$packages"
+}
+
+install_apt() {  # install_apt SECTION
+  local package missing=() as_root=()
+  while read -r package; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done < <(section apt "$1")
+  if [ ${#missing[@]} -eq 0 ]; then
+    say "apt packages ($1): all installed"
+    return
+  fi
+  say "apt packages ($1): installing ${missing[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "installing apt packages takes root, and there is no sudo"
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+}
+
+make_venv() {
+  if [ -x "$venv/bin/pip" ]; then
+    say "virtual environment: $venv"
+    return
+  fi
+  say "virtual environment: making $venv"
+  python3 -m venv "$venv"
+}
+
+# missing_pip SECTION: its requirements that the environment does not meet exactly (NAME or NAME==VERSION), one a line.
+missing_pip() {
+  section pip "$1" | "$venv/bin/python" -c '
+import sys
+from importlib import metadata
+for line in sys.stdin:
+    name, _, version = line.strip().partition("==")
+    try:
+        found = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        found = None
+    if found is None or version not in ("", found.partition("+")[0]):
+        print(line.strip())'
+}
+
+install_pip() {  # install_pip SECTION [pip options...]
+  local name=$1 missing
+  shift
+  missing=$(missing_pip "$name")
+  if [ -z "$missing" ]; then
+    say "pip packages ($name): all installed"
+    return
+  fi
+  say "pip packages ($name): installing" $missing
+  "$venv/bin/pip" install --disable-pip-version-check --quiet "$@" $missing
+}
+
+# The loader must find every library of LibTorch's CPU half; better to say so here than in the linker.
+check_libtorch() {
+  local library unresolved
+  library=$(print_site_packages)/torch/lib/libtorch_cpu.so
+  unresolved=$(ldd "$library" | grep 'not found' || true)
+  [ -z "$unresolved" ] || fail "$library does not load: $unresolved"
+  say "LibTorch: $(print_site_packages)/torch"
+}
+
+install_oracle() {
+  install_pip oracle
+  if "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    say "import torch: works"
+    return
+  fi
+  install_pip oracle-cuda --no-deps
+  if "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    say "import torch: works, with this machine's CUDA toolkit"
+    return
+  fi
+  say "import torch: no complete CUDA toolkit here; installing torch with its dependencies (3 GB)"
+  "$venv/bin/pip" install --disable-pip-version-check --quiet "$(section pip build | grep '^torch==')"
+  "$venv/bin/python" -c 'import torch'
+}
+
+main() {
+  local test=false oracle=false argument
+  for argument in "$@"; do
+    case $argument in
+      --print-site-packages) print_site_packages; return ;;
+      --print-python) print_site_packages >/dev/null; echo "$venv/bin/python"; return ;;
+      --test) test=true ;;
+      --oracle) oracle=true ;;
+      -h | --help) usage; return ;;
+      *) usage >&2; exit 2 ;;
+    esac
+  done
+  install_apt build
+  if $test; then install_apt test; fi
+  make_venv
+  install_pip build --no-deps
+  if $test; then install_pip test; fi
+  if $oracle; then install_oracle; fi
+  check_libtorch
+}
+
+main "$@"
