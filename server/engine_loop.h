@@ -1,0 +1,62 @@
+#ifndef HMAR_SERVER_ENGINE_LOOP_H_
+#define HMAR_SERVER_ENGINE_LOOP_H_
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/engine.h"
+#include "server/scheduler.h"
+
+namespace hmar {
+
+class Metrics;
+
+// The one thread of a device: it owns the engines of that device's models and runs what the
+// scheduler plans, step by step, until the scheduler says that there will be no more. It decides
+// nothing and keeps no queue.
+//
+// Order of life: construct, Start, ... Scheduler::Stop or BeginDrain from any thread, Join. An
+// EngineLoop that was never started may be destroyed at once; the destructor of a started one
+// joins, so the scheduler must have been told to end.
+class EngineLoop {
+ public:
+  // `engines` by model index, as in SchedulerOptions::models. `scheduler` and `metrics` (may be
+  // null) outlive the loop.
+  EngineLoop(Scheduler* scheduler, std::vector<std::unique_ptr<Engine>> engines, Metrics* metrics);
+  ~EngineLoop();
+
+  EngineLoop(const EngineLoop&) = delete;
+  EngineLoop& operator=(const EngineLoop&) = delete;
+
+  // Starts the thread. From now on the engines belong to it. Call once.
+  void Start();
+
+  // Waits until the thread has run its last step: after Scheduler::Stop the one under way, after
+  // BeginDrain all that was accepted. Returns at once if it was never started. Call from one thread
+  // only.
+  void Join();
+
+  // Runs one planned step on the engines and gives its report to the scheduler. What the thread
+  // does over and over; without a thread, tests drive the loop with it.
+  void RunStep(PlannedStep step);
+
+ private:
+  absl::StatusOr<StepReport> Execute(PlannedStep& step);
+  // Takes new images in. Those that the engine refuses are kept in refused_ until a report can
+  // carry them.
+  void Admit(Engine& engine, PlannedStep& step);
+
+  Scheduler* const scheduler_;
+  Metrics* const metrics_;
+  std::vector<std::unique_ptr<Engine>> engines_;        // The loop's thread only, once started.
+  absl::flat_hash_map<ImageId, absl::Status> refused_;  // Likewise.
+  std::thread thread_;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_ENGINE_LOOP_H_

@@ -1,0 +1,115 @@
+#ifndef HMAR_SERVER_METRICS_H_
+#define HMAR_SERVER_METRICS_H_
+
+// What the server counts. Every series exists from start-up, so that a rate over it is right from
+// the first event, and is reached through a cached pointer: an event costs an atomic add, or one
+// uncontended mutex where it is a histogram.
+//
+// | family                                              | counted by  | meaning |
+// |-----------------------------------------------------|-------------|-----------------------------------------------|
+// | hmar_requests_total{model,code}                     | service     | requests that ended, by
+// gRPC code              | | hmar_request_duration_seconds{model}                | service     |
+// from arrival to the end of the stream          | | hmar_time_to_first_preview_seconds{model} |
+// service     | from arrival to the first preview written      | |
+// hmar_previews_total{model,mode,outcome}             | service     | sent, or dropped for a slow
+// reader             | | hmar_encode_duration_seconds                        | service     | one
+// picture to PNG                             | | hmar_admission_rejected_total{reason} | scheduler
+// | requests not taken; reasons as in ErrorInfo    | | hmar_images_total{model,outcome} | scheduler
+// | done, failed, cancelled, expired               | | hmar_queue_duration_seconds{model} |
+// scheduler   | an image's wait for its first step             | | hmar_queue_images{model} |
+// scheduler   | images that wait now                           | |
+// hmar_running_images{model,device}                   | scheduler   | images that hold a slot now |
+// | hmar_scale_device_seconds_total{model,device,scale} | scheduler   | step time by scale, shared
+// by rows             | | hmar_cancel_release_seconds{model}                  | scheduler   | from
+// cancel or deadline to the freed slot      | | hmar_step_duration_seconds{model,device} | engine
+// loop | one packed step                                | | hmar_step_tokens{model,device} | engine
+// loop | forward rows of a step, with padding           | | hmar_step_images{model,device} | engine
+// loop | images of a step                               | |
+// hmar_decode_duration_seconds{model,device}          | engine loop | decoder's part of a step that
+// decoded          | | hmar_device_busy_seconds_total{device}              | engine loop | time
+// inside steps                              | | hmar_model_info{model,digest,precision} | start-up
+// | 1                                              | | hmar_build_info{version} | start-up    | 1 |
+// | process_*                                           | each scrape | process_metrics.h |
+//
+// Not there yet, for want of a source: hmar_device_memory_bytes{device,kind} (a CPU has no memory
+// of its own).
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "model/engine.h"
+
+namespace prometheus {
+class Collectable;
+}  // namespace prometheus
+
+namespace hmar {
+
+// How an image ended.
+enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
+
+// Why a request was not taken in.
+enum class RejectReason {
+  kQueueFull,  // QUEUE_FULL
+  kDraining,   // DRAINING
+};
+
+// Thread-safe. Models go by their index in Create's list; scales by their index in the model.
+class Metrics {
+ public:
+  // A model's labels.
+  struct Model {
+    std::string name;  // As clients call it.
+    std::string digest;
+    std::string precision;
+    std::string device;
+    uint32_t num_scales = 0;
+  };
+
+  // Makes every family and series. INVALID_ARGUMENT: two models of one name. INTERNAL:
+  // prometheus-cpp refused.
+  static absl::StatusOr<std::unique_ptr<Metrics>> Create(const std::vector<Model>& models,
+                                                         const std::string& version);
+  ~Metrics();
+
+  // What a scrape reads; handed to MetricsServer. Outlives the Metrics if need be, frozen.
+  std::shared_ptr<prometheus::Collectable> collectable() const;
+
+  // A scrape's text, as an endpoint would send it.
+  std::string Text() const;
+
+  // Service. `model` is absent while the request named none that exists: label "".
+  void RequestDone(std::optional<size_t> model, absl::StatusCode code, absl::Duration took);
+  void FirstPreview(size_t model, absl::Duration since_request);
+  void PreviewSent(size_t model, PreviewMode mode);
+  void PreviewDropped(size_t model, PreviewMode mode);
+  void PictureEncoded(absl::Duration took);
+
+  // Scheduler.
+  void AdmissionRejected(RejectReason reason);
+  void QueueChanged(size_t model, uint32_t queued_images, uint32_t running_images);
+  void ImageStarted(size_t model, absl::Duration queued);
+  void ImagesEnded(size_t model, ImageOutcome outcome, uint32_t images);
+  void ScaleRan(size_t model, uint32_t scale, double device_seconds);
+  void CancelReleased(size_t model, absl::Duration since_cancel);
+
+  // Engine loop: a step of `images` images and `rows` forward rows; `decode_seconds` of it in the
+  // decoder (0: none).
+  void StepDone(size_t model, uint32_t rows, uint32_t images, absl::Duration took,
+                double decode_seconds);
+
+ private:
+  class Families;
+  explicit Metrics(std::unique_ptr<Families> families);
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_METRICS_H_

@@ -1,0 +1,112 @@
+#ifndef HMAR_TESTS_FAKES_FAKE_ENGINE_H_
+#define HMAR_TESTS_FAKES_FAKE_ENGINE_H_
+
+// An engine without a model: it follows the sampling plan and makes small pictures out of each
+// task's numbers. Reports are as model/engine.h says, so whatever is tested on it meets the real
+// engine's order of events.
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "model/engine.h"
+#include "model/sampling_plan.h"
+
+namespace hmar {
+
+// What a fake model holds: grids of 1, 2 and 3 tokens a side (5 passes: the 3 x 3 scale takes
+// three), 12 x 12 pixels, vocabulary 64, classes "cat", "dog", "ship".
+EngineInfo FakeEngineInfo(const std::string& name = "fake", uint32_t max_images = 8);
+
+// A valid task: guided, with a class, the model's sampling.
+ImageTask FakeTask(const EngineInfo& info, uint64_t seed = 0);
+
+// The picture and the tokens that a FakeEngine makes of this task: functions of the task and the
+// model's name alone.
+Picture FakePicture(const EngineInfo& info, const ImageTask& task);
+std::vector<TokenMap> FakeTokens(const EngineInfo& info, const ImageTask& task);
+
+// The preview of a scale: FAST at 4 pixels a token of the last grid, FULL at the model's size.
+Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scale);
+
+// What goes wrong, and when. A task's seed chooses the victims.
+struct FakeFaults {
+  std::set<uint64_t> refuse_seeds;  // Admit: INTERNAL.
+  std::set<uint64_t>
+      step_fails_seeds;  // Every Step that has one of them: INTERNAL, nobody advances.
+  std::set<uint64_t>
+      non_finite_seeds;  // Reported in failures at their second pass; the others advance.
+  uint32_t max_step_images =
+      std::numeric_limits<uint32_t>::max();  // A larger Step: RESOURCE_EXHAUSTED.
+  uint32_t picture_delay_steps =
+      0;  // Pictures come this many Steps after the one that says `last`.
+};
+
+// Checks its caller: a broken rule of engine.h (an id twice, unknown, or past its last pass; an
+// image too many) is a failure of the running test besides the status that engine.h promises.
+// Everything but the engine's own calls is safe from any thread.
+class FakeEngine final : public Engine {
+ public:
+  // One call, as it came. `ids` of Admit and Cancel has one entry.
+  struct Call {
+    enum Kind { kAdmit, kCancel, kStep } kind;
+    std::vector<ImageId> ids;
+    std::vector<uint64_t> seeds;  // Of those ids that are held.
+    bool ok = true;               // What it returned.
+  };
+
+  explicit FakeEngine(EngineInfo info = FakeEngineInfo(), FakeFaults faults = {});
+  ~FakeEngine() override;
+
+  const EngineInfo& info() const override { return info_; }
+  absl::Status Admit(ImageId id, ImageTask task) override;
+  void Cancel(ImageId id) override;
+  absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
+
+  // While the gate is closed, Step blocks at its start. Open at first.
+  void CloseGate();
+  void OpenGate();
+
+  // Waits until a Step stands at the closed gate; false if none does within 30 s.
+  bool AwaitStepAtGate();
+
+  void SetFaults(FakeFaults faults);
+
+  std::vector<Call> calls() const;
+  std::vector<Call> steps() const;  // The Step calls only.
+  size_t images_held() const;
+
+ private:
+  struct Held {
+    ImageTask task;
+    std::vector<Pass> passes;
+    size_t next_pass = 0;
+    bool decoding = false;  // Past its last pass; its picture is due at step due_step.
+    uint64_t due_step = 0;
+  };
+
+  absl::Status CheckStep(absl::Span<const ImageId> ids) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Advance(ImageId id, Held& held, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DeliverPictures(bool wait, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Record(Call::Kind kind, absl::Span<const ImageId> ids, bool ok)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const EngineInfo info_;
+  mutable absl::Mutex mutex_;
+  FakeFaults faults_ ABSL_GUARDED_BY(mutex_);
+  std::map<ImageId, Held> held_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  uint64_t step_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool gate_open_ ABSL_GUARDED_BY(mutex_) = true;
+  bool step_at_gate_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_TESTS_FAKES_FAKE_ENGINE_H_
