@@ -5,34 +5,32 @@
 // the first event, and is reached through a cached pointer: an event costs an atomic add, or one
 // uncontended mutex where it is a histogram.
 //
-// | family                                              | counted by  | meaning |
-// |-----------------------------------------------------|-------------|-----------------------------------------------|
-// | hmar_requests_total{model,code}                     | service     | requests that ended, by
-// gRPC code              | | hmar_request_duration_seconds{model}                | service     |
-// from arrival to the end of the stream          | | hmar_time_to_first_preview_seconds{model} |
-// service     | from arrival to the first preview written      | |
-// hmar_previews_total{model,mode,outcome}             | service     | sent, or dropped for a slow
-// reader             | | hmar_encode_duration_seconds                        | service     | one
-// picture to PNG                             | | hmar_admission_rejected_total{reason} | scheduler
-// | requests not taken; reasons as in ErrorInfo    | | hmar_images_total{model,outcome} | scheduler
-// | done, failed, cancelled, expired               | | hmar_queue_duration_seconds{model} |
-// scheduler   | an image's wait for its first step             | | hmar_queue_images{model} |
-// scheduler   | images that wait now                           | |
-// hmar_running_images{model,device}                   | scheduler   | images that hold a slot now |
-// | hmar_scale_device_seconds_total{model,device,scale} | scheduler   | step time by scale, shared
-// by rows             | | hmar_cancel_release_seconds{model}                  | scheduler   | from
-// cancel or deadline to the freed slot      | | hmar_step_duration_seconds{model,device} | engine
-// loop | one packed step                                | | hmar_step_tokens{model,device} | engine
-// loop | forward rows of a step, with padding           | | hmar_step_images{model,device} | engine
-// loop | images of a step                               | |
-// hmar_decode_duration_seconds{model,device}          | engine loop | decoder's part of a step that
-// decoded          | | hmar_device_busy_seconds_total{device}              | engine loop | time
-// inside steps                              | | hmar_model_info{model,digest,precision} | start-up
-// | 1                                              | | hmar_build_info{version} | start-up    | 1 |
-// | process_*                                           | each scrape | process_metrics.h |
+// Counted by the service:
+// | hmar_requests_total{model,code}                | requests that ended, by gRPC code         |
+// | hmar_request_duration_seconds{model}           | from arrival to the end of the stream     |
+// | hmar_time_to_first_preview_seconds{model}      | from arrival to the first preview written |
+// | hmar_previews_total{model,mode,outcome}        | sent, or dropped for a slow reader        |
+// | hmar_encode_duration_seconds                   | one picture to PNG                        |
+// by the scheduler:
+// | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING  |
+// | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
+// | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
+// | hmar_queue_images{model}                       | images that wait now                      |
+// | hmar_running_images{model,device}              | images that hold a slot now               |
+// | hmar_scale_device_seconds_total{model,device,scale} | step time by scale, shared by rows   |
+// | hmar_cancel_release_seconds{model}             | from cancel or deadline to the freed slot |
+// by the engine loop:
+// | hmar_step_duration_seconds{model,device}       | one packed step                           |
+// | hmar_step_tokens{model,device}                 | forward rows of a step, with padding      |
+// | hmar_step_images{model,device}                 | images of a step                          |
+// | hmar_decode_duration_seconds{model,device}     | decoder's part of a step that decoded     |
+// | hmar_device_busy_seconds_total{device}         | time inside steps                         |
+// and constant, or read at each scrape:
+// | hmar_model_info{model,digest,precision}        | 1                                         |
+// | hmar_build_info{version}                       | 1                                         |
+// | process_*                                      | see process_metrics.h                     |
 //
-// Not there yet, for want of a source: hmar_device_memory_bytes{device,kind} (a CPU has no memory
-// of its own).
+// Not there yet, for want of a source: hmar_device_memory_bytes{device,kind}.
 
 #include <cstdint>
 #include <memory>
