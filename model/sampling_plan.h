@@ -1,35 +1,48 @@
 #ifndef HMAR_MODEL_SAMPLING_PLAN_H_
 #define HMAR_MODEL_SAMPLING_PLAN_H_
 
-// Pure functions from a request's parameters to the passes its image takes. No torch, no state: the scheduler prices
-// with them, the engine follows them.
+// Pure functions from a request's parameters to the passes its image takes. No torch, no state: the
+// scheduler prices with them, the engine follows them.
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "model/config.h"
 
 namespace hmar {
 
+// Beyond these, guided logits over the temperature may leave fp32's range.
+inline constexpr float kMaxCfgScale = 1000;
+inline constexpr float kMinTemperature = 1e-6f;
+
 enum class SchedulePreset {
-  kModel,    // The model's own schedule.
-  kNone,     // One pass a scale: fastest.
-  kQuality,  // More passes at coarse scales; never fewer than the model's own.
+  kModel,  // The model's own schedule.
+  kNone,   // One pass a scale: fastest.
+
+  // More passes where they are cheap and decide the most. A scale of side p, up to half the last
+  // grid's, settles in min(p, 8) passes that grow: after pass i of m, i^2 / m^2 of its tokens are
+  // settled, so 4 x 4 takes 1, 3, 5, 7. Scales to which the model itself gives as many passes or
+  // more, and finer ones, keep the model's own.
+  kQuality,
 };
 
-// The preset's schedule for a model, spelled out.
+// The preset's schedule for a model, spelled out. Always valid for that model.
 MaskSchedule PresetSchedule(SchedulePreset preset, const ModelConfig& config);
 
-// One violated rule of a request; `field` is the path inside SamplingParams ("top_p", "mask_schedule.scales[2].tokens").
+// One violated rule of a request; `field` is the path inside SamplingParams ("top_p",
+// "mask_schedule.scales[2].tokens").
 struct SamplingViolation {
   std::string field;
   std::string description;  // Names the value and the limit.
 };
 
-// Every rule that `sampling` breaks for this model, in field order; empty: valid. NaN and infinities are violations.
-std::vector<SamplingViolation> CheckSampling(const SamplingParams& sampling, const ModelConfig& config);
+// Every rule that `sampling` breaks for this model, in field order; empty: valid. Valid is:
+// cfg_scale in [0, kMaxCfgScale], top_k in [0, vocab_size], top_p in (0, 1], temperature finite and
+// at least kMinTemperature, and a schedule of K entries of positive numbers that sum to the scale's
+// tokens. NaN and infinities are violations.
+std::vector<SamplingViolation> CheckSampling(const SamplingParams& sampling,
+                                             const ModelConfig& config);
 
 // One forward pass of one image.
 struct Pass {
@@ -43,17 +56,19 @@ struct Pass {
   uint32_t rows() const { return guided ? 2 * tokens : tokens; }
 };
 
-// The passes of an image in order, after the scales of its prefix. Guidance is left out where it changes nothing: at
-// scale 0, without a class, with cfg 0, and in mask passes. Empty when the prefix has every scale.
+// The passes of an image in order, after the scales of its prefix. Guidance is left out where it
+// changes nothing: at scale 0, without a class, with cfg 0, and in mask passes. Empty when the
+// prefix has every scale.
 // REQUIRES: CheckSampling(sampling, config) is empty; prefix_scales <= K.
-std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling, bool has_class,
-                             int prefix_scales);
+std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling,
+                             bool has_class, int prefix_scales);
 
-// Guidance weight t at scale k of K: (1 + t) cond - t uncond, t = cfg * k / (K - 1), in fp32 (VAR, section 3.3).
+// Guidance weight t at scale k of K: (1 + t) cond - t uncond, t = cfg * k / (K - 1), in fp32
+// (VAR, section 3.3).
 float GuidanceWeight(float cfg_scale, int scale, int num_scales);
 
-// How many tokens a mask pass redraws: the schedule's `left` of n, in proportion where an edit generates only
-// `generated` of them, rounded half up.
+// How many tokens a mask pass redraws: the schedule's `left` of n, in proportion where an edit
+// generates only `generated` of them, rounded half up. REQUIRES: n > 0; left, generated <= n.
 uint32_t Reopened(uint32_t left, uint32_t n, uint32_t generated);
 
 }  // namespace hmar
