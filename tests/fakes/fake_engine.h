@@ -37,15 +37,16 @@ Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scal
 
 // What goes wrong, and when. A task's seed chooses the victims.
 struct FakeFaults {
-  std::set<uint64_t> refuse_seeds;  // Admit: INTERNAL.
-  std::set<uint64_t>
-      step_fails_seeds;  // Every Step that has one of them: INTERNAL, nobody advances.
-  std::set<uint64_t>
-      non_finite_seeds;  // Reported in failures at their second pass; the others advance.
-  uint32_t max_step_images =
-      std::numeric_limits<uint32_t>::max();  // A larger Step: RESOURCE_EXHAUSTED.
-  uint32_t picture_delay_steps =
-      0;  // Pictures come this many Steps after the one that says `last`.
+  // Admit: INTERNAL.
+  std::set<uint64_t> refuse_seeds;
+  // Every Step that has one of them: INTERNAL, nobody advances.
+  std::set<uint64_t> step_fails_seeds;
+  // Reported in failures at their second pass; the others advance.
+  std::set<uint64_t> non_finite_seeds;
+  // A larger Step: RESOURCE_EXHAUSTED, nobody advances.
+  uint32_t max_step_images = std::numeric_limits<uint32_t>::max();
+  // Pictures come this many Steps after the one that says `last`, or at once to a Step without ids.
+  uint32_t picture_delay_steps = 0;
 };
 
 // Checks its caller: a broken rule of engine.h (an id twice, unknown, or past its last pass; an
@@ -87,7 +88,7 @@ class FakeEngine final : public Engine {
     ImageTask task;
     std::vector<Pass> passes;
     size_t next_pass = 0;
-    bool decoding = false;  // Past its last pass; its picture is due at step due_step.
+    bool decoding = false;  // Past its last pass; its picture is due in step number due_step.
     uint64_t due_step = 0;
   };
 

@@ -1,0 +1,250 @@
+#include "tests/fakes/fake_engine.h"
+
+#include <bit>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace hmar {
+namespace {
+
+constexpr absl::Duration kGatePatience = absl::Seconds(30);
+
+// splitmix64's finaliser: a good mixer in three lines.
+uint64_t Mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+uint64_t Combine(uint64_t hash, uint64_t value) { return Mix(hash + 0x9e3779b97f4a7c15 + value); }
+
+uint64_t HashTask(const EngineInfo& info, const ImageTask& task) {
+  uint64_t hash = 0;
+  for (char c : info.config.name) hash = Combine(hash, c);
+  hash = Combine(hash, task.seed);
+  hash = Combine(hash, task.class_id ? *task.class_id + 1 : 0);
+  hash = Combine(hash, std::bit_cast<uint32_t>(task.sampling.cfg_scale));
+  for (const TokenMap& map : task.prefix) {
+    for (int32_t token : map) hash = Combine(hash, token);
+  }
+  return hash;
+}
+
+Picture PictureOf(uint64_t hash, uint32_t side) {
+  Picture picture{side, side, std::vector<uint8_t>(3 * side * side)};
+  for (uint8_t& byte : picture.rgb) byte = (hash = Combine(hash, 1)) & 0xff;
+  return picture;
+}
+
+FailureReport NonFinite(ImageId id) { return {id, absl::InternalError("logits are not finite")}; }
+
+absl::Status Broken(const std::string& rule) {
+  ADD_FAILURE() << "engine contract broken: " << rule;
+  return absl::InvalidArgumentError(rule);
+}
+
+}  // namespace
+
+EngineInfo FakeEngineInfo(const std::string& name, uint32_t max_images) {
+  EngineInfo info;
+  ModelConfig& config = info.config;
+  config.name = name;
+  config.architecture = "hmar";
+  config.image_size = 12;
+  config.classes = {"cat", "dog", "ship"};
+  config.patch_nums = {1, 2, 3};
+  config.tokenizer.vocab_size = 64;
+  config.sampling.cfg_scale = 2;
+  config.sampling.top_k = 10;
+  config.sampling.mask_schedule = {{1}, {4}, {2, 3, 4}};
+  info.digest = std::string(64, 'f');
+  info.device = "cpu";
+  info.precision = "fp32";
+  info.parameters = 1000;
+  info.max_images = max_images;
+  return info;
+}
+
+ImageTask FakeTask(const EngineInfo& info, uint64_t seed) {
+  ImageTask task;
+  task.class_id = 1;
+  task.seed = seed;
+  task.sampling = info.config.sampling;
+  return task;
+}
+
+Picture FakePicture(const EngineInfo& info, const ImageTask& task) {
+  return PictureOf(HashTask(info, task), info.config.image_size);
+}
+
+std::vector<TokenMap> FakeTokens(const EngineInfo& info, const ImageTask& task) {
+  std::vector<TokenMap> tokens = task.prefix;
+  uint64_t hash = HashTask(info, task);
+  for (int k = static_cast<int>(tokens.size()); k < info.config.num_scales(); ++k) {
+    TokenMap& map = tokens.emplace_back(info.config.tokens_of_scale(k));
+    for (int32_t& token : map) {
+      hash = Combine(hash, k);
+      token = static_cast<int32_t>(hash % info.config.tokenizer.vocab_size);
+    }
+  }
+  return tokens;
+}
+
+Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scale) {
+  const bool fast = task.preview_mode == PreviewMode::kFast;
+  return PictureOf(Combine(HashTask(info, task), scale),
+                   fast ? 4 * info.config.last_grid() : info.config.image_size);
+}
+
+FakeEngine::FakeEngine(EngineInfo info, FakeFaults faults)
+    : info_(std::move(info)), faults_(std::move(faults)) {}
+
+FakeEngine::~FakeEngine() { OpenGate(); }
+
+absl::Status FakeEngine::Admit(ImageId id, ImageTask task) {
+  absl::MutexLock lock(&mutex_);
+  if (held_.contains(id)) {
+    return absl::AlreadyExistsError(Broken(absl::StrCat("id ", id, " admitted twice")).message());
+  }
+  if (held_.size() >= info_.max_images) {
+    return absl::ResourceExhaustedError(Broken("more images than slots").message());
+  }
+  const bool refused = faults_.refuse_seeds.contains(task.seed);
+  if (!refused) {
+    Held& held = held_[id];
+    held.passes = PlanPasses(info_.config, task.sampling, task.class_id.has_value(),
+                             static_cast<int>(task.prefix.size()));
+    held.task = std::move(task);
+  }
+  Record(Call::kAdmit, {id}, !refused);
+  return refused ? absl::InternalError("refused by the test") : absl::OkStatus();
+}
+
+void FakeEngine::Cancel(ImageId id) {
+  absl::MutexLock lock(&mutex_);
+  Record(Call::kCancel, {id}, true);
+  held_.erase(id);
+}
+
+absl::StatusOr<StepReport> FakeEngine::Step(absl::Span<const ImageId> ids) {
+  absl::MutexLock lock(&mutex_);
+  step_at_gate_ = true;
+  mutex_.Await(absl::Condition(&gate_open_));
+  step_at_gate_ = false;
+
+  const absl::Status status = CheckStep(ids);
+  Record(Call::kStep, ids, status.ok());
+  if (!status.ok()) return status;
+  ++step_count_;
+  StepReport report;
+  for (ImageId id : ids) Advance(id, held_.at(id), report);
+  DeliverPictures(/*wait=*/ids.empty(), report);
+  for (const FailureReport& failure : report.failures) held_.erase(failure.id);
+  return report;
+}
+
+absl::Status FakeEngine::CheckStep(absl::Span<const ImageId> ids) const {
+  const std::set<ImageId> unique(ids.begin(), ids.end());
+  if (unique.size() != ids.size()) return Broken("an id is named twice in a step");
+  for (ImageId id : ids) {
+    auto held = held_.find(id);
+    if (held == held_.end()) return Broken(absl::StrCat("step of unknown id ", id));
+    if (held->second.decoding) return Broken(absl::StrCat("step of finished id ", id));
+    if (faults_.step_fails_seeds.contains(held->second.task.seed)) {
+      return absl::InternalError(absl::StrCat("the test fails seed ", held->second.task.seed));
+    }
+  }
+  if (ids.size() > faults_.max_step_images) {
+    return absl::ResourceExhaustedError(absl::StrCat("out of memory at ", ids.size(), " images"));
+  }
+  return absl::OkStatus();
+}
+
+void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {
+  if (held.next_pass == 1 && faults_.non_finite_seeds.contains(held.task.seed)) {
+    report.failures.push_back(NonFinite(id));
+    return;
+  }
+  if (held.next_pass < held.passes.size()) {
+    const Pass& pass = held.passes[held.next_pass++];
+    const bool last = held.next_pass == held.passes.size();
+    report.passes.push_back({id, pass.scale, pass.step, pass.rows(), pass.settles_scale, last});
+    report.rows += pass.rows();
+    if (pass.settles_scale && held.task.preview_mode != PreviewMode::kNone &&
+        held.task.preview_scales[pass.scale]) {
+      report.previews.push_back({id, pass.scale, FakePreview(info_, held.task, pass.scale)});
+    }
+  }
+  if (held.next_pass == held.passes.size()) {
+    held.decoding = true;
+    held.due_step = step_count_ + faults_.picture_delay_steps;
+  }
+}
+
+void FakeEngine::DeliverPictures(bool wait, StepReport& report) {
+  for (auto entry = held_.begin(); entry != held_.end();) {
+    const auto& [id, held] = *entry;
+    const bool due = held.decoding && (wait || held.due_step <= step_count_);
+    if (!due) {
+      ++entry;
+      continue;
+    }
+    report.images.push_back({id, FakePicture(info_, held.task), FakeTokens(info_, held.task)});
+    entry = held_.erase(entry);
+    wait = false;  // A Step without ids promises one picture, no more.
+  }
+}
+
+void FakeEngine::Record(Call::Kind kind, absl::Span<const ImageId> ids, bool ok) {
+  Call call{kind, {ids.begin(), ids.end()}, {}, ok};
+  for (ImageId id : ids) {
+    if (auto held = held_.find(id); held != held_.end()) {
+      call.seeds.push_back(held->second.task.seed);
+    }
+  }
+  calls_.push_back(std::move(call));
+}
+
+void FakeEngine::CloseGate() {
+  absl::MutexLock lock(&mutex_);
+  gate_open_ = false;
+}
+
+void FakeEngine::OpenGate() {
+  absl::MutexLock lock(&mutex_);
+  gate_open_ = true;
+}
+
+bool FakeEngine::AwaitStepAtGate() {
+  absl::MutexLock lock(&mutex_);
+  auto blocked = [this]()
+                     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return step_at_gate_ && !gate_open_; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&blocked), kGatePatience);
+}
+
+void FakeEngine::SetFaults(FakeFaults faults) {
+  absl::MutexLock lock(&mutex_);
+  faults_ = std::move(faults);
+}
+
+std::vector<FakeEngine::Call> FakeEngine::calls() const {
+  absl::MutexLock lock(&mutex_);
+  return calls_;
+}
+
+std::vector<FakeEngine::Call> FakeEngine::steps() const {
+  std::vector<Call> steps;
+  for (Call& call : calls()) {
+    if (call.kind == Call::kStep) steps.push_back(std::move(call));
+  }
+  return steps;
+}
+
+size_t FakeEngine::images_held() const {
+  absl::MutexLock lock(&mutex_);
+  return held_.size();
+}
+
+}  // namespace hmar
