@@ -1,12 +1,14 @@
 #ifndef HMAR_SERVER_SCHEDULER_H_
 #define HMAR_SERVER_SCHEDULER_H_
 
-// Holds what waits and what runs, and says what the next step of a device is. A passive object: it has no thread, reads
-// the time from an injected clock, and takes its decisions in batch_policy.h's pure function.
+// Holds what waits and what runs, and says what the next step of a device is. A passive object: it
+// has no thread, reads the time from an injected clock, and takes its decisions in batch_policy.h's
+// pure function.
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,30 +26,41 @@ class Metrics;
 using WorkId = uint64_t;
 
 struct SchedulerOptions {
-  uint32_t max_queued_images = 1024;  // Images that may wait, over all models. A larger queue only adds latency.
-  uint32_t max_step_rows = 16384;     // Token budget of a step, in forward rows; an image larger than it runs alone.
-  std::vector<EngineInfo> models;     // By model index; all on one device here. max_images bounds a model's running images.
+  // Images that may wait, over all models. A larger queue only adds latency.
+  uint32_t max_queued_images = 1024;
+  // Token budget of a step, in forward rows; an image larger than it runs alone.
+  uint32_t max_step_rows = 16384;
+  // By model index; all on one device here. max_images (> 0) bounds a model's running images.
+  std::vector<EngineInfo> models;
 };
 
-// What an accepted request can be told.
+// What an accepted request can be told. Estimates are zero before any step of its model.
 struct Admission {
   WorkId id = 0;
-  uint32_t images_ahead = 0;        // Images queued or running before this request's first, on its model's device.
-  absl::Duration estimated_time;    // Until its last image, from the measured cost of a row and of a step; zero before any step.
-  double estimated_device_seconds = 0;  // Its own share of that.
+  // Images queued or running before this request's first, on its model's device.
+  uint32_t images_ahead = 0;
+  // Until its last image, from the measured cost of a row and of a step.
+  absl::Duration estimated_time;
+  // Its own share of that.
+  double estimated_device_seconds = 0;
 };
 
-// One step for the engine loop: do these in order on the model's engine, then call Finish.
+// One step for the engine loop: do these in order on the model's engine, then call Finish. An image
+// that the engine does not take goes into the report's failures.
 struct PlannedStep {
   size_t model = 0;
   struct NewImage {
     ImageId id = 0;
     ImageTask task;
   };
-  // Images of cancelled requests that still hold slots: (model, id). Cancel them before all else.
+  // Images of dropped requests that still hold slots: (model, id). Cancel them before all else.
   std::vector<std::pair<size_t, ImageId>> cancelled;
-  std::vector<NewImage> admitted;  // Admit these. They are in `ids` as well if they fit the step.
-  std::vector<ImageId> ids;        // Step these. Empty: only cancellations.
+  // Admit these. They are in `ids` as well.
+  std::vector<NewImage> admitted;
+  // Step these. Empty: no step, unless await_pictures.
+  std::vector<ImageId> ids;
+  // Nothing of the model can run, but pictures are due: Step with no ids, which waits for one.
+  bool await_pictures = false;
 };
 
 // Thread-safe.
@@ -57,26 +70,30 @@ class Scheduler {
   Scheduler(SchedulerOptions options, const Clock* clock, Metrics* metrics);
   ~Scheduler();
 
-  // Takes all of the request's images or none. The listener is held iff the result is OK. RESOURCE_EXHAUSTED: the queue
-  // is full (message names the bound); UNAVAILABLE: after BeginDrain or Stop. Never blocks on a step.
+  // Takes all of the request's images or none. The listener is held iff the result is OK.
+  // RESOURCE_EXHAUSTED: the queue is full (message names the bound); UNAVAILABLE: after BeginDrain
+  // or Stop. Never blocks on a step.
   absl::StatusOr<Admission> Submit(Work work);
 
   // What Submit would say of this work now, without taking it (id 0).
   absl::StatusOr<Admission> Price(const Work& work) const;
 
-  // Drops a request: its waiting images at once, its running ones before the next step. Its listener hears nothing more
-  // after this returns, except a call already under way. Unknown or finished ids are ignored.
+  // Drops a request: its waiting images at once, its running ones before the next step. Its
+  // listener hears nothing more after this returns, except a call already under way. Unknown or
+  // finished ids are ignored.
   void Cancel(WorkId id);
 
-  // The next step, or nothing if no image can run now. Between a NextStep and its Finish no other step is planned.
+  // The next step, or nothing if no image can run now. Between a NextStep and its Finish no other
+  // step is planned.
   std::optional<PlannedStep> NextStep();
 
-  // Like NextStep, but blocks until there is one; nothing after Stop, or when draining has ended all work.
+  // Like NextStep, but blocks until there is one; nothing after Stop, or when draining has ended
+  // all work.
   std::optional<PlannedStep> AwaitStep();
 
-  // Takes in what a planned step did, and delivers previews, images and failures to the listeners. `took` is the time of
-  // the step. If the report is an error the step is split: halves are tried again as steps of their own, so that only
-  // the image at fault fails.
+  // Takes in what a planned step did, and delivers previews, images and failures to the listeners.
+  // `took` is the time of the step. If the report is an error the step is split: halves are tried
+  // again as steps of their own, before any other work, so that only the image at fault fails.
   void Finish(const PlannedStep& step, absl::StatusOr<StepReport> report, absl::Duration took);
 
   // Refuses new work from now on; AwaitStep ends when the last image is done.
@@ -84,6 +101,10 @@ class Scheduler {
 
   // Fails everything with `status` and ends AwaitStep. Idempotent.
   void Stop(const absl::Status& status);
+
+  // Until all that was accepted so far is done, by measured costs; zero before any step. What a
+  // refused client may be told to wait.
+  absl::Duration backlog_time() const;
 
   uint32_t queued_images() const;
   uint32_t running_images() const;

@@ -1,7 +1,8 @@
 #ifndef HMAR_SERVER_WORK_H_
 #define HMAR_SERVER_WORK_H_
 
-// What passes between the service, the scheduler and the engine loop: plain structs, no proto, no tensor.
+// What passes between the service, the scheduler and the engine loop: plain structs, no proto, no
+// tensor.
 
 #include <cstdint>
 #include <memory>
@@ -18,8 +19,10 @@ namespace hmar {
 struct ScaleCost {
   uint32_t scale = 0;
   uint32_t passes = 0;
-  double device_seconds = 0;      // This image's share, by rows, of the steps it took part in.
-  uint32_t max_batch_images = 0;  // Largest number of images that shared a step with it, itself included.
+  // This image's share, by rows, of the steps it took part in.
+  double device_seconds = 0;
+  // Largest number of images that shared a step with it, itself included.
+  uint32_t max_batch_images = 0;
 };
 
 // A finished image and what it cost.
@@ -27,18 +30,20 @@ struct FinishedImage {
   Picture picture;
   std::vector<TokenMap> tokens;  // K maps.
   std::vector<ScaleCost> scales;
-  absl::Duration queued;         // From Submit to its first step.
-  absl::Duration ran;            // From its first step to its picture.
+  absl::Duration queued;  // From Submit to its first step.
+  absl::Duration ran;     // From its first step to its picture.
 };
 
-// The completion that travels with a request's images. The engine loop's thread (or, for Cancel and Stop, the thread
-// that calls them) calls it, one call at a time for one request, never with a lock held; an implementation must return
-// fast and must not block. After OnFailed nothing more is called.
+// The completion that travels with a request's images. Called one call at a time for one request,
+// never with a lock held, by the thread that brings the news: the engine loop's, or Stop's caller.
+// (Where both meet, one of them makes the other's call after its own.) An implementation must
+// return fast and must not block; it may call the scheduler. After OnFailed nothing more is called.
 class WorkListener {
  public:
   virtual ~WorkListener() = default;
 
-  // Scale `scale` of the request's image `index` is settled and asked for a preview. In scale order for one image.
+  // Scale `scale` of the request's image `index` is settled and asked for a preview. In scale order
+  // for one image.
   virtual void OnPreview(uint32_t index, uint32_t scale, Picture picture) = 0;
 
   // Image `index` is done. Once an image.
@@ -50,12 +55,12 @@ class WorkListener {
 
 // The images of one request: image i is `prototype` with seed prototype.seed + i (modulo 2^64).
 struct Work {
-  size_t model = 0;            // Index of the model.
+  size_t model = 0;  // Index of the model.
   uint32_t images = 1;
   ImageTask prototype;
-  int priority = 0;            // -10 .. 10; higher first. (The first-come policy does not look at it yet.)
+  int priority = 0;  // -10 .. 10; higher first. (The first-come policy does not look at it yet.)
   absl::Time deadline = absl::InfiniteFuture();
-  std::string client;          // Who asks: a key name or a peer's address. For fairness and logs.
+  std::string client;  // Who asks: a key name or a peer's address. For fairness and logs.
   std::shared_ptr<WorkListener> listener;
 };
 
