@@ -1,6 +1,7 @@
 #ifndef HMAR_MODEL_MODEL_FOLDER_H_
 #define HMAR_MODEL_MODEL_FOLDER_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,15 +16,24 @@ struct ModelFolder {
   ModelConfig config;
   std::unique_ptr<Checkpoint> transformer;
   std::unique_ptr<Checkpoint> tokenizer;
-  std::string digest;       // SHA-256 over config.json (or the architecture's name) and both weight files; lower-case hex.
+
+  // Lower-case hex SHA-256 of the three lines "config X", "transformer Y" and "tokenizer Z", each
+  // ended by a newline, where X, Y and Z are the SHA-256 of the files' bytes; for a folder without
+  // config.json the first line is "architecture NAME". Anyone can check it with sha256sum.
+  std::string digest;
   uint64_t parameters = 0;  // Elements of every tensor in the two tensor tables.
 };
 
-// Opens `path`: config.json (or `architecture`, such as "hmar-d16", when the folder has none; "" for neither),
-// hmar.safetensors or hmar.pth (or one hmar-*.pth / hmar-*.safetensors), vqvae.safetensors or vqvae.pth (or one vae_*.pth / vqvae*...),
-// and checks every tensor against the tensor table: a missing, extra or misshapen tensor, a wrong or unreadable file is
-// an error that names file, tensor, found and wanted. Reads the weight files once for the digest; maps them otherwise.
-absl::StatusOr<ModelFolder> OpenModelFolder(const std::string& path, const std::string& architecture = "");
+// Opens the folder `path`: config.json (or, where the folder has none, the configuration that
+// OfficialArchitecture knows as `architecture`; "" for neither), the transformer's weights
+// (hmar.safetensors, or hmar.pth, or the one file hmar-*.safetensors or hmar-*.pth) and the
+// tokenizer's (vqvae.safetensors, or vqvae.pth, or the one file vqvae*.* or vae*.*). Of each,
+// safetensors come before .pth. Then checks every tensor against the tensor table. A missing, extra
+// or misshapen tensor, a wrong or unreadable file is an error that names file, tensor, found and
+// wanted; a missing folder or file NOT_FOUND. Reads the weight files once for the digest; maps
+// safetensors otherwise.
+absl::StatusOr<ModelFolder> OpenModelFolder(const std::string& path,
+                                            const std::string& architecture = "");
 
 }  // namespace hmar
 
