@@ -1,0 +1,77 @@
+#ifndef HMAR_CLIENT_COMMAND_LINE_H_
+#define HMAR_CLIENT_COMMAND_LINE_H_
+
+// The flags of `hmar`, declared once.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace hmar {
+
+// `hmar generate`. An option that was not given is absent (or empty) and leaves the choice to the
+// server.
+struct GenerateCommand {
+  std::string model;
+  std::string target;  // --class: a name or an id.
+  std::optional<uint64_t> seed;
+  uint32_t count = 1;
+  std::string previews = "none";  // "none", "fast", "full".
+  std::vector<uint32_t> preview_scales;
+  std::optional<float> cfg_scale;
+  std::optional<uint32_t> top_k;
+  std::optional<float> top_p;
+  std::optional<float> temperature;
+  std::string schedule = "model";  // "model", "none", "quality" or JSON.
+  std::string format = "png";      // "png", "rgb".
+  std::optional<uint32_t> png_compression;
+  std::string save_tokens;  // A file to write.
+  std::string from_tokens;  // A file to read.
+  uint32_t from_image = 0;  // Which image of it.
+  uint32_t scales = 0;      // How many of its scales; 0: all.
+  bool receipt = false;
+  std::optional<double> deadline_seconds;
+  int32_t priority = 0;
+  std::string request_id;
+  bool validate_only = false;
+  bool quiet = false;
+  std::string out;  // A folder; made if missing.
+};
+
+// `hmar models`.
+struct ModelsCommand {
+  bool json = false;
+};
+
+// `hmar health`.
+struct HealthCommand {
+  std::string service;
+  double wait_seconds = 0;  // 0: one look.
+};
+
+// `hmar sheet`.
+struct SheetCommand {
+  std::string out;
+  uint32_t columns = 0;  // 0: all pictures in one row.
+  std::vector<std::string> pictures;
+};
+
+struct CommandLine {
+  std::string server;  // HOST:PORT
+  std::variant<GenerateCommand, ModelsCommand, HealthCommand, SheetCommand> command;
+};
+
+// Nothing to run: --help, or a mistake.
+struct EarlyExit {
+  int exit_code = 0;
+  std::string out;    // For standard output.
+  std::string error;  // For standard error.
+};
+
+std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* const* argv);
+
+}  // namespace hmar
+
+#endif  // HMAR_CLIENT_COMMAND_LINE_H_

@@ -1,0 +1,119 @@
+#include "client/commands.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <cstdio>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/contact_sheet.h"
+#include "client/png_file.h"
+#include "model/status_macros.h"
+
+namespace hmar {
+namespace {
+
+constexpr char kModelRow[] = "%-20s %-8s %6s %8s %7s %10s  %-9s %-12s %s\n";
+
+std::string ModelTable(const v1::ListModelsResponse& models) {
+  std::string table = absl::StrFormat(kModelRow, "NAME", "ARCH", "PIXELS", "CLASSES", "SCALES",
+                                      "PARAMETERS", "PRECISION", "DEVICES", "DIGEST");
+  for (const v1::Model& model : models.models()) {
+    absl::StrAppend(
+        &table,
+        absl::StrFormat(kModelRow, absl::StrCat(model.name(), model.is_default() ? " *" : ""),
+                        model.architecture(), absl::StrCat(model.image_size()),
+                        absl::StrCat(model.classes_size()), absl::StrCat(model.patch_nums_size()),
+                        absl::StrFormat("%.1f M", model.parameters() / 1e6), model.precision(),
+                        absl::StrJoin(model.devices(), ","), model.digest().substr(0, 12)));
+  }
+  return absl::StrCat(table, "* the default model\n");
+}
+
+absl::StatusOr<std::vector<std::vector<Picture>>> ReadRows(const SheetCommand& command) {
+  std::vector<std::vector<Picture>> rows;
+  for (const std::string& path : command.pictures) {
+    HMAR_ASSIGN_OR_RETURN(const std::string png, ReadFile(path));
+    HMAR_ASSIGN_OR_RETURN(Picture picture, DecodePng(png, path));
+    const bool row_is_full =
+        command.columns > 0 && !rows.empty() && rows.back().size() == command.columns;
+    if (rows.empty() || row_is_full) rows.emplace_back();
+    rows.back().push_back(std::move(picture));
+  }
+  return rows;
+}
+
+absl::StatusOr<std::string> MakeSheet(const SheetCommand& command) {
+  HMAR_ASSIGN_OR_RETURN(const auto rows, ReadRows(command));
+  HMAR_ASSIGN_OR_RETURN(const Picture sheet, MakeContactSheet(rows));
+  return EncodePng(sheet);
+}
+
+}  // namespace
+
+void PrintError(const absl::Status& status) {
+  absl::FPrintF(stderr, "hmar: %s: %s\n", absl::StatusCodeToString(status.code()),
+                std::string(status.message()));
+}
+
+ExitCode ReportCall(const absl::Status& status, const Canceller& canceller) {
+  if (status.ok()) return kExitOk;
+  if (canceller.cancelled()) {
+    absl::FPrintF(stderr, "hmar: interrupted: the call was cancelled\n");
+    return kExitInterrupted;
+  }
+  PrintError(status);
+  return ExitCodeOfCall(status);
+}
+
+ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canceller) {
+  const auto models = client.ListModels({.canceller = &canceller});
+  if (!models.ok()) return ReportCall(models.status(), canceller);
+  if (!command.json) {
+    absl::PrintF("%s", ModelTable(*models));
+    return kExitOk;
+  }
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(*models, &json, options).ok()) {
+    PrintError(absl::InternalError("the server's answer is no valid UTF-8"));
+    return kExitCallFailed;
+  }
+  absl::PrintF("%s", json);
+  return kExitOk;
+}
+
+ExitCode RunHealth(const HealthCommand& command, Client& client, Canceller& canceller) {
+  CallOptions options{.canceller = &canceller};
+  const bool waits = command.wait_seconds > 0;
+  if (waits) options.timeout = absl::Seconds(command.wait_seconds);
+  absl::Status status = waits ? client.WaitUntilReady(command.service, options)
+                              : client.Health(command.service, options);
+  if (waits && absl::IsDeadlineExceeded(status)) {
+    status = absl::UnavailableError(
+        absl::StrCat("not ready within ", absl::FormatDuration(options.timeout)));
+  }
+  if (status.ok()) absl::PrintF("SERVING\n");
+  return ReportCall(status, canceller);
+}
+
+ExitCode RunSheet(const SheetCommand& command) {
+  const absl::StatusOr<std::string> png = MakeSheet(command);
+  if (!png.ok()) {
+    PrintError(png.status());
+    return kExitUsage;
+  }
+  if (const absl::Status written = WriteFile(command.out, *png); !written.ok()) {
+    PrintError(written);
+    return kExitOutput;
+  }
+  absl::PrintF("%s\n", command.out);
+  return kExitOk;
+}
+
+}  // namespace hmar

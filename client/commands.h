@@ -1,0 +1,30 @@
+#ifndef HMAR_CLIENT_COMMANDS_H_
+#define HMAR_CLIENT_COMMANDS_H_
+
+// What each command of `hmar` does. Each prints its results to standard output, progress and errors
+// to standard error.
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "client/client.h"
+#include "client/command_line.h"
+#include "client/exit_code.h"
+
+namespace hmar {
+
+ExitCode RunGenerate(const GenerateCommand& command, Client& client, Canceller& canceller);
+ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canceller);
+ExitCode RunHealth(const HealthCommand& command, Client& client, Canceller& canceller);
+ExitCode RunSheet(const SheetCommand& command);
+
+// Prints "hmar: <code>: <message>" to standard error.
+void PrintError(const absl::Status& status);
+
+// Prints a failed call's status and returns its exit code; a cancelled call is told and counted as
+// interrupted.
+ExitCode ReportCall(const absl::Status& status, const Canceller& canceller);
+
+}  // namespace hmar
+
+#endif  // HMAR_CLIENT_COMMANDS_H_

@@ -1,0 +1,37 @@
+// `hmar`: the command line of the client. Reads the flags, connects, runs one command.
+
+#include <cstdio>
+#include <variant>
+
+#include "client/client.h"
+#include "client/command_line.h"
+#include "client/commands.h"
+#include "client/interrupt.h"
+
+namespace {
+
+struct Runner {
+  hmar::Client& client;
+  hmar::Canceller& canceller;
+
+  int operator()(const hmar::GenerateCommand& c) { return RunGenerate(c, client, canceller); }
+  int operator()(const hmar::ModelsCommand& c) { return RunModels(c, client, canceller); }
+  int operator()(const hmar::HealthCommand& c) { return RunHealth(c, client, canceller); }
+  int operator()(const hmar::SheetCommand& c) { return RunSheet(c); }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto parsed = hmar::ParseCommandLine(argc, argv);
+  if (const auto* early = std::get_if<hmar::EarlyExit>(&parsed)) {
+    std::fputs(early->out.c_str(), stdout);
+    std::fputs(early->error.c_str(), stderr);
+    return early->exit_code;
+  }
+  const auto& command_line = std::get<hmar::CommandLine>(parsed);
+  hmar::Canceller canceller;
+  const hmar::InterruptWatcher watcher([&canceller] { canceller.Cancel(); });
+  hmar::Client client(command_line.server);
+  return std::visit(Runner{client, canceller}, command_line.command);
+}

@@ -1,0 +1,55 @@
+#include "client/progress.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace hmar {
+namespace {
+
+std::string Seconds(absl::Duration duration) {
+  return absl::StrFormat("%.2f s", absl::ToDoubleSeconds(duration));
+}
+
+std::string Images(uint32_t count) {
+  return absl::StrCat(count, count == 1 ? " image" : " images");
+}
+
+}  // namespace
+
+absl::Duration ToAbsl(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+std::string AcceptedLine(const v1::Accepted& accepted) {
+  return absl::StrCat("request ", accepted.request_id(), ": ", accepted.model(), ", seed ",
+                      accepted.seed(), ", ", Images(accepted.images_ahead()), " ahead, about ",
+                      Seconds(ToAbsl(accepted.estimated_time())));
+}
+
+std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Duration elapsed) {
+  std::string line = absl::StrFormat(
+      "image %d/%d  scale %d/%d  %d x %d  %s", preview.image_index() + 1, images,
+      preview.scale() + 1, preview.num_scales(), preview.grid(), preview.grid(), Seconds(elapsed));
+  if (preview.dropped() > 0) {
+    absl::StrAppend(&line, "  (", preview.dropped(),
+                    " previews before it left out: read too slowly)");
+  }
+  return line;
+}
+
+std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration elapsed) {
+  std::string line = absl::StrFormat("image %d/%d  done  seed %d  %s", image.image_index() + 1,
+                                     images, image.seed(), Seconds(elapsed));
+  if (image.degraded()) {
+    absl::StrAppend(&line, "  (degraded: the deadline left time for ", image.scales_run(),
+                    " scales)");
+  }
+  return line;
+}
+
+std::string CompletedLine(const v1::Completed& completed) {
+  return absl::StrCat(Images(completed.images()), " in ", Seconds(ToAbsl(completed.total())),
+                      ", of which ", Seconds(ToAbsl(completed.queued())), " in the queue");
+}
+
+}  // namespace hmar

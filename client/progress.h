@@ -1,0 +1,32 @@
+#ifndef HMAR_CLIENT_PROGRESS_H_
+#define HMAR_CLIENT_PROGRESS_H_
+
+// What `hmar generate` says while a stream runs: one line an event, without a line end.
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "hmar/v1/image_generation.pb.h"
+
+namespace hmar {
+
+// A protobuf duration as absl has it.
+absl::Duration ToAbsl(const google::protobuf::Duration& duration);
+
+// "request r-1: hmar-cifar10, seed 7, 0 images ahead, about 0.40 s"
+std::string AcceptedLine(const v1::Accepted& accepted);
+
+// "image 2/4  scale 3/7  3 x 3  0.12 s"; a note where the server left previews out because this
+// client read too slowly.
+std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Duration elapsed);
+
+// "image 2/4  done  seed 8  0.31 s"; a note where the deadline cut the image short.
+std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration elapsed);
+
+// "4 images in 0.52 s, of which 0.01 s in the queue"
+std::string CompletedLine(const v1::Completed& completed);
+
+}  // namespace hmar
+
+#endif  // HMAR_CLIENT_PROGRESS_H_
