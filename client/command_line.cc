@@ -5,6 +5,7 @@
 #include <limits>
 #include <sstream>
 
+#include "absl/strings/numbers.h"
 #include "client/client.h"
 #include "client/exit_code.h"
 
@@ -27,12 +28,22 @@ const CLI::Validator kSeconds(
     },
     "SECONDS");
 
+// CLI11 2.1 takes -1 for 2^64 - 1 and any larger number for it, too.
+const CLI::Validator kSeed(
+    [](const std::string& text) -> std::string {
+      uint64_t seed = 0;
+      const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+      return digits && absl::SimpleAtoi(text, &seed) ? "" : "'" + text + "' is not in [0, 2^64)";
+    },
+    "");
+
 void AddRequestOptions(CLI::App& app, GenerateCommand& command) {
   app.add_option("--model", command.model, "Model name; default: the server's first");
   app.add_option("--class", command.target,
                  "What to draw: a class name, or its number; default: no class");
   app.add_option("--seed", command.seed,
-                 "Seed of the first image; each further one adds 1; default: drawn by the server");
+                 "Seed of the first image; each further one adds 1; default: drawn by the server")
+      ->check(kSeed);
   app.add_option("--count", command.count, "Number of images")
       ->check(CLI::Range(uint32_t{1}, std::numeric_limits<uint32_t>::max()))
       ->capture_default_str();

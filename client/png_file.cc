@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <sstream>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -28,11 +28,14 @@ struct PngImage {
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream bytes;
-  if (!file || !(bytes << file.rdbuf())) {
-    return absl::NotFoundError(absl::StrCat("cannot read '", path, "'"));
-  }
-  return bytes.str();
+  std::string bytes;
+  std::vector<char> chunk(1 << 16);
+  do {
+    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    bytes.append(chunk.data(), file.gcount());
+  } while (file);
+  if (file.is_open() && !file.bad()) return bytes;
+  return absl::NotFoundError(absl::StrCat("cannot read '", path, "'"));
 }
 
 absl::Status WriteFile(const std::string& path, absl::string_view bytes) {

@@ -1,0 +1,186 @@
+#include "client/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "client/client.h"
+
+namespace hmar {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::variant<CommandLine, EarlyExit> Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "hmar");
+  return ParseCommandLine(static_cast<int>(arguments.size()), arguments.data());
+}
+
+template <typename Command>
+Command ParseAs(const std::vector<const char*>& arguments) {
+  return std::get<Command>(std::get<CommandLine>(Parse(arguments)).command);
+}
+
+EarlyExit ParseMistake(const std::vector<const char*>& arguments) {
+  return std::get<EarlyExit>(Parse(arguments));
+}
+
+TEST(CommandLineTest, WhatIsNotGivenIsLeftToTheServer) {
+  const auto command = ParseAs<GenerateCommand>({"generate", "--out", "x"});
+  EXPECT_EQ(command.target, "");
+  EXPECT_EQ(command.seed, std::nullopt);
+  EXPECT_EQ(command.count, 1);
+  EXPECT_EQ(command.previews, "none");
+  EXPECT_EQ(command.cfg_scale, std::nullopt);
+  EXPECT_EQ(command.top_k, std::nullopt);
+  EXPECT_EQ(command.top_p, std::nullopt);
+  EXPECT_EQ(command.temperature, std::nullopt);
+  EXPECT_EQ(command.deadline_seconds, std::nullopt);
+  EXPECT_EQ(command.out, "x");
+}
+
+TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
+  const auto command = ParseAs<GenerateCommand>({"generate",
+                                                 "--model",
+                                                 "m",
+                                                 "--class",
+                                                 "ship",
+                                                 "--seed",
+                                                 "18446744073709551615",
+                                                 "--count",
+                                                 "4",
+                                                 "--previews",
+                                                 "full",
+                                                 "--preview-scales",
+                                                 "1,3",
+                                                 "--cfg",
+                                                 "1.5",
+                                                 "--top-k",
+                                                 "9",
+                                                 "--top-p",
+                                                 "0.5",
+                                                 "--temperature",
+                                                 "0.8",
+                                                 "--schedule",
+                                                 "quality",
+                                                 "--format",
+                                                 "rgb",
+                                                 "--png-compression",
+                                                 "3",
+                                                 "--save-tokens",
+                                                 "s.json",
+                                                 "--from-tokens",
+                                                 "f.json",
+                                                 "--from-image",
+                                                 "2",
+                                                 "--scales",
+                                                 "5",
+                                                 "--receipt",
+                                                 "--deadline",
+                                                 "2.5",
+                                                 "--priority",
+                                                 "-3",
+                                                 "--request-id",
+                                                 "id",
+                                                 "--validate-only",
+                                                 "--quiet",
+                                                 "--out",
+                                                 "x"});
+  EXPECT_EQ(command.model, "m");
+  EXPECT_EQ(command.target, "ship");
+  EXPECT_EQ(command.seed, 18446744073709551615U);
+  EXPECT_EQ(command.count, 4);
+  EXPECT_EQ(command.previews, "full");
+  EXPECT_THAT(command.preview_scales, ElementsAre(1, 3));
+  EXPECT_EQ(command.cfg_scale, 1.5F);
+  EXPECT_EQ(command.top_k, 9);
+  EXPECT_EQ(command.top_p, 0.5F);
+  EXPECT_EQ(command.temperature, 0.8F);
+  EXPECT_EQ(command.schedule, "quality");
+  EXPECT_EQ(command.format, "rgb");
+  EXPECT_EQ(command.png_compression, 3);
+  EXPECT_EQ(command.save_tokens, "s.json");
+  EXPECT_EQ(command.from_tokens, "f.json");
+  EXPECT_EQ(command.from_image, 2);
+  EXPECT_EQ(command.scales, 5);
+  EXPECT_TRUE(command.receipt);
+  EXPECT_EQ(command.deadline_seconds, 2.5);
+  EXPECT_EQ(command.priority, -3);
+  EXPECT_EQ(command.request_id, "id");
+  EXPECT_TRUE(command.validate_only);
+  EXPECT_TRUE(command.quiet);
+}
+
+TEST(CommandLineTest, OtherCommandsAreRead) {
+  EXPECT_TRUE(ParseAs<ModelsCommand>({"models", "--json"}).json);
+  EXPECT_EQ(ParseAs<HealthCommand>({"health"}).service, kReadinessService);
+  EXPECT_EQ(ParseAs<HealthCommand>({"health", "--wait", "9"}).wait_seconds, 9);
+  EXPECT_EQ(ParseAs<HealthCommand>({"health", "--service", ""}).service, "");
+  const auto sheet =
+      ParseAs<SheetCommand>({"sheet", "--out", "s", "--columns", "2", "a", "b", "c"});
+  EXPECT_EQ(sheet.columns, 2);
+  EXPECT_THAT(sheet.pictures, ElementsAre("a", "b", "c"));
+}
+
+TEST(CommandLineTest, TheServerMayStandBeforeOrAfterTheCommand) {
+  EXPECT_EQ(std::get<CommandLine>(Parse({"--server", "a:1", "models"})).server, "a:1");
+  EXPECT_EQ(std::get<CommandLine>(Parse({"models", "--server", "a:1"})).server, "a:1");
+  EXPECT_EQ(std::get<CommandLine>(Parse({"models"})).server, "localhost:50051");
+}
+
+TEST(CommandLineTest, TheEnvironmentNamesTheServerUnlessAFlagDoes) {
+  setenv("HMAR_SERVER", "b:2", 1);
+  EXPECT_EQ(std::get<CommandLine>(Parse({"models"})).server, "b:2");
+  EXPECT_EQ(std::get<CommandLine>(Parse({"models", "--server", "a:1"})).server, "a:1");
+  unsetenv("HMAR_SERVER");
+}
+
+TEST(CommandLineTest, HelpGoesToStandardOutputAndIsNoMistake) {
+  for (const std::vector<const char*>& arguments :
+       std::vector<std::vector<const char*>>{{"--help"},
+                                             {"generate", "--help"},
+                                             {"models", "--help"},
+                                             {"health", "--help"},
+                                             {"sheet", "--help"}}) {
+    const EarlyExit help = ParseMistake(arguments);
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_THAT(help.out, HasSubstr("Usage: hmar"));
+    EXPECT_THAT(help.error, IsEmpty());
+  }
+}
+
+class MistakeTest : public testing::TestWithParam<std::vector<const char*>> {};
+
+TEST_P(MistakeTest, ExitsWithUsageAndSaysWhyOnStandardError) {
+  const EarlyExit mistake = ParseMistake(GetParam());
+  EXPECT_EQ(mistake.exit_code, 2);
+  EXPECT_NE(mistake.error, "");
+  EXPECT_EQ(mistake.out, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Arguments, MistakeTest,
+    testing::Values(std::vector<const char*>{}, std::vector<const char*>{"draw"},
+                    std::vector<const char*>{"generate"},
+                    std::vector<const char*>{"generate", "--out", "x", "--count", "0"},
+                    std::vector<const char*>{"generate", "--out", "x", "--seed", "-1"},
+                    std::vector<const char*>{"generate", "--out", "x", "--seed", "abc"},
+                    std::vector<const char*>{"generate", "--out", "x", "--seed",
+                                             "18446744073709551616"},
+                    std::vector<const char*>{"generate", "--out", "x", "--previews", "some"},
+                    std::vector<const char*>{"generate", "--out", "x", "--preview-scales", "1"},
+                    std::vector<const char*>{"generate", "--out", "x", "--format", "jpeg"},
+                    std::vector<const char*>{"generate", "--out", "x", "--deadline", "0"},
+                    std::vector<const char*>{"generate", "--out", "x", "--deadline", "inf"},
+                    std::vector<const char*>{"generate", "--out", "x", "--deadline", "soon"},
+                    std::vector<const char*>{"generate", "--out", "x", "--scales", "2"},
+                    std::vector<const char*>{"generate", "--out", "x", "--colour"},
+                    std::vector<const char*>{"models", "extra"},
+                    std::vector<const char*>{"sheet", "--out", "x"},
+                    std::vector<const char*>{"sheet", "a.png"}));
+
+}  // namespace
+}  // namespace hmar

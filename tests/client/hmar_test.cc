@@ -1,0 +1,259 @@
+// The program `hmar` as a shell runs it, against a fake service: exit codes, output, files.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "client/png_file.h"
+#include "client/tokens_file.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "tests/client/fake_service.h"
+#include "tests/client/subprocess.h"
+
+namespace hmar {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr absl::Duration kGenerous = absl::Seconds(60);
+
+class HmarTest : public testing::Test {
+ protected:
+  HmarTest() {
+    folder_ = std::filesystem::path(testing::TempDir()) / absl::StrCat("hmar_test.", getpid());
+    std::filesystem::create_directories(folder_);
+  }
+  ~HmarTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return folder_ / name; }
+
+  // Starts `hmar ARGUMENTS`, with the fake server in HMAR_SERVER.
+  std::unique_ptr<Subprocess> Start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), HMAR_PROGRAM);
+    return std::make_unique<Subprocess>(
+        arguments, folder_, std::vector<std::string>{"HMAR_SERVER=" + server_.address()});
+  }
+  ProcessResult Run(const std::vector<std::string>& arguments) { return Start(arguments)->Wait(); }
+
+  std::set<std::string> FilesIn(const std::string& name) const {
+    std::set<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(Path(name))) {
+      files.insert(entry.path().filename());
+    }
+    return files;
+  }
+
+  Picture ReadPicture(const std::string& name) const {
+    return DecodePng(ReadFile(Path(name)).value(), name).value();
+  }
+
+  FakeServer server_;
+  std::filesystem::path folder_;
+};
+
+TEST_F(HmarTest, GenerateWritesImagesPreviewsAndASheet) {
+  server_.service().SetScript(
+      {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  const ProcessResult result = Run({"generate", "--class", "ship", "--seed", "7", "--count", "2",
+                                    "--previews", "fast", "--out", Path("out/deep")});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_THAT(FilesIn("out/deep"), ElementsAre("image-7-scale-00.png", "image-7-scale-01.png",
+                                               "image-7.png", "image-8-scale-00.png",
+                                               "image-8-scale-01.png", "image-8.png", "sheet.png"));
+  EXPECT_EQ(ReadPicture("out/deep/image-8.png").rgb, Square(8, 12).rgb);
+  EXPECT_EQ(ReadPicture("out/deep/image-8-scale-01.png").rgb, Square(4, 11).rgb);
+  EXPECT_THAT(result.error, HasSubstr("image 2/2  scale 2/3  2 x 2"));
+  EXPECT_THAT(result.out, HasSubstr(Path("out/deep/sheet.png")));
+}
+
+TEST_F(HmarTest, TheSheetHasScalesFromLeftToRightAndImagesFromTopToBottom) {
+  server_.service().SetScript(
+      {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  ASSERT_EQ(Run({"generate", "--previews", "fast", "--out", Path("out")}).exit_code, 0);
+  const Picture sheet = ReadPicture("out/sheet.png");
+  ASSERT_EQ(sheet.width, 3 * 128 + 4 * 4);
+  ASSERT_EQ(sheet.height, 2 * 128 + 3 * 4);
+  for (uint32_t row = 0; row < 2; ++row) {
+    for (uint32_t column = 0; column < 3; ++column) {
+      const size_t x = 4 + 132 * column + 64;
+      const size_t y = 4 + 132 * row + 64;
+      EXPECT_EQ(sheet.rgb[(y * sheet.width + x) * 3], 10 * row + column);
+    }
+  }
+}
+
+TEST_F(HmarTest, RawPixelsBecomeTheSamePngFiles) {
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_RGB8), .status = {}});
+  ASSERT_EQ(Run({"generate", "--format", "rgb", "--out", Path("out")}).exit_code, 0);
+  EXPECT_EQ(server_.service().last_request().output().format(), v1::OutputOptions::FORMAT_RGB8);
+  EXPECT_EQ(ReadPicture("out/image-7.png").rgb, Square(8, 2).rgb);
+}
+
+TEST_F(HmarTest, SeedsWrapAroundInFileNames) {
+  server_.service().SetScript(
+      {.events = StreamOf(2, 18446744073709551615U, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  ASSERT_EQ(Run({"generate", "--out", Path("out")}).exit_code, 0);
+  EXPECT_TRUE(FilesIn("out").count("image-18446744073709551615-scale-00.png"));
+  EXPECT_TRUE(FilesIn("out").count("image-0-scale-01.png"));
+  EXPECT_TRUE(FilesIn("out").count("image-0.png"));
+}
+
+TEST_F(HmarTest, TokensAreSavedInImageOrderAndGoOutAgainAsAPrefix) {
+  server_.service().SetScript(
+      {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  ASSERT_EQ(Run({"generate", "--save-tokens", Path("t.json"), "--out", Path("out")}).exit_code, 0);
+  const TokensFile saved = ParseTokens(ReadFile(Path("t.json")).value(), "t.json").value();
+  ASSERT_EQ(saved.images.size(), 2);
+  EXPECT_EQ(saved.images[1].seed, 8);
+  EXPECT_THAT(saved.images[1].scales, ElementsAre(ElementsAre(1), ElementsAre(7, 7, 7, 7)));
+
+  ASSERT_EQ(Run({"generate", "--from-tokens", Path("t.json"), "--from-image", "1", "--scales", "2",
+                 "--out", Path("out")})
+                .exit_code,
+            0);
+  const v1::ScalePrefix prefix = server_.service().last_request().prefix();
+  ASSERT_EQ(prefix.tokens_size(), 2);
+  EXPECT_THAT(prefix.tokens(0).tokens(), ElementsAre(1));
+}
+
+TEST_F(HmarTest, ReceiptsAreWrittenBesideTheImages) {
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  ASSERT_EQ(Run({"generate", "--receipt", "--out", Path("out")}).exit_code, 0);
+  EXPECT_THAT(ReadFile(Path("out/image-7.json")).value(), HasSubstr("\"request_id\": \"r-1\""));
+}
+
+TEST_F(HmarTest, ValidateOnlyPrintsThePriceAndWritesNothing) {
+  auto events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG);
+  events.erase(events.begin() + 1, events.end() - 1);
+  events[0].mutable_accepted()->set_estimated_gpu_seconds(0.25F);
+  server_.service().SetScript({.events = events, .status = {}});
+  const ProcessResult result = Run({"generate", "--validate-only"});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_TRUE(server_.service().last_request().validate_only());
+  EXPECT_THAT(result.out, HasSubstr("valid: request r-1: tiny, seed 7"));
+  EXPECT_THAT(result.out, HasSubstr("0.2500 device seconds"));
+}
+
+TEST_F(HmarTest, ARefusedRequestExitsWith1AndShowsTheFields) {
+  google::rpc::BadRequest bad;
+  auto* violation = bad.add_field_violations();
+  violation->set_field("sampling.top_p");
+  violation->set_description("was 1.5, must be in (0, 1]");
+  google::rpc::Status details;
+  details.add_details()->PackFrom(bad);
+  server_.service().SetScript({.events = {},
+                               .status = {grpc::StatusCode::INVALID_ARGUMENT, "1 field is wrong",
+                                          details.SerializeAsString()}});
+  const ProcessResult result = Run({"generate", "--top-p", "1.5", "--out", Path("out")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.error, HasSubstr("hmar: INVALID_ARGUMENT: 1 field is wrong\n"
+                                      "  sampling.top_p: was 1.5, must be in (0, 1]\n"));
+}
+
+TEST_F(HmarTest, ControlCCancelsTheCallAndSaysSo) {
+  server_.service().SetScript({.events = {}, .status = {}, .hang = true});
+  const auto program = Start({"generate", "--out", Path("out")});
+  ASSERT_TRUE(server_.service().events_sent().WaitForNotificationWithTimeout(kGenerous));
+  program->Signal(SIGINT);
+  const ProcessResult result = program->Wait();
+  EXPECT_EQ(result.exit_code, 130);
+  EXPECT_THAT(result.error, HasSubstr("interrupted: the call was cancelled"));
+  EXPECT_TRUE(server_.service().cancelled().WaitForNotificationWithTimeout(kGenerous));
+}
+
+TEST_F(HmarTest, ADeadlineThatPassesExitsWith1) {
+  server_.service().SetScript({.events = {}, .status = {}, .hang = true});
+  const ProcessResult result = Run({"generate", "--deadline", "0.05", "--out", Path("out")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.error, HasSubstr("DEADLINE_EXCEEDED"));
+}
+
+TEST_F(HmarTest, MistakesExitWith2BeforeAnythingIsSent) {
+  server_.service().SetScript({.events = {}, .status = {}});
+  EXPECT_EQ(Run({}).exit_code, 2);
+  EXPECT_EQ(Run({"generate", "--class", "unsent"}).exit_code, 2);
+  EXPECT_EQ(Run({"generate", "--class", "unsent", "--schedule", "x", "--out", Path("o")}).exit_code,
+            2);
+  EXPECT_EQ(Run({"generate", "--class", "unsent", "--from-tokens", "/no/such", "--out", Path("o")})
+                .exit_code,
+            2);
+  EXPECT_EQ(server_.service().last_request().class_name(), "");
+}
+
+TEST_F(HmarTest, NoServerExitsWith3) {
+  const ProcessResult result = Run({"models", "--server", "127.0.0.1:1"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.error, HasSubstr("UNAVAILABLE"));
+}
+
+TEST_F(HmarTest, AFolderThatCannotBeMadeExitsWith4) {
+  ASSERT_TRUE(WriteFile(Path("file"), "").ok());
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  EXPECT_EQ(Run({"generate", "--out", Path("file/out")}).exit_code, 4);
+}
+
+TEST_F(HmarTest, APictureThatCannotBeWrittenExitsWith4) {
+  std::filesystem::create_directories(Path("out/image-7.png"));  // A folder in its place.
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  const ProcessResult result = Run({"generate", "--out", Path("out")});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.error, HasSubstr("cannot write '" + Path("out/image-7.png")));
+}
+
+TEST_F(HmarTest, ModelsPrintsATableOrJson) {
+  const ProcessResult table = Run({"models"});
+  EXPECT_EQ(table.exit_code, 0) << table.error;
+  EXPECT_THAT(table.out, HasSubstr("tiny *"));
+  EXPECT_THAT(table.out, HasSubstr("1.5 M"));
+  const ProcessResult json = Run({"models", "--json"});
+  EXPECT_EQ(json.exit_code, 0) << json.error;
+  EXPECT_THAT(json.out, HasSubstr("\"image_size\": 8"));
+  EXPECT_THAT(json.out, HasSubstr("\"is_default\": true"));
+}
+
+TEST_F(HmarTest, HealthExitsWith0OnlyWhenReady) {
+  const ProcessResult waiting = Run({"health"});
+  EXPECT_EQ(waiting.exit_code, 3);
+  EXPECT_THAT(waiting.error, HasSubstr("not serving"));
+  EXPECT_EQ(Run({"health", "--wait", "0.05"}).exit_code, 3);
+  server_.SetReady(true);
+  const ProcessResult ready = Run({"health", "--wait", "60"});
+  EXPECT_EQ(ready.exit_code, 0) << ready.error;
+  EXPECT_EQ(ready.out, "SERVING\n");
+}
+
+TEST_F(HmarTest, SheetLaysFilesOutWithoutAServer) {
+  for (uint8_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(WriteFile(Path(absl::StrCat(i, ".png")), EncodePng(Square(128, i)).value()).ok());
+  }
+  const ProcessResult result = Run({"sheet", "--out", Path("s.png"), "--columns", "2",
+                                    Path("0.png"), Path("1.png"), Path("2.png")});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  const Picture sheet = ReadPicture("s.png");
+  EXPECT_EQ(sheet.width, 2 * 128 + 3 * 4);
+  EXPECT_EQ(sheet.height, 2 * 128 + 3 * 4);
+  EXPECT_EQ(Run({"sheet", "--out", Path("s.png"), Path("none.png")}).exit_code, 2);
+}
+
+TEST_F(HmarTest, QuietLeavesOutProgress) {
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  const ProcessResult result = Run({"generate", "--quiet", "--out", Path("out")});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.error, Not(HasSubstr("image 1/1")));
+}
+
+}  // namespace
+}  // namespace hmar
