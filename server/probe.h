@@ -14,7 +14,7 @@ namespace hmar {
 // scheduler, like any client's, and says whether a picture of the model's size came. The server
 // probes every model before it reports SERVING. Blocks; not for the engine loop's thread.
 // DEADLINE_EXCEEDED: no picture within `timeout`, and the image is cancelled; INTERNAL: a picture
-// of another size; else what Submit or the step said. Messages begin with the model's name.
+// of another size; else what Submit or the step said. Messages name the model.
 absl::Status Probe(Scheduler* scheduler, size_t model, const ModelConfig& config,
                    absl::Duration timeout);
 

@@ -1,0 +1,61 @@
+#ifndef HMAR_SERVER_STEP_PLANNER_H_
+#define HMAR_SERVER_STEP_PLANNER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "model/engine.h"
+#include "server/batch_policy.h"
+#include "server/metrics.h"
+#include "server/scheduler.h"
+#include "server/work_ledger.h"
+
+namespace hmar {
+
+// Turns the books into steps: first the parts of a step that failed, then what batch_policy.h
+// chooses. Thread-compatible.
+class StepPlanner {
+ public:
+  // `options`, `ledger` and `metrics` (may be null) outlive it.
+  StepPlanner(const SchedulerOptions* options, WorkLedger* ledger, Metrics* metrics)
+      : options_(*options), ledger_(*ledger), metrics_(metrics) {}
+
+  // The next step, with its new images marked as running; nothing: there is nothing to do. As long
+  // as the books hold an image there is a step: it waits for a free slot, or it runs, or its
+  // picture is due, or an image that holds its slot does one of the latter two.
+  std::optional<PlannedStep> Plan(absl::Time now);
+
+  // The step failed as a whole: its halves go before all other work. REQUIRES: it has two ids or
+  // more.
+  void Halve(const PlannedStep& step);
+
+  // Forgets the halves that are still to run.
+  void Clear() { retries_.clear(); }
+
+ private:
+  // A part of a step that failed, to be run on its own.
+  struct Retry {
+    size_t model;
+    std::vector<ImageId> ids;
+  };
+
+  void TakeRetry(PlannedStep& step);
+  void TakeChoice(PlannedStep& step, absl::Time now);
+  std::optional<StepChoice> Choose(absl::Time now) const;
+  PlannedStep::NewImage Start(ImageId id, absl::Time now);
+
+  const SchedulerOptions& options_;
+  WorkLedger& ledger_;
+  Metrics* const metrics_;
+  std::deque<Retry> retries_;
+  std::optional<size_t> last_model_;
+  uint64_t steps_planned_ = 0;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_STEP_PLANNER_H_
