@@ -136,6 +136,12 @@ absl::Status WithReason(const absl::Status& status, Reason reason) {
   return ErrorOf(reason, std::string(status.message()));
 }
 
+std::string ReasonName(const absl::Status& status) {
+  if (status.ok()) return "";
+  google::rpc::ErrorInfo info;
+  return Attached(status, &info) ? info.reason() : RowOf(ReasonOfCode(status.code())).name;
+}
+
 grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_id,
                           absl::Duration retry_after) {
   if (status.ok()) return grpc::Status::OK;

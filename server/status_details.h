@@ -48,6 +48,9 @@ absl::Status ModelNotFound(absl::string_view name, const std::vector<std::string
 // Gives `status` this reason in place of the one its code implies. The code becomes the reason's.
 absl::Status WithReason(const absl::Status& status, Reason reason);
 
+// The reason of an error: the one given, or the one its code implies. "" for OK.
+std::string ReasonName(const absl::Status& status);
+
 // The error as it goes to the client: with ErrorInfo always (reasons not given follow from the
 // code), RetryInfo on RESOURCE_EXHAUSTED and UNAVAILABLE. `retry_after` is the backlog's estimate;
 // it is kept within 0.1 s to 5 min. Message and details together stay under 8 KB as sent. OK stays

@@ -1,0 +1,49 @@
+#ifndef HMAR_SERVER_API_MESSAGES_H_
+#define HMAR_SERVER_API_MESSAGES_H_
+
+// From the server's plain structs to the API's messages. Pure functions.
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "hmar/v1/image_generation.pb.h"
+#include "model/engine.h"
+#include "server/request.h"
+#include "server/scheduler.h"
+#include "server/work.h"
+
+namespace hmar {
+
+// The version that receipts and --version give: CMake's PROJECT_VERSION.
+const char* ServerVersion();
+
+google::protobuf::Duration ToProto(absl::Duration duration);
+google::protobuf::Timestamp ToProto(absl::Time time);
+
+// With the mask schedule spelled out.
+v1::SamplingParams ToProto(const SamplingParams& sampling);
+
+v1::Model ToProto(const EngineInfo& model, bool is_default);
+
+v1::Accepted AcceptedMessage(const ResolvedRequest& request, const EngineInfo& model,
+                             const Admission& admission);
+
+// What made image `index` of the request, and what it cost.
+v1::Receipt ReceiptMessage(const ResolvedRequest& request, const EngineInfo& model, uint32_t index,
+                           const FinishedImage& image, absl::Time finished_at);
+
+// One line of JSON, field names as in the .proto file; unset fields left out.
+std::string ReceiptJson(const v1::Receipt& receipt);
+
+// All of an Image but its picture's bytes and its receipt.
+v1::Image ImageMessage(const ResolvedRequest& request, uint32_t index, const FinishedImage& image);
+
+// All of a Preview but its picture's bytes.
+v1::Preview PreviewMessage(const ModelConfig& config, uint32_t index, uint32_t scale);
+
+// A picture's size and format, without its bytes.
+v1::Picture PictureMessage(const Picture& picture, PictureFormat format);
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_API_MESSAGES_H_

@@ -1,0 +1,237 @@
+#include "server/options.h"
+
+#include <CLI/CLI.hpp>
+#include <limits>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model/status_macros.h"
+#include "server/api_messages.h"
+
+namespace hmar {
+namespace {
+
+constexpr double kMaxUint32 = std::numeric_limits<uint32_t>::max();
+
+using Target = std::variant<std::string*, std::vector<std::string>*, uint32_t*, bool*>;
+// What is wrong with a value; "" if nothing is. The form that CLI11 wants.
+using Check = std::string (*)(const std::string& value);
+
+// One option.
+struct OptionRow {
+  const char* name;   // Without the dashes.
+  const char* value;  // What to give, for the help; a bool has none.
+  Target target;
+  const char* help;
+  double min = 0;  // Of numbers.
+  double max = 0;
+  Check check = nullptr;  // Of strings.
+};
+
+std::string CheckModel(const std::string& text) {
+  return std::string(ParseModelSpec(text).status().message());
+}
+
+std::string CheckAddress(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  uint32_t port = 0;
+  if (colon != std::string::npos && colon > 0 && absl::SimpleAtoi(text.substr(colon + 1), &port) &&
+      port <= 65535) {
+    return "";
+  }
+  return "'" + text + "' is not HOST:PORT with a port of 0 to 65535";
+}
+
+std::string CheckOptionalAddress(const std::string& text) {
+  return text.empty() ? "" : CheckAddress(text);
+}
+
+std::string CheckDevice(const std::string& text) {
+  uint32_t index = 0;
+  const bool cuda = text.rfind("cuda:", 0) == 0 && absl::SimpleAtoi(text.substr(5), &index);
+  return text == "cpu" || cuda ? "" : "'" + text + "' is neither cpu nor cuda:N";
+}
+
+std::string CheckLogLevel(const std::string& text) {
+  for (const char* level : {"trace", "debug", "info", "warn", "error", "off"}) {
+    if (text == level) return "";
+  }
+  return "'" + text + "' is none of trace, debug, info, warn, error, off";
+}
+
+// The table of options: the only place that knows their names.
+std::vector<OptionRow> Rows(ServerOptions* o) {
+  return {
+      {"model", "NAME=PATH", &o->models,
+       "A model folder and the name that requests use for it. Give it once a model; the first is "
+       "the default. None given: the bundled hmar-cifar10",
+       0, 0, CheckModel},
+      {"architecture", "NAME", &o->architecture,
+       "Architecture of model folders without a config.json: hmar-d16, hmar-d20, hmar-d24, "
+       "hmar-d30"},
+      {"device", "cpu|cuda:N", &o->device, "Where the models run", 0, 0, CheckDevice},
+      {"threads", "N", &o->threads, "CPU threads of one operator; 0: one a core", 0, 1024},
+      {"listen", "HOST:PORT", &o->listen, "Where to serve gRPC; port 0 takes a free one", 0, 0,
+       CheckAddress},
+      {"port-file", "FILE", &o->port_file, "Write the gRPC port in use to this file"},
+      {"metrics", "HOST:PORT", &o->metrics,
+       "Where to serve Prometheus metrics, on /metrics; empty: nowhere", 0, 0,
+       CheckOptionalAddress},
+      {"max-images-in-flight", "N", &o->max_images_in_flight,
+       "Images of one model that run at the same time", 1, 65536},
+      {"max-queued-images", "N", &o->max_queued_images,
+       "Images that may wait, over all models; more are refused with RESOURCE_EXHAUSTED", 1, 1e6},
+      {"max-images-per-request", "N", &o->max_images_per_request, "Limit of num_images", 1, 65536},
+      {"max-step-rows", "N", &o->max_step_rows,
+       "Token rows that one step of a model may have; more rows, more throughput, longer steps", 1,
+       1 << 24},
+      {"encoder-threads", "N", &o->encoder_threads, "Threads that write PNGs", 1, 256},
+      {"png-compression", "0..9", &o->png_compression,
+       "zlib level of PNGs for requests that do not say", 0, 9},
+      {"max-message-bytes", "N", &o->max_message_bytes,
+       "Largest request, and largest reply of GenerateImages", 1 << 16, 1 << 30},
+      {"stream-buffer-bytes", "N", &o->stream_buffer_bytes,
+       "What a stream may hold for a slow client; beyond a quarter of it previews are dropped, "
+       "beyond all of it the stream ends with RESOURCE_EXHAUSTED",
+       1 << 16, kMaxUint32},
+      {"max-concurrent-streams", "N", &o->max_concurrent_streams, "Open calls of one connection", 1,
+       1 << 20},
+      {"probe-seconds", "N", &o->probe_seconds,
+       "Longest time for the probe image that each model makes before the server is ready", 1,
+       3600},
+      {"drain-seconds", "N", &o->drain_seconds,
+       "Longest time to finish accepted requests after SIGTERM or SIGINT", 0, 86400},
+      {"log-level", "LEVEL", &o->log_level, "trace, debug, info, warn, error or off", 0, 0,
+       CheckLogLevel},
+      {"access-log,!--no-access-log", "", &o->access_log,
+       "A line of JSON on standard output for each request; --no-access-log turns it off"},
+  };
+}
+
+// "access-log,!--no-access-log" is called access-log.
+std::string ShortName(const OptionRow& row) {
+  const std::string name = row.name;
+  return name.substr(0, name.find(','));
+}
+
+std::string ValueText(const Target& target) {
+  if (auto* const* text = std::get_if<std::string*>(&target)) return **text;
+  if (auto* const* list = std::get_if<std::vector<std::string>*>(&target)) {
+    return absl::StrJoin(**list, ",");
+  }
+  if (auto* const* number = std::get_if<uint32_t*>(&target)) return absl::StrCat(**number);
+  return *std::get<bool*>(target) ? "on" : "off";
+}
+
+void AddFlag(const OptionRow& row, CLI::App* app) {
+  const std::string flag = absl::StrCat("--", row.name);
+  if (auto* const* value = std::get_if<bool*>(&row.target)) {
+    app->add_flag(flag, **value, row.help);
+    return;
+  }
+  CLI::Option* option = std::visit(
+      [&](auto* target) -> CLI::Option* {
+        if constexpr (std::is_same_v<decltype(target), bool*>) {
+          return nullptr;
+        } else {
+          return app->add_option(flag, *target, row.help);
+        }
+      },
+      row.target);
+  option->option_text(absl::StrCat(row.value, ValueText(row.target).empty() ? "" : " [",
+                                   ValueText(row.target),
+                                   ValueText(row.target).empty() ? "" : "]"));
+  if (std::holds_alternative<uint32_t*>(row.target)) {
+    option->check(CLI::Range(static_cast<uint32_t>(row.min), static_cast<uint32_t>(row.max)));
+  }
+  if (row.check != nullptr) option->check(CLI::Validator(row.check, "", ""));
+  if (std::holds_alternative<std::vector<std::string>*>(row.target)) {
+    option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+}
+
+absl::Status CheckDistinctModels(const ServerOptions& options) {
+  std::vector<std::string> names;
+  for (const std::string& text : options.models) {
+    HMAR_ASSIGN_OR_RETURN(const ModelSpec spec, ParseModelSpec(text));
+    if (std::find(names.begin(), names.end(), spec.name) != names.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("--model: two models named ", spec.name));
+    }
+    names.push_back(spec.name);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ModelSpec> ParseModelSpec(const std::string& text) {
+  const size_t equals = text.find('=');
+  ModelSpec spec;
+  if (equals != std::string::npos) spec = {text.substr(0, equals), text.substr(equals + 1)};
+  const auto allowed = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
+  };
+  if (spec.name.empty() || spec.path.empty() ||
+      !std::all_of(spec.name.begin(), spec.name.end(), allowed)) {
+    return absl::InvalidArgumentError("'" + text +
+                                      "' is not NAME=PATH with a name of A-Z a-z 0-9 . _ -");
+  }
+  return spec;
+}
+
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
+  CommandLine result;
+  CLI::App app("Serves HMAR image generation models over gRPC (hmar.v1.ImageGenerationService).",
+               "hmar-server");
+  for (const OptionRow& row : Rows(&result.options)) AddFlag(row, &app);
+  app.set_config("--config", "", "TOML file of options, by their names without dashes");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.set_version_flag("--version", std::string("hmar-server ") + ServerVersion());
+  bool markdown = false;
+  app.add_flag("--help-markdown", markdown, "Print the table of options as Markdown")
+      ->configurable(false);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    result.print = app.help();
+  } catch (const CLI::CallForVersion& version) {
+    result.print = std::string(version.what()) + "\n";
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  if (markdown) result.print = OptionsMarkdown();
+  HMAR_RETURN_IF_ERROR(CheckDistinctModels(result.options));
+  return result;
+}
+
+std::string DescribeOptions(const ServerOptions& options) {
+  ServerOptions copy = options;
+  return absl::StrJoin(Rows(&copy), " ", [](std::string* out, const OptionRow& row) {
+    absl::StrAppend(out, ShortName(row), "=", ValueText(row.target));
+  });
+}
+
+std::string OptionsMarkdown() {
+  ServerOptions defaults;
+  std::string table = "| Option | Default | Meaning |\n|---|---|---|\n";
+  for (const OptionRow& row : Rows(&defaults)) {
+    std::string value = row.value;
+    for (size_t at = 0; (at = value.find('|', at)) != std::string::npos; at += 2) {
+      value.insert(at, "\\");
+    }
+    const std::string default_value = ValueText(row.target);
+    absl::StrAppend(&table, "| `--", ShortName(row), value.empty() ? "" : " ", value, "` | ",
+                    default_value.empty() ? "" : "`" + default_value + "`", " | ", row.help,
+                    " |\n");
+  }
+  absl::StrAppend(&table,
+                  "| `--config FILE` | | TOML file of these options, by their names without "
+                  "dashes; flags win |\n");
+  return table;
+}
+
+}  // namespace hmar

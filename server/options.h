@@ -1,0 +1,72 @@
+#ifndef HMAR_SERVER_OPTIONS_H_
+#define HMAR_SERVER_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace hmar {
+
+// What the server can be told. Names, ranges, defaults and help texts stand once, in options.cc's
+// table; the flags, the configuration file, --help, the start-up log and the README's table are
+// made of it.
+struct ServerOptions {
+  std::vector<std::string>
+      models;  // NAME=PATH; the first is the default. Empty: the bundled model.
+  std::string architecture;
+  std::string device = "cpu";
+  uint32_t threads = 0;
+
+  std::string listen = "0.0.0.0:50051";
+  std::string port_file;
+  std::string metrics;
+
+  uint32_t max_images_in_flight = 64;
+  uint32_t max_queued_images = 1024;
+  uint32_t max_images_per_request = 64;
+  uint32_t max_step_rows = 16384;
+
+  uint32_t encoder_threads = 1;
+  uint32_t png_compression = 1;
+  uint32_t max_message_bytes = uint32_t{16} << 20;
+  uint32_t stream_buffer_bytes = uint32_t{64} << 20;
+  uint32_t max_concurrent_streams = 256;
+
+  uint32_t probe_seconds = 120;
+  uint32_t drain_seconds = 30;
+  std::string log_level = "info";
+  bool access_log = true;
+};
+
+// One --model flag.
+struct ModelSpec {
+  std::string name;
+  std::string path;
+};
+
+// Splits NAME=PATH. INVALID_ARGUMENT: no name, no path, or a character in the name other than A-Z
+// a-z 0-9 . _ -
+absl::StatusOr<ModelSpec> ParseModelSpec(const std::string& text);
+
+// What a command line asks for.
+struct CommandLine {
+  ServerOptions options;
+  std::optional<std::string> print;  // --help, --version, --help-markdown: print this and exit.
+};
+
+// Reads flags and, with --config, a TOML file of the same names (flags win). INVALID_ARGUMENT names
+// the flag, the value and the limit.
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
+
+// All options and their values in one line, for the start-up log.
+std::string DescribeOptions(const ServerOptions& options);
+
+// The README's table of all flags.
+std::string OptionsMarkdown();
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_OPTIONS_H_

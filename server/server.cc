@@ -1,0 +1,200 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+#include <spdlog/logger.h>
+
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "model/status_macros.h"
+#include "server/api_messages.h"
+#include "server/bundled_model.h"
+#include "server/probe.h"
+#include "server/status_details.h"
+
+namespace hmar {
+namespace {
+
+constexpr absl::Duration kStopTime = absl::Seconds(5);  // For calls to end once they have failed.
+
+absl::StatusOr<std::vector<ModelSpec>> ModelSpecs(const ServerOptions& options) {
+  std::vector<ModelSpec> specs;
+  for (const std::string& text : options.models) {
+    HMAR_ASSIGN_OR_RETURN(specs.emplace_back(), ParseModelSpec(text));
+  }
+  if (specs.empty()) {
+    HMAR_ASSIGN_OR_RETURN(specs.emplace_back(), BundledModel());
+  }
+  return specs;
+}
+
+// Through a temporary file: who waits for the file never reads half a number.
+absl::Status WritePortFile(const std::string& path, int port) {
+  const std::string temporary = path + ".tmp";
+  std::ofstream file(temporary, std::ios::trunc);
+  file << port << '\n';
+  file.close();
+  std::error_code error;
+  if (file) std::filesystem::rename(temporary, path, error);
+  if (!file || error) {
+    return absl::InvalidArgumentError(absl::StrCat("--port-file: cannot write ", path));
+  }
+  return absl::OkStatus();
+}
+
+void SetChannelArguments(const ServerOptions& options, grpc::ServerBuilder* builder) {
+  // By default gRPC lets two servers share a port; then a busy port would go unnoticed.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                              static_cast<int>(options.max_concurrent_streams));
+  // A client that vanished without a word holds its images for at most 30 s.
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder->SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      ServerDependencies dependencies) {
+  auto server = std::unique_ptr<Server>(new Server(options, std::move(dependencies)));
+  HMAR_RETURN_IF_ERROR(server->LoadModels());
+  HMAR_RETURN_IF_ERROR(server->BuildCore());
+  HMAR_RETURN_IF_ERROR(server->ListenForMetrics());
+  HMAR_RETURN_IF_ERROR(server->Listen());
+  server->loop_->Start();
+  server->prober_ = std::thread([raw = server.get()] { raw->ProbeModels(); });
+  return server;
+}
+
+Server::Server(const ServerOptions& options, ServerDependencies dependencies)
+    : options_(options),
+      dependencies_(std::move(dependencies)),
+      access_log_(dependencies_.access) {}
+
+Server::~Server() { Drain(absl::ZeroDuration()); }
+
+absl::Status Server::LoadModels() {
+  HMAR_ASSIGN_OR_RETURN(const std::vector<ModelSpec> specs, ModelSpecs(options_));
+  for (const ModelSpec& spec : specs) {
+    const absl::Time start = absl::Now();
+    HMAR_ASSIGN_OR_RETURN(engines_.emplace_back(), dependencies_.make_engine(spec, options_));
+    const EngineInfo& info = engines_.back()->info();
+    dependencies_.log->info(
+        "model {}: {} px, {} classes, {} parameters, {} on {}, loaded in {}", info.config.name,
+        info.config.image_size, info.config.classes.size(), info.parameters, info.precision,
+        info.device, absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Milliseconds(1))));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Server::BuildCore() {
+  SchedulerOptions scheduler_options;
+  scheduler_options.max_queued_images = options_.max_queued_images;
+  scheduler_options.max_step_rows = options_.max_step_rows;
+  std::vector<Metrics::Model> labels;
+  for (const std::unique_ptr<Engine>& engine : engines_) {
+    const EngineInfo& info = engine->info();
+    scheduler_options.models.push_back(info);
+    labels.push_back({info.config.name, info.digest, info.precision, info.device,
+                      static_cast<uint32_t>(info.config.num_scales())});
+  }
+  HMAR_ASSIGN_OR_RETURN(metrics_, Metrics::Create(labels, ServerVersion()));
+  catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models);
+  scheduler_ = std::make_unique<Scheduler>(std::move(scheduler_options), dependencies_.clock,
+                                           metrics_.get());
+  EncoderPoolOptions encoder_options;
+  encoder_options.threads = static_cast<int>(options_.encoder_threads);
+  encoder_ = std::make_unique<EncoderPool>(encoder_options);
+  loop_ = std::make_unique<EngineLoop>(scheduler_.get(), std::move(engines_), metrics_.get());
+  service_ = std::make_unique<ImageGenerationService>(MakeContext());
+  return absl::OkStatus();
+}
+
+ServiceContext Server::MakeContext() {
+  ServiceContext context;
+  context.catalog = catalog_.get();
+  context.scheduler = scheduler_.get();
+  context.encoder = encoder_.get();
+  context.clock = dependencies_.clock;
+  context.random = dependencies_.random;
+  context.metrics = metrics_.get();
+  context.access_log = &access_log_;
+  context.limits.max_images = options_.max_images_per_request;
+  context.limits.max_reply_bytes = options_.max_message_bytes;
+  context.limits.default_png_compression = static_cast<int>(options_.png_compression);
+  context.mailbox.max_bytes = options_.stream_buffer_bytes;
+  context.mailbox.preview_bytes = options_.stream_buffer_bytes / 4;
+  return context;
+}
+
+absl::Status Server::ListenForMetrics() {
+  if (options_.metrics.empty()) return absl::OkStatus();
+  auto metrics_server = MetricsServer::Start(options_.metrics, metrics_->collectable());
+  if (!metrics_server.ok()) {
+    return absl::Status(
+        metrics_server.status().code(),
+        absl::StrCat("--metrics: ", std::string(metrics_server.status().message())));
+  }
+  metrics_server_ = *std::move(metrics_server);
+  dependencies_.log->info("metrics on port {}", metrics_server_->port());
+  return absl::OkStatus();
+}
+
+absl::Status Server::Listen() {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  SetChannelArguments(options_, &builder);
+  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
+  builder.RegisterService(service_.get());
+  grpc_server_ = builder.BuildAndStart();
+  if (grpc_server_ == nullptr || port_ == 0) {
+    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", options_.listen,
+                                               ": the port is in use or the address is not ours"));
+  }
+  health_ = std::make_unique<Health>(grpc_server_->GetHealthCheckService());
+  dependencies_.log->info("listening on {}, port {}", options_.listen, port_);
+  if (options_.port_file.empty()) return absl::OkStatus();
+  return WritePortFile(options_.port_file, port_);
+}
+
+void Server::ProbeModels() {
+  for (size_t i = 0; i < catalog_->models().size(); ++i) {
+    const absl::Status status = Probe(scheduler_.get(), i, catalog_->models()[i].config,
+                                      absl::Seconds(options_.probe_seconds));
+    if (draining_) return;
+    if (!status.ok()) {
+      if (dependencies_.on_fatal) dependencies_.on_fatal(status);
+      return;
+    }
+  }
+  health_->SetReady(true);
+  dependencies_.log->info("ready");
+}
+
+bool Server::Drain(absl::Duration limit) {
+  if (draining_.exchange(true)) return true;
+  if (health_ != nullptr) health_->SetReady(false);
+  if (scheduler_ != nullptr) scheduler_->BeginDrain();
+  const bool finished = service_ == nullptr || service_->active_calls().AwaitNone(limit);
+  const absl::Status going_down = ErrorOf(Reason::kDraining, "the server is going down");
+  if (scheduler_ != nullptr) scheduler_->Stop(going_down);
+  if (!finished) service_->active_calls().AwaitNone(kStopTime);
+  if (prober_.joinable()) prober_.join();
+  // Ends what else is open, such as health watches, at once. Then nobody can submit, and the loop
+  // has run its last step before the encoder goes, which it posts to.
+  if (grpc_server_ != nullptr) grpc_server_->Shutdown(std::chrono::system_clock::now());
+  metrics_server_.reset();
+  if (loop_ != nullptr) loop_->Join();
+  encoder_.reset();
+  return finished;
+}
+
+}  // namespace hmar

@@ -1,0 +1,99 @@
+#ifndef HMAR_SERVER_SERVER_H_
+#define HMAR_SERVER_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "model/engine.h"
+#include "server/access_log.h"
+#include "server/clock.h"
+#include "server/encoder_pool.h"
+#include "server/engine_loop.h"
+#include "server/health.h"
+#include "server/image_generation_service.h"
+#include "server/metrics.h"
+#include "server/metrics_server.h"
+#include "server/model_catalog.h"
+#include "server/options.h"
+#include "server/random_source.h"
+#include "server/scheduler.h"
+
+namespace hmar {
+
+// Loads one model. What comes back is called spec.name (info().config.name). Errors name the
+// folder.
+using EngineFactory = std::function<absl::StatusOr<std::unique_ptr<Engine>>(
+    const ModelSpec& spec, const ServerOptions& options)>;
+
+// What a server gets from outside.
+struct ServerDependencies {
+  EngineFactory make_engine;
+  const Clock* clock = nullptr;            // Outlives the server.
+  RandomSource* random = nullptr;          // Outlives the server.
+  std::shared_ptr<spdlog::logger> log;     // Not null.
+  std::shared_ptr<spdlog::logger> access;  // Null: no access log.
+  // Called once, from a thread of the server, when it turns out that it cannot serve: a probe image
+  // failed. May be empty.
+  std::function<void(const absl::Status&)> on_fatal;
+};
+
+// Everything from the engines up to the listening port. Built bottom-up, stopped top-down. Members
+// below stand in the order of building; each may use those above it.
+class Server {
+ public:
+  // Loads the models, then listens; on failure nothing listens any more. When it returns, the port
+  // is open and health says NOT_SERVING until every model has made its probe image. Errors are for
+  // the user: one line that names the flag, the folder or the address.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       ServerDependencies dependencies);
+
+  // As Drain with no time left.
+  ~Server();
+
+  // The ports in use; metrics: 0 if off.
+  int port() const { return port_; }
+  int metrics_port() const { return metrics_server_ == nullptr ? 0 : metrics_server_->port(); }
+
+  // NOT_SERVING; refuses new requests; finishes the accepted ones, or fails them with UNAVAILABLE
+  // after `limit`; closes the port. True if all were finished. Further calls return at once. Call
+  // from one thread.
+  bool Drain(absl::Duration limit);
+
+ private:
+  Server(const ServerOptions& options, ServerDependencies dependencies);
+  absl::Status LoadModels();
+  absl::Status BuildCore();
+  absl::Status Listen();
+  absl::Status ListenForMetrics();
+  void ProbeModels();
+  ServiceContext MakeContext();
+
+  const ServerOptions options_;
+  const ServerDependencies dependencies_;
+  const AccessLog access_log_;
+  std::vector<std::unique_ptr<Engine>> engines_;  // Until the loop takes them.
+  std::unique_ptr<ModelCatalog> catalog_;
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<EncoderPool> encoder_;
+  std::unique_ptr<EngineLoop> loop_;
+  std::unique_ptr<ImageGenerationService> service_;
+  std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<Health> health_;
+  std::unique_ptr<MetricsServer> metrics_server_;
+  std::thread prober_;
+  int port_ = 0;
+  std::atomic<bool> draining_ = false;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_SERVER_H_

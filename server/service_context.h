@@ -1,0 +1,35 @@
+#ifndef HMAR_SERVER_SERVICE_CONTEXT_H_
+#define HMAR_SERVER_SERVICE_CONTEXT_H_
+
+#include "server/access_log.h"
+#include "server/clock.h"
+#include "server/encoder_pool.h"
+#include "server/mailbox.h"
+#include "server/metrics.h"
+#include "server/model_catalog.h"
+#include "server/random_source.h"
+#include "server/scheduler.h"
+#include "server/validation.h"
+
+namespace hmar {
+
+// What every call works with. All of it is thread-safe and outlives the calls.
+struct ServiceContext {
+  const ModelCatalog* catalog = nullptr;
+  Scheduler* scheduler = nullptr;
+  EncoderPool* encoder = nullptr;
+  const Clock* clock = nullptr;
+  RandomSource* random = nullptr;
+  Metrics* metrics = nullptr;  // May be null.
+  const AccessLog* access_log = nullptr;
+  RequestLimits limits;
+  MailboxOptions mailbox;
+  // Pictures that may wait for the encoder before new requests are refused.
+  size_t encoder_backlog_bytes = size_t{256} << 20;
+
+  ValidationContext validation() const { return {catalog, limits, random}; }
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_SERVICE_CONTEXT_H_
