@@ -1,0 +1,156 @@
+#include "server/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "server/error_reasons.h"
+
+namespace hmar {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+absl::StatusOr<CommandLine> Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "hmar-server");
+  return ParseCommandLine(static_cast<int>(arguments.size()), arguments.data());
+}
+
+std::string ErrorOf(std::vector<const char*> arguments) {
+  return std::string(Parse(std::move(arguments)).status().message());
+}
+
+std::string FileText(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(OptionsTest, NoFlagsAreTheDefaults) {
+  const auto parsed = Parse({});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_FALSE(parsed->print.has_value());
+  EXPECT_EQ(DescribeOptions(parsed->options), DescribeOptions(ServerOptions()));
+}
+
+TEST(OptionsTest, FlagsReachTheirFields) {
+  const auto parsed = Parse({"--model",
+                             "a=/x",
+                             "--model=b=/y=z",
+                             "--architecture",
+                             "hmar-d16",
+                             "--listen",
+                             "127.0.0.1:0",
+                             "--metrics",
+                             "0.0.0.0:9464",
+                             "--device",
+                             "cuda:1",
+                             "--threads",
+                             "3",
+                             "--max-images-in-flight",
+                             "7",
+                             "--drain-seconds",
+                             "0",
+                             "--log-level",
+                             "warn",
+                             "--no-access-log"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const ServerOptions& options = parsed->options;
+  EXPECT_THAT(options.models, ElementsAre("a=/x", "b=/y=z"));
+  EXPECT_EQ(options.architecture, "hmar-d16");
+  EXPECT_EQ(options.listen, "127.0.0.1:0");
+  EXPECT_EQ(options.metrics, "0.0.0.0:9464");
+  EXPECT_EQ(options.device, "cuda:1");
+  EXPECT_EQ(options.threads, 3u);
+  EXPECT_EQ(options.max_images_in_flight, 7u);
+  EXPECT_EQ(options.drain_seconds, 0u);
+  EXPECT_EQ(options.log_level, "warn");
+  EXPECT_FALSE(options.access_log);
+}
+
+TEST(OptionsTest, AConfigurationFileIsReadAndFlagsWin) {
+  const std::string path = ::testing::TempDir() + "/hmar-options.toml";
+  std::ofstream(path) << "model = [\"a=/x\", \"b=/y\"]\nthreads = 2\nmax-queued-images = 5\n"
+                         "access-log = false\n";
+  const auto parsed = Parse({"--config", path.c_str(), "--threads", "4"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_THAT(parsed->options.models, ElementsAre("a=/x", "b=/y"));
+  EXPECT_EQ(parsed->options.threads, 4u);
+  EXPECT_EQ(parsed->options.max_queued_images, 5u);
+  EXPECT_FALSE(parsed->options.access_log);
+}
+
+TEST(OptionsTest, AConfigurationFileWithAnUnknownNameIsAnError) {
+  const std::string path = ::testing::TempDir() + "/hmar-unknown.toml";
+  std::ofstream(path) << "thread = 2\n";
+  EXPECT_THAT(ErrorOf({"--config", path.c_str()}), HasSubstr("thread"));
+}
+
+TEST(OptionsTest, AMissingConfigurationFileIsAnError) {
+  EXPECT_THAT(ErrorOf({"--config", "/no/such.toml"}), HasSubstr("/no/such.toml"));
+}
+
+TEST(OptionsTest, BadValuesAreNamedWithTheirFlagAndLimit) {
+  EXPECT_THAT(ErrorOf({"--threads", "5000"}),
+              AllOf(HasSubstr("--threads"), HasSubstr("5000"), HasSubstr("1024")));
+  EXPECT_THAT(ErrorOf({"--max-step-rows", "0"}), HasSubstr("--max-step-rows"));
+  EXPECT_THAT(ErrorOf({"--threads", "-1"}), HasSubstr("--threads"));
+  EXPECT_THAT(ErrorOf({"--threads", "two"}), HasSubstr("two"));
+  EXPECT_THAT(ErrorOf({"--png-compression", "10"}), HasSubstr("9"));
+  EXPECT_THAT(ErrorOf({"--listen", "50051"}), AllOf(HasSubstr("--listen"), HasSubstr("HOST:PORT")));
+  EXPECT_THAT(ErrorOf({"--listen", "host:99999"}), HasSubstr("65535"));
+  EXPECT_THAT(ErrorOf({"--device", "gpu"}), HasSubstr("cuda:N"));
+  EXPECT_THAT(ErrorOf({"--log-level", "loud"}), HasSubstr("loud"));
+  EXPECT_THAT(ErrorOf({"--model", "/a/path"}), HasSubstr("NAME=PATH"));
+  EXPECT_THAT(ErrorOf({"--model", "a=/x", "--model", "a=/y"}), HasSubstr("two models named a"));
+  EXPECT_THAT(ErrorOf({"--no-such-flag"}), HasSubstr("--no-such-flag"));
+  EXPECT_THAT(ErrorOf({"stray"}), HasSubstr("stray"));
+}
+
+TEST(OptionsTest, HelpListsEveryOptionWithItsDefault) {
+  const auto parsed = Parse({"--help"});
+  ASSERT_TRUE(parsed.ok() && parsed->print.has_value());
+  EXPECT_THAT(*parsed->print, AllOf(HasSubstr("--max-queued-images"), HasSubstr("1024"),
+                                    HasSubstr("--config"), HasSubstr("--no-access-log")));
+}
+
+TEST(OptionsTest, VersionAndTheMarkdownTableArePrinted) {
+  EXPECT_THAT(*Parse({"--version"})->print, HasSubstr("hmar-server 0."));
+  EXPECT_EQ(*Parse({"--help-markdown"})->print, OptionsMarkdown());
+  EXPECT_THAT(OptionsMarkdown(), AllOf(HasSubstr("| `--listen HOST:PORT` | `0.0.0.0:50051` |"),
+                                       HasSubstr("cpu\\|cuda:N")));
+}
+
+TEST(OptionsTest, ModelSpecsSplitAtTheFirstEquals) {
+  const auto spec = ParseModelSpec("a.b-1_c=/x=y");
+  ASSERT_TRUE(spec.ok());
+  EXPECT_EQ(spec->name, "a.b-1_c");
+  EXPECT_EQ(spec->path, "/x=y");
+  for (const char* bad : {"", "a", "a=", "=x", "a b=x", "a/b=x", "a\n=x"}) {
+    EXPECT_FALSE(ParseModelSpec(bad).ok()) << bad;
+  }
+}
+
+// The README's parts that the program knows better. The test runs in the source root.
+TEST(ReadmeTest, HoldsTheTableOfOptionsAsThisProgramPrintsIt) {
+  const std::string readme = FileText("README.md");
+  if (readme.empty()) GTEST_SKIP() << "no README.md";
+  EXPECT_THAT(readme, HasSubstr("<!-- options -->\n" + OptionsMarkdown() + "<!-- /options -->"))
+      << "run hmar-server --help-markdown and put its output between the markers";
+}
+
+TEST(ReadmeTest, NamesEveryErrorReason) {
+  const std::string readme = FileText("README.md");
+  if (readme.empty()) GTEST_SKIP() << "no README.md";
+  for (const ReasonRow& row : ReasonTable()) {
+    EXPECT_THAT(readme, HasSubstr(std::string("`") + row.name + "`"));
+  }
+}
+
+}  // namespace
+}  // namespace hmar
