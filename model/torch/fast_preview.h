@@ -1,0 +1,31 @@
+#ifndef HMAR_MODEL_TORCH_FAST_PREVIEW_H_
+#define HMAR_MODEL_TORCH_FAST_PREVIEW_H_
+
+#include "model/torch/aten.h"
+
+namespace hmar {
+
+// A linear read-out of the feature map: each token of the last grid becomes q x q pixels, from its
+// 3 x 3 neighbourhood, q = min(4, S / P). Fitted by ridge regression on pictures of the real
+// decoder, so that any checkpoint gets previews without training. Immutable; needs an InferenceMode
+// guard on the calling thread.
+class FastPreview {
+ public:
+  // f_hat (N, Z, P, P) of any scales, and what the decoder makes of them, (N, 3, S, S).
+  static FastPreview Fit(const at::Tensor& f_hat_NZPP, const at::Tensor& image_N3SS);
+
+  // (B, Z, P, P) -> (B, 3, qP, qP), clamped to [-1, 1].
+  at::Tensor Apply(const at::Tensor& f_hat_BZPP) const;
+
+ private:
+  FastPreview(int64_t pixels, at::Tensor weight, at::Tensor bias)
+      : pixels_(pixels), weight_(std::move(weight)), bias_(std::move(bias)) {}
+
+  int64_t pixels_;     // q
+  at::Tensor weight_;  // (3 q q, Z, 3, 3)
+  at::Tensor bias_;    // (3 q q)
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_MODEL_TORCH_FAST_PREVIEW_H_

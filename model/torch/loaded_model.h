@@ -1,0 +1,40 @@
+#ifndef HMAR_MODEL_TORCH_LOADED_MODEL_H_
+#define HMAR_MODEL_TORCH_LOADED_MODEL_H_
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/model_folder.h"
+#include "model/torch/step_runner.h"
+#include "model/torch/tokenizer.h"
+#include "model/torch/transformer.h"
+
+namespace hmar {
+
+// A model in memory, fp32 on the CPU: what the engine and the inspector have in common.
+struct LoadedModel {
+  // Errors: a weight that cannot be read.
+  static absl::StatusOr<std::unique_ptr<LoadedModel>> Load(const ModelFolder& folder);
+
+  LoadedModel(const ModelConfig& config, Weights tokenizer_weights, Weights transformer_weights);
+
+  // f_hat of the first scales, from their tokens; zeros for none. (Z, P, P). `on_scale`, if given,
+  // sees each sum.
+  at::Tensor LayPrefix(
+      const std::vector<TokenMap>& prefix,
+      const std::function<void(int scale, const at::Tensor& f_hat_ZPP)>& on_scale = nullptr) const;
+
+  const ModelConfig config;
+  const Tokenizer tokenizer;
+  Transformer transformer;
+  StepRunner runner;
+};
+
+// Token maps as ATen takes them, (1, n).
+at::Tensor TokensTensor(const TokenMap& tokens);
+
+}  // namespace hmar
+
+#endif  // HMAR_MODEL_TORCH_LOADED_MODEL_H_

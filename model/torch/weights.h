@@ -1,0 +1,32 @@
+#ifndef HMAR_MODEL_TORCH_WEIGHTS_H_
+#define HMAR_MODEL_TORCH_WEIGHTS_H_
+
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "model/checkpoint.h"
+#include "model/tensor_table.h"
+#include "model/torch/aten.h"
+
+namespace hmar {
+
+// Tensors by published name, fp32, contiguous, on the CPU.
+class Weights {
+ public:
+  // Reads the table's tensors from a checkpoint that CheckTensors has passed, converting fp16 and
+  // bf16 to fp32.
+  static absl::StatusOr<Weights> Load(const Checkpoint& checkpoint, const TensorTable& table);
+
+  bool has(const std::string& name) const { return tensors_.count(name) != 0; }
+
+  // REQUIRES: has(name).
+  const at::Tensor& operator[](const std::string& name) const { return tensors_.at(name); }
+
+ private:
+  std::map<std::string, at::Tensor> tensors_;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_MODEL_TORCH_WEIGHTS_H_

@@ -1,0 +1,242 @@
+// The packed engine's promises: what shares a step changes nothing, to the byte; previews, cancel,
+// failures.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <map>
+#include <random>
+
+#include "model/cpu_engine.h"
+#include "model/model_folder.h"
+#include "model/sampling_plan.h"
+#include "tests/model/golden.h"
+
+namespace hmar {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+// Everything a client could see of an image.
+struct Seen {
+  Picture picture;
+  std::vector<TokenMap> tokens;
+  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> previews;  // Scale, pixels.
+};
+
+void Record(const StepReport& report, std::map<ImageId, Seen>* seen) {
+  for (const PreviewReport& p : report.previews)
+    (*seen)[p.id].previews.emplace_back(p.scale, p.picture.rgb);
+  for (const ImageReport& i : report.images) {
+    (*seen)[i.id].picture = i.picture;
+    (*seen)[i.id].tokens = i.tokens;
+  }
+}
+
+void ExpectSame(const Seen& a, const Seen& b) {
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_TRUE(a.picture.rgb == b.picture.rgb) << "pixels differ";
+  EXPECT_TRUE(a.previews == b.previews) << "previews differ";
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    engine_ = LoadEngine("deploy/models/hmar-cifar10", true).release();
+  }
+  static void TearDownTestSuite() { delete engine_; }
+
+  static const ModelConfig& config() { return engine_->info().config; }
+
+  static ImageTask Task(uint64_t seed, PreviewMode mode = PreviewMode::kNone) {
+    ImageTask task;
+    if (seed % 5 != 4) task.class_id = seed % 10;
+    task.seed = seed;
+    task.sampling = config().sampling;
+    if (seed % 3 == 1)
+      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kQuality, config());
+    if (seed % 3 == 2)
+      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kNone, config());
+    if (seed % 7 == 3) task.sampling.temperature = 0.8f;
+    task.preview_mode = mode;
+    task.preview_scales.assign(config().num_scales(), mode != PreviewMode::kNone);
+    return task;
+  }
+
+  // Steps `ids` and drops from it the images that finish.
+  static StepReport StepAll(std::vector<ImageId>* ids) {
+    auto report = engine_->Step(*ids);
+    EXPECT_TRUE(report.ok()) << report.status();
+    for (const ImageReport& image : report->images) std::erase(*ids, image.id);
+    return *std::move(report);
+  }
+
+  static Seen Alone(const ImageTask& task) {
+    std::map<ImageId, Seen> seen;
+    std::vector<ImageId> ids = {1};
+    EXPECT_TRUE(engine_->Admit(1, task).ok());
+    while (!ids.empty()) Record(StepAll(&ids), &seen);
+    return seen[1];
+  }
+
+  static Engine* engine_;
+};
+
+Engine* EngineTest::engine_ = nullptr;
+
+TEST_F(EngineTest, CrowdAtMixedScalesChangesNoByte) {
+  constexpr int kImages = 24;
+  std::mt19937 random(7);
+  std::map<ImageId, Seen> seen;
+  std::vector<ImageId> ids;
+  ImageId next = 1;
+  while (next <= kImages || !ids.empty()) {
+    for (uint32_t joins = random() % 4; joins > 0 && next <= kImages; --joins, ++next) {
+      ASSERT_TRUE(
+          engine_->Admit(next, Task(next, next % 2 ? PreviewMode::kFast : PreviewMode::kFull))
+              .ok());
+      ids.push_back(next);
+    }
+    if (ids.empty()) continue;
+    // Some sit a step out, and the order is never the same.
+    std::shuffle(ids.begin(), ids.end(), random);
+    std::vector<ImageId> now(ids.begin(), ids.begin() + 1 + random() % ids.size());
+    auto report = engine_->Step(now);
+    ASSERT_TRUE(report.ok()) << report.status();
+    for (const ImageReport& image : report->images) std::erase(ids, image.id);
+    Record(*report, &seen);
+  }
+  ASSERT_THAT(seen, SizeIs(kImages));
+  for (ImageId id = 1; id <= kImages; ++id) {
+    SCOPED_TRACE(id);
+    ExpectSame(seen[id], Alone(Task(id, id % 2 ? PreviewMode::kFast : PreviewMode::kFull)));
+  }
+}
+
+TEST_F(EngineTest, LargeCrowdChangesNoByte) {
+  std::vector<ImageId> ids;
+  for (ImageId id = 1; id <= 64; ++id) {
+    ASSERT_TRUE(engine_->Admit(id, Task(id)).ok());
+    ids.push_back(id);
+  }
+  std::map<ImageId, Seen> seen;
+  while (!ids.empty()) Record(StepAll(&ids), &seen);
+  for (const ImageId id : {1, 2, 14, 33, 64}) {
+    SCOPED_TRACE(id);
+    ExpectSame(seen[id], Alone(Task(id)));
+  }
+}
+
+TEST_F(EngineTest, PreviewsComeInScaleOrderAndTheLastIsTheImage) {
+  const Seen seen = Alone(Task(6, PreviewMode::kFull));
+  ASSERT_THAT(seen.previews, SizeIs(config().num_scales()));
+  for (uint32_t k = 0; k < seen.previews.size(); ++k) EXPECT_EQ(seen.previews[k].first, k);
+  EXPECT_TRUE(seen.previews.back().second == seen.picture.rgb);
+}
+
+TEST_F(EngineTest, OnlyAskedScalesLeavePreviews) {
+  ImageTask task = Task(6, PreviewMode::kFast);
+  task.preview_scales = {false, true, false, false, true, false, false};
+  const Seen seen = Alone(task);
+  ASSERT_THAT(seen.previews, SizeIs(2));
+  EXPECT_EQ(seen.previews[0].first, 1u);
+  EXPECT_EQ(seen.previews[1].first, 4u);
+}
+
+// Mean squared distance of two pictures in steps of 1/255.
+double MeanSquare(const std::vector<uint8_t>& a, const std::vector<uint8_t>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum / static_cast<double>(a.size());
+}
+
+TEST_F(EngineTest, FastPreviewsResembleTheDecodersPictures) {
+  double error = 0, other = 0;
+  for (uint64_t seed = 100; seed < 110; ++seed) {
+    const Seen fast = Alone(Task(seed, PreviewMode::kFast)),
+               full = Alone(Task(seed, PreviewMode::kFull));
+    const Seen stranger = Alone(Task(seed + 50, PreviewMode::kFull));
+    ASSERT_EQ(fast.previews.size(), full.previews.size());
+    error += MeanSquare(fast.previews.back().second, full.previews.back().second);
+    other += MeanSquare(fast.previews.back().second, stranger.previews.back().second);
+  }
+  // 20 dB: shapes and colours can be recognised.
+  EXPECT_LT(error / 10, 255.0 * 255.0 / 100);
+  EXPECT_LT(error * 5, other);
+}
+
+TEST_F(EngineTest, PrefixContinuesAsIfNeverInterrupted) {
+  const ImageTask task = Task(12, PreviewMode::kFast);
+  const Seen whole = Alone(task);
+  for (int scales = 1; scales <= config().num_scales(); ++scales) {
+    SCOPED_TRACE(scales);
+    ImageTask cut = task;
+    cut.prefix.assign(whole.tokens.begin(), whole.tokens.begin() + scales);
+    ExpectSame(Alone(cut), whole);
+  }
+}
+
+TEST_F(EngineTest, CancelledImageLeavesTheOthersAlone) {
+  for (ImageId id = 1; id <= 3; ++id) ASSERT_TRUE(engine_->Admit(id, Task(id)).ok());
+  std::vector<ImageId> ids = {1, 2, 3};
+  std::map<ImageId, Seen> seen;
+  for (int i = 0; i < 4; ++i) Record(StepAll(&ids), &seen);
+  engine_->Cancel(2);
+  engine_->Cancel(77);  // Unknown: ignored.
+  EXPECT_EQ(engine_->Step({2}).status().code(), absl::StatusCode::kInvalidArgument);
+  std::erase(ids, 2);
+  while (!ids.empty()) Record(StepAll(&ids), &seen);
+  ExpectSame(seen[1], Alone(Task(1)));
+  ExpectSame(seen[3], Alone(Task(3)));
+}
+
+TEST_F(EngineTest, SlotsAreBoundedAndIdsUnique) {
+  for (ImageId id = 1; id <= 64; ++id) ASSERT_TRUE(engine_->Admit(id, Task(id)).ok());
+  EXPECT_EQ(engine_->Admit(65, Task(65)).code(), absl::StatusCode::kResourceExhausted);
+  engine_->Cancel(64);
+  EXPECT_EQ(engine_->Admit(1, Task(1)).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(engine_->Admit(65, Task(65)).ok());
+  EXPECT_EQ(engine_->Step({1, 1}).status().code(), absl::StatusCode::kInvalidArgument);
+  for (ImageId id = 1; id <= 65; ++id) engine_->Cancel(id);
+}
+
+TEST_F(EngineTest, EmptyStepReportsNothing) {
+  auto report = engine_->Step({});
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->passes, IsEmpty());
+  EXPECT_THAT(report->images, IsEmpty());
+}
+
+TEST_F(EngineTest, NonFiniteLogitsFailTheirImageOnly) {
+  ImageTask broken = Task(3);
+  broken.class_id = 3;
+  broken.sampling.cfg_scale =
+      std::numeric_limits<float>::infinity();  // Validation refuses it; an overflow would not.
+  ASSERT_TRUE(engine_->Admit(1, Task(1)).ok());
+  ASSERT_TRUE(engine_->Admit(2, broken).ok());
+  std::vector<ImageId> ids = {1, 2};
+  std::map<ImageId, Seen> seen;
+  Record(StepAll(&ids), &seen);  // Scale 0 has no guidance.
+  const StepReport report = StepAll(&ids);
+  ASSERT_THAT(report.failures, SizeIs(1));
+  EXPECT_EQ(report.failures[0].id, 2u);
+  EXPECT_EQ(report.failures[0].status.code(), absl::StatusCode::kInternal);
+  ids = {1};
+  while (!ids.empty()) Record(StepAll(&ids), &seen);
+  ExpectSame(seen[1], Alone(Task(1)));
+}
+
+TEST(EngineFormats, PthGivesTheSameImagesAsSafetensors) {
+  const Golden golden("tiny-256");
+  const ImageTask task = golden.images()[0].task;
+  const auto pth = LoadEngine(golden.model_folder() + "-pth");
+  const std::vector<ImageReport> images = RunAll(pth.get(), {task});
+  EXPECT_EQ(images[0].tokens, golden.images()[0].tokens);
+}
+
+}  // namespace
+}  // namespace hmar

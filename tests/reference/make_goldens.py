@@ -1,0 +1,185 @@
+"""Writes tests/golden/: what the reference (hmar_ref.py) computes, for tests that run without Python's torch.
+
+    make_goldens.py     # needs torch (deploy/setup.sh --oracle); minutes
+
+For each model NAME.json holds requests with the tokens of their images and the stages' inputs; NAME.bin holds fp32 arrays
+back to back, which NAME.json names with offset and shape. Weights of the tiny models are not stored: make_random_model.py
+gives the same bytes again, and the options it was called with stand in NAME.json.
+"""
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import torch
+
+import hmar_ref
+
+HERE = pathlib.Path(__file__).parent
+GOLDEN = HERE.parent / "golden"
+BUNDLED = HERE.parent.parent / "deploy" / "models" / "hmar-cifar10"
+QUALITY = [[1], [1, 3], [3, 6], [5, 11], [8, 17], [12, 24], [20, 44]]
+ONE_PASS = [[1], [4], [9], [16], [25], [36], [64]]
+
+
+class Arrays:
+    def __init__(self):
+        self.index, self.bytes = {}, b""
+
+    def add(self, name, array):
+        array = np.ascontiguousarray(np.asarray(array), np.float32)
+        self.index[name] = {"offset": len(self.bytes), "shape": list(array.shape)}
+        self.bytes += array.tobytes()
+
+
+def request_json(r, **extra):
+    return {"class_id": r.class_id, "seed": r.seed, "cfg": r.cfg, "top_k": r.top_k, "top_p": r.top_p,
+            "temperature": r.temperature, "mask_schedule": r.mask_schedule,
+            "prefix": [p.tolist() for p in r.prefix], "tokens": [t.tolist() for t in r.tokens], **extra}
+
+
+def image_json(hmar, r):
+    """Runs one request and records its tokens and the digest of its pixels."""
+    f_hat = hmar.generate([r])
+    pixels = hmar.image(f_hat)[0].numpy()
+    print("  image", r.class_id, r.seed, pixels.mean())
+    return request_json(r, rgb_sum=int(pixels.astype(np.int64).sum())), pixels, f_hat
+
+
+def bundled_requests(hmar):
+    yield hmar.request(3, 7)
+    yield hmar.request(0, 2**64 - 1)
+    yield hmar.request(8, 123456789012, cfg=3.5, top_k=50, top_p=0.9)
+    yield hmar.request(None, 5)
+    yield hmar.request(1, 11, mask_schedule=QUALITY)
+    yield hmar.request(9, 12, mask_schedule=ONE_PASS, cfg=0.0, top_k=0, top_p=1.0)
+    yield hmar.request(6, 13, temperature=0.5, top_k=1024)
+    yield hmar.request(2, 14, temperature=1.7, top_p=0.5, mask_schedule=QUALITY)
+    yield hmar.request(5, 15, top_k=1)
+    first = hmar.request(4, 16)
+    hmar.generate([first])
+    yield hmar.request(4, 17, prefix=first.tokens[:4])
+
+
+def record_stages(hmar, arrays):
+    """Each stage of one image by itself: embeddings and logits of every pass, feature map, decoder, draws, encoder."""
+    r = hmar.request(7, 99)
+    inputs, stages = [], {"request": None, "passes": []}
+    plain_logits = hmar.net.logits
+
+    def logits(x, cond, top):
+        inputs.append(x)
+        return plain_logits(x, cond, top)
+
+    def on_logits(scale, step, guided):
+        if scale <= 3:
+            arrays.add(f"embed_{scale}_{step}", inputs[-1][0])
+            arrays.add(f"logits_{scale}_{step}", guided[0])
+        stages["passes"].append([scale, step])
+
+    def on_scale(scale, f_hat):
+        if scale in (0, 2, hmar.K - 1):
+            arrays.add(f"f_hat_{scale}", f_hat[0])
+
+    hmar.net.logits = logits
+    f_hat = hmar.generate([r], on_scale, on_logits)
+    hmar.net.logits = plain_logits
+    stages["request"] = request_json(r)
+    image = hmar.tokenizer.decode(f_hat)
+    arrays.add("decoded", image[0])
+    stages["encoded"] = [t[0].tolist() for t in hmar.tokenizer.encode(image)]
+    stages["masked"] = record_mask_states(hmar, r)
+    stages["draws"] = record_draws(hmar, arrays.index["logits_3_0"], arrays)
+    return stages
+
+
+def record_mask_states(hmar, r):
+    """Before each mask pass: the scale's tokens so far and which are open."""
+    states, plain_put, plain_draw = [], hmar.put_back_kept, hmar.draw
+    again = hmar.request(r.class_id, r.seed)
+    state = {}
+
+    def draw(logits, requests, scale, step):
+        tokens, confidence = plain_draw(logits, requests, scale, step)
+        if step == 0:
+            state.update(tokens=tokens[0].clone(), open=torch.ones(tokens.shape[1], dtype=torch.bool))
+        else:
+            state["tokens"] = torch.where(state["open"], tokens[0], state["tokens"])
+        left = sum(again.mask_schedule[scale][step + 1:])
+        if left:
+            candidates = state["open"].nonzero()[:, 0]
+            order = confidence[0][candidates].argsort(stable=True)[:left]
+            state["open"] = torch.zeros_like(state["open"]).index_fill_(0, candidates[order], True)
+            states.append({"scale": scale, "step": step + 1, "tokens": state["tokens"].tolist(),
+                           "open": state["open"].int().tolist()})
+        return tokens, confidence
+
+    hmar.draw = draw
+    hmar.generate([again])
+    hmar.draw, hmar.put_back_kept = plain_draw, plain_put
+    assert all(torch.equal(a, b) for a, b in zip(again.tokens, r.tokens))
+    return states
+
+
+def record_draws(hmar, where, arrays):
+    """Draws from the recorded logits under many truncations: tokens and confidences."""
+    n, V = where["shape"]
+    data = np.frombuffer(arrays.bytes, np.float32, n * V, where["offset"]).reshape(1, n, V)
+    draws = []
+    for i, (top_k, top_p, temperature) in enumerate([(0, 1.0, 1.0), (600, 0.97, 1.0), (1, 1.0, 1.0), (50, 0.5, 1.0),
+                                                     (0, 0.9, 2.0), (1023, 0.999, 0.7), (1024, 0.05, 1.0), (7, 0.97, 3.0)]):
+        r = hmar.request(0, 1000 + i, top_k=top_k, top_p=top_p, temperature=temperature)
+        tokens, confidence = hmar.draw(torch.from_numpy(data.copy()), [r], 3, i)
+        draws.append({"seed": r.seed, "scale": 3, "step": i, "top_k": top_k, "top_p": top_p, "temperature": temperature,
+                      "tokens": tokens[0].tolist(), "confidence": confidence[0].tolist()})
+    return draws
+
+
+def write(name, document, arrays):
+    document["arrays"] = arrays.index
+    (GOLDEN / f"{name}.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    if arrays.bytes:
+        (GOLDEN / f"{name}.bin").write_bytes(arrays.bytes)
+
+
+def bundled():
+    hmar, arrays, images = hmar_ref.Hmar(BUNDLED), Arrays(), []
+    for i, r in enumerate(bundled_requests(hmar)):
+        document, pixels, _ = image_json(hmar, r)
+        arrays.add(f"rgb_{i}", pixels)
+        images.append(document)
+    write("hmar-cifar10", {"images": images, "stages": record_stages(hmar, arrays)}, arrays)
+
+
+# Options of make_random_model.py, the same options for the form that the tests load, and requests.
+TINY = {
+    "tiny-256": ([], [dict(class_id=4, seed=21), dict(class_id=None, seed=22, top_k=0, top_p=0.8, temperature=0.9)]),
+    "tiny-256-shared": (["--shared-aln", "--dtype", "fp16", "--seed", "3"], [dict(class_id=19, seed=23, cfg=4.0)]),
+    "tiny-256-plain": (["--plain-attention", "--dtype", "bf16", "--seed", "4"], [dict(class_id=0, seed=24)]),
+    "tiny-512": (["--image-size", "512", "--seed", "5"], [dict(class_id=7, seed=25)]),
+}
+
+
+def tiny(name, options, requests):
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, HERE / "make_random_model.py", folder, *options], check=True)
+        digests = {f: hashlib.sha256((pathlib.Path(folder) / f"{f}.safetensors").read_bytes()).hexdigest()
+                   for f in ("hmar", "vqvae")}
+        hmar, images, arrays = hmar_ref.Hmar(folder), [], Arrays()
+        for i, r in enumerate(requests):
+            document, pixels, f_hat = image_json(hmar, hmar.request(**r))
+            images.append(document)
+            side = pixels.shape[0] // 8  # A coarse picture is enough: tokens fix the rest.
+            arrays.add(f"rgb8_{i}", pixels.reshape(8, side, 8, side, 3).mean((1, 3)))
+        write(name, {"options": options, "sha256": digests, "images": images}, arrays)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    wanted = sys.argv[1:] or ["hmar-cifar10", *TINY]
+    for name in wanted:
+        print(name)
+        bundled() if name == "hmar-cifar10" else tiny(name, *TINY[name])
