@@ -1,0 +1,84 @@
+"""Fixtures: stubs made from proto/, and real servers on free ports. A client that is not ours: Python's grpcio."""
+import pathlib
+import sys
+
+import pytest
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--build-dir", default=str(REPO / "build"), help="where server/hmar-server and client/hmar are")
+
+
+def pytest_configure(config):
+    """Makes the stubs before any test module imports them."""
+    from grpc_tools import protoc
+    from importlib import resources
+
+    out = pathlib.Path(config.rootpath, ".pytest_cache", "stubs").resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    well_known = resources.files("grpc_tools") / "_proto"
+    proto = REPO / "proto" / "hmar" / "v1" / "image_generation.proto"
+    failed = protoc.main(["protoc", f"-I{REPO / 'proto'}", f"-I{well_known}", f"--python_out={out}",
+                          f"--grpc_python_out={out}", str(proto)])
+    if failed:
+        raise pytest.UsageError(f"protoc failed on {proto}")
+    sys.path.insert(0, str(out))
+
+
+@pytest.fixture(scope="session")
+def build_dir(request):
+    return pathlib.Path(request.config.getoption("--build-dir")).resolve()
+
+
+@pytest.fixture(scope="session")
+def hmar_server(build_dir):
+    program = build_dir / "server" / "hmar-server"
+    assert program.exists(), f"no {program}: build it first (tests/run.sh does)"
+    return program
+
+
+@pytest.fixture(scope="session")
+def hmar(build_dir):
+    return build_dir / "client" / "hmar"
+
+
+@pytest.fixture(scope="session")
+def model_folder():
+    return REPO / "deploy" / "models" / "hmar-cifar10"
+
+
+@pytest.fixture(scope="session")
+def server(hmar_server, model_folder, tmp_path_factory):
+    """One server with the bundled model, for every test that leaves it as it was."""
+    from server_process import ServerProcess
+
+    with ServerProcess(hmar_server, [f"--model=hmar-cifar10={model_folder}"],
+                       tmp_path_factory.mktemp("server")) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def start_server(hmar_server, tmp_path):
+    """start_server(*flags): a server of the test's own, stopped after it."""
+    from server_process import ServerProcess
+
+    started = []
+
+    def start(*flags):
+        folder = tmp_path / f"server-{len(started)}"
+        folder.mkdir()
+        started.append(ServerProcess(hmar_server, list(flags), folder))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture
+def stub(server):
+    return server.stub()

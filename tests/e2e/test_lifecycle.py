@@ -1,0 +1,140 @@
+"""Start, several models, drain, and the starts that must fail before the server listens."""
+import shutil
+import signal
+import socket
+import subprocess
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from hmar.v1 import image_generation_pb2 as pb
+
+from requests_under_test import images_of, request
+from server_process import GENEROUS_SECONDS, READINESS
+
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+def test_several_models_share_one_server_and_the_first_is_the_default(start_server, model_folder):
+    server = start_server(f"--model=first={model_folder}", f"--model=second={model_folder}")
+    server.wait_until_ready()
+    stub = server.stub()
+    models = stub.ListModels(pb.ListModelsRequest()).models
+    assert [(model.name, model.is_default) for model in models] == [("first", True), ("second", False)]
+    calls = [stub.Generate(request(model=name)) for name in ("", "first", "second")]
+    streams = [list(call) for call in calls]
+    assert [stream[0].accepted.model for stream in streams] == ["first", "first", "second"]
+    assert len({images_of(stream)[0].picture.data for stream in streams}) == 1
+
+
+def test_sigterm_finishes_what_was_accepted_and_exits_with_0(start_server, model_folder):
+    server = start_server(f"--model=m={model_folder}")
+    server.wait_until_ready()
+    watch = server.health().Watch(health_pb2.HealthCheckRequest(service=READINESS), timeout=GENEROUS_SECONDS)
+    assert next(watch).status == SERVING
+    call = server.stub().Generate(request(num_images=8))
+    assert next(call).WhichOneof("event") == "accepted"
+    server.process.send_signal(signal.SIGTERM)
+    assert next(watch).status == NOT_SERVING
+    assert len(images_of(call)) == 8
+    assert server.wait_for_exit() == 0, server.output
+
+
+def test_a_second_signal_ends_at_once(start_server, model_folder):
+    server = start_server(f"--model=m={model_folder}")
+    server.wait_until_ready()
+    watch = server.health().Watch(health_pb2.HealthCheckRequest(service=READINESS), timeout=GENEROUS_SECONDS)
+    assert next(watch).status == SERVING
+    call = server.stub().Generate(request(num_images=32))
+    next(call)
+    server.process.send_signal(signal.SIGTERM)
+    assert next(watch).status == NOT_SERVING  # The first one was heard.
+    server.process.send_signal(signal.SIGTERM)
+    with pytest.raises(grpc.RpcError):
+        list(call)
+    assert server.wait_for_exit() != 0
+
+
+def failed_start(start_server, *flags):
+    """The output of a server that must exit with an error before it listens."""
+    server = start_server(*flags)
+    assert server.wait_for_exit() not in (0, None)
+    assert server.process.returncode > 0, f"died of signal {-server.process.returncode}:\n{server.output}"
+    assert not server.port_file.exists()
+    return server.output
+
+
+def one_clear_line(output, *needles):
+    """The one line of the output that holds an error, which must name all of these."""
+    lines = [line for line in output.splitlines() if "error" in line.lower() or needles[0] in line]
+    assert len(lines) == 1, output
+    for needle in needles:
+        assert needle in lines[0], output
+
+
+def test_a_missing_model_folder(start_server, tmp_path):
+    one_clear_line(failed_start(start_server, f"--model=m={tmp_path}/nowhere"), f"{tmp_path}/nowhere")
+
+
+def broken_copy(model_folder, tmp_path, name, change):
+    copy = tmp_path / "model"
+    shutil.copytree(model_folder, copy)
+    path = copy / name
+    path.write_bytes(change(path.read_bytes()))
+    return copy, path
+
+
+@pytest.mark.parametrize("name, change", [
+    ("hmar.safetensors", lambda data: data[:len(data) // 2]),
+    ("hmar.safetensors", lambda data: b"\xff" * 8 + data[8:]),
+    ("hmar.safetensors", lambda data: b""),
+    ("vqvae.safetensors", lambda data: data[:-1]),
+    ("config.json", lambda data: data[:-20]),
+    ("config.json", lambda data: data.replace(b'"depth": 12', b'"depth": 13')),
+    ("config.json", lambda data: data.replace(b'"depth": 12', b'"depth": -12')),
+    ("config.json", lambda data: data.replace(b'"embed_dim": 256', b'"embed_dim": 320')),
+], ids=["half", "huge-header", "empty", "last-byte", "cut-json", "missing-tensor", "negative", "misshapen"])
+def test_a_broken_model_folder(start_server, model_folder, tmp_path, name, change):
+    copy, path = broken_copy(model_folder, tmp_path, name, change)
+    output = failed_start(start_server, f"--model=m={copy}")
+    one_clear_line(output, str(copy))
+
+
+def test_a_busy_port(start_server, model_folder):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        output = failed_start(start_server, f"--model=m={model_folder}", f"--listen=127.0.0.1:{port}")
+        one_clear_line(output, f"127.0.0.1:{port}")
+
+
+def test_a_busy_metrics_port(start_server, model_folder):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        output = failed_start(start_server, f"--model=m={model_folder}", f"--metrics=127.0.0.1:{port}")
+        one_clear_line(output, f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("flags", [
+    ["--model=nameless"],
+    ["--model=m=x", "--model=m=y"],
+    ["--model=m=x", "--device=tpu"],
+    ["--model=m=x", "--colour=red"],
+    ["--model=m=x", "--config=/no/such/file"],
+])
+def test_bad_flags(hmar_server, flags):
+    ended = subprocess.run([hmar_server, "--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", *flags],
+                           capture_output=True, text=True, timeout=GENEROUS_SECONDS)
+    assert ended.returncode > 0
+    assert ended.stdout + ended.stderr
+
+
+def test_help_needs_nothing(hmar_server):
+    ended = subprocess.run([hmar_server, "--help"], capture_output=True, text=True, timeout=GENEROUS_SECONDS)
+    assert ended.returncode == 0
+    for flag in ("--model", "--listen", "--metrics", "--device", "--config"):
+        assert flag in ended.stdout

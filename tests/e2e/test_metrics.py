@@ -1,0 +1,87 @@
+"""The scrape, as Prometheus would read it."""
+import pytest
+from hmar.v1 import image_generation_pb2 as pb
+from prometheus_client.parser import text_string_to_metric_families
+
+from requests_under_test import FAST, PATCH_NUMS, request
+
+# Family (as the parser names it): the labels its samples have, "le" aside.
+FAMILIES = {
+    "hmar_requests": {"model", "code"},
+    "hmar_images": {"model", "outcome"},
+    "hmar_previews": {"model", "mode", "outcome"},
+    "hmar_request_duration_seconds": {"model"},
+    "hmar_queue_duration_seconds": {"model"},
+    "hmar_time_to_first_preview_seconds": {"model"},
+    "hmar_step_duration_seconds": {"model", "device"},
+    "hmar_step_tokens": {"model", "device"},
+    "hmar_step_images": {"model", "device"},
+    "hmar_scale_device_seconds": {"model", "device", "scale"},
+    "hmar_decode_duration_seconds": {"model", "device"},
+    "hmar_encode_duration_seconds": set(),
+    "hmar_cancel_release_seconds": {"model"},
+    "hmar_queue_images": {"model"},
+    "hmar_running_images": {"model", "device"},
+    "hmar_device_busy_seconds": {"device"},
+    "hmar_admission_rejected": {"reason"},
+    "hmar_model_info": {"model", "digest", "precision"},
+    "hmar_build_info": {"version"},
+    "process_resident_memory_bytes": set(),
+    "process_cpu_seconds": set(),
+    "process_start_time_seconds": set(),
+    "process_open_fds": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def families(server):
+    list(server.stub().Generate(request(previews=pb.PreviewOptions(mode=FAST))))
+    server.wait_until_idle()
+    return {family.name: family for family in text_string_to_metric_families(server.metrics_text())}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_is_there_with_its_labels(families, name):
+    assert name in families, sorted(families)
+    family = families[name]
+    assert family.samples and family.documentation
+    for sample in family.samples:
+        assert set(sample.labels) - {"le"} == FAMILIES[name]
+
+
+def test_there_are_no_families_besides(families):
+    assert {name for name in families if name.startswith("hmar_")} <= set(FAMILIES) | {"hmar_device_memory_bytes"}
+
+
+def test_a_request_moves_the_counters_it_should(server, stub):
+    watched = {
+        "hmar_requests_total": {"model": "hmar-cifar10", "code": "OK"},
+        "hmar_images_total": {"model": "hmar-cifar10", "outcome": "done"},
+        "hmar_previews_total": {"model": "hmar-cifar10", "mode": "fast", "outcome": "sent"},
+        "hmar_request_duration_seconds_count": {"model": "hmar-cifar10"},
+        "hmar_queue_duration_seconds_count": {"model": "hmar-cifar10"},
+        "hmar_time_to_first_preview_seconds_count": {"model": "hmar-cifar10"},
+    }
+    before = {name: server.metric(name, **labels) for name, labels in watched.items()}
+    list(stub.Generate(request(num_images=2, previews=pb.PreviewOptions(mode=FAST))))
+    server.wait_for_metric(lambda count: count == before["hmar_requests_total"] + 1, "hmar_requests_total",
+                           **watched["hmar_requests_total"])
+    grown = {name: server.metric(name, **labels) - before[name] for name, labels in watched.items()}
+    assert grown == {"hmar_requests_total": 1, "hmar_images_total": 2,
+                     "hmar_previews_total": 2 * (len(PATCH_NUMS) - 1), "hmar_request_duration_seconds_count": 1,
+                     "hmar_queue_duration_seconds_count": 2, "hmar_time_to_first_preview_seconds_count": 1}
+
+
+def test_device_time_is_busy_time(server, stub):
+    busy = server.metric("hmar_device_busy_seconds_total", device="cpu")
+    scales = server.metric("hmar_scale_device_seconds_total", device="cpu")
+    list(stub.Generate(request()))
+    server.wait_until_idle()
+    busy = server.metric("hmar_device_busy_seconds_total", device="cpu") - busy
+    scales = server.metric("hmar_scale_device_seconds_total", device="cpu") - scales
+    assert 0 < scales <= busy * 1.001
+
+
+def test_model_info_names_the_digest(server, stub):
+    digest = stub.GetModel(pb.GetModelRequest()).model.digest
+    assert server.metric("hmar_model_info", model="hmar-cifar10", digest=digest, precision="fp32") == 1

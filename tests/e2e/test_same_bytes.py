@@ -1,0 +1,97 @@
+"""Same model, request and seed give the same bytes, whatever else is in the batch; and the bytes of the reference."""
+import concurrent.futures
+import json
+
+import numpy as np
+import pytest
+from hmar.v1 import image_generation_pb2 as pb
+
+from conftest import REPO
+from requests_under_test import FAST, FULL, RGB8, images_of, one_pass, pixels, request, tokens_of
+
+GOLDENS = json.loads((REPO / "tests" / "golden" / "hmar-cifar10.json").read_text())
+WITH_TOKENS = pb.OutputOptions(return_tokens=True)
+
+
+def requests_of_a_crowd():
+    """Requests that differ in all that could change a batch: classes, guidance, passes, previews, counts."""
+    quality = pb.SamplingParams(mask_schedule=pb.MaskSchedule(preset=pb.MaskSchedule.PRESET_QUALITY))
+    return [
+        request("ship", output=WITH_TOKENS),
+        request("cat", seed=8, num_images=3, output=WITH_TOKENS),
+        request(None, seed=9, output=WITH_TOKENS),
+        request("frog", seed=10, sampling=one_pass(cfg_scale=0), output=WITH_TOKENS),
+        request("dog", seed=11, sampling=quality, output=WITH_TOKENS),
+        request("bird", seed=12, sampling=pb.SamplingParams(top_k=1), output=WITH_TOKENS),
+        request("deer", seed=13, previews=pb.PreviewOptions(mode=FAST), output=WITH_TOKENS),
+        request("truck", seed=14, previews=pb.PreviewOptions(mode=FULL), output=WITH_TOKENS),
+    ]
+
+
+def substance(events):
+    """What must not change: pictures, tokens, previews."""
+    events = list(events)
+    previews = sorted((event.preview.image_index, event.preview.scale, event.preview.picture.data)
+                      for event in events if event.WhichOneof("event") == "preview")
+    return previews, [(image.seed, image.picture.data, tokens_of(image)) for image in images_of(events)]
+
+
+def test_alone_and_in_a_crowd(stub):
+    crowd = requests_of_a_crowd()
+    alone = [substance(stub.Generate(one)) for one in crowd]
+    with concurrent.futures.ThreadPoolExecutor(3 * len(crowd)) as pool:
+        together = list(pool.map(lambda one: substance(stub.Generate(one)), crowd * 3))
+    for i, result in enumerate(together):
+        assert result == alone[i % len(crowd)], f"request {i % len(crowd)} changed in company"
+
+
+def test_a_crowd_shares_steps(stub):
+    images = images_of(stub.Generate(request(num_images=8)))
+    assert max(scale.max_batch_images for image in images for scale in image.receipt.scales) > 1
+
+
+def test_other_seeds_make_other_images(stub):
+    pictures = {image.picture.data for image in images_of(stub.Generate(request(num_images=8)))}
+    assert len(pictures) == 8
+
+
+def sampling_of(golden):
+    schedule = pb.MaskSchedule(scales=[pb.MaskSchedule.Scale(tokens=tokens) for tokens in golden["mask_schedule"]])
+    return pb.SamplingParams(cfg_scale=golden["cfg"], top_k=golden["top_k"], top_p=golden["top_p"],
+                             temperature=golden["temperature"], mask_schedule=schedule)
+
+
+def golden_pixels(index):
+    array = GOLDENS["arrays"][f"rgb_{index}"]
+    data = np.fromfile(REPO / "tests" / "golden" / "hmar-cifar10.bin", np.float32,
+                       count=int(np.prod(array["shape"])), offset=array["offset"])
+    return data.reshape(array["shape"])
+
+
+@pytest.mark.parametrize("index", range(len(GOLDENS["images"])))
+def test_whole_images_are_the_references_token_for_token(stub, index):
+    golden = GOLDENS["images"][index]
+    target = {} if golden["class_id"] is None else {"class_id": golden["class_id"]}
+    prefix = pb.ScalePrefix(tokens=[pb.ScaleTokens(tokens=tokens) for tokens in golden["prefix"]])
+    image = images_of(stub.Generate(pb.GenerateRequest(
+        **target, seed=golden["seed"], sampling=sampling_of(golden), prefix=prefix,
+        output=pb.OutputOptions(format=RGB8, return_tokens=True))))[0]
+    assert tokens_of(image) == golden["tokens"]
+    assert np.abs(pixels(image.picture) - golden_pixels(index)).max() <= 1
+
+
+def test_a_prefix_of_its_own_scales_continues_to_the_same_bytes(stub):
+    whole = images_of(stub.Generate(request(output=WITH_TOKENS)))[0]
+    for scales in (1, 4, 7):
+        prefix = pb.ScalePrefix(tokens=whole.tokens[:scales])
+        continued = images_of(stub.Generate(request(output=WITH_TOKENS, prefix=prefix)))[0]
+        assert continued.picture.data == whole.picture.data
+        assert tokens_of(continued) == tokens_of(whole)
+
+
+def test_other_seeds_branch_off_the_same_prefix(stub):
+    whole = images_of(stub.Generate(request(output=WITH_TOKENS)))[0]
+    prefix = pb.ScalePrefix(tokens=whole.tokens[:4])
+    branch = images_of(stub.Generate(request(seed=1234, output=WITH_TOKENS, prefix=prefix)))[0]
+    assert tokens_of(branch)[:4] == tokens_of(whole)[:4]
+    assert tokens_of(branch)[4:] != tokens_of(whole)[4:]
