@@ -1,6 +1,8 @@
 """Fixtures: stubs made from proto/, and real servers on free ports. A client that is not ours: Python's grpcio."""
 import pathlib
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -14,18 +16,11 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Makes the stubs before any test module imports them."""
-    from grpc_tools import protoc
-    from importlib import resources
+    import stubs
 
-    out = pathlib.Path(config.rootpath, ".pytest_cache", "stubs").resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    well_known = resources.files("grpc_tools") / "_proto"
-    proto = REPO / "proto" / "hmar" / "v1" / "image_generation.proto"
-    failed = protoc.main(["protoc", f"-I{REPO / 'proto'}", f"-I{well_known}", f"--python_out={out}",
-                          f"--grpc_python_out={out}", str(proto)])
-    if failed:
-        raise pytest.UsageError(f"protoc failed on {proto}")
-    sys.path.insert(0, str(out))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="hmar-stubs-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder))
+    stubs.make(folder)
 
 
 @pytest.fixture(scope="session")
