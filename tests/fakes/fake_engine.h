@@ -38,11 +38,11 @@ Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scal
 // What goes wrong, and when. A task's seed chooses the victims.
 struct FakeFaults {
   // Admit: INTERNAL.
-  std::set<uint64_t> refuse_seeds;
+  std::set<uint64_t> refuse_seeds = {};
   // Every Step that has one of them: INTERNAL, nobody advances.
-  std::set<uint64_t> step_fails_seeds;
+  std::set<uint64_t> step_fails_seeds = {};
   // Reported in failures at their second pass; the others advance.
-  std::set<uint64_t> non_finite_seeds;
+  std::set<uint64_t> non_finite_seeds = {};
   // A larger Step: RESOURCE_EXHAUSTED, nobody advances.
   uint32_t max_step_images = std::numeric_limits<uint32_t>::max();
   // Pictures come this many Steps after the one that says `last`, or at once to a Step without ids.
