@@ -18,7 +18,7 @@
 // | hmar_queue_images{model}                       | images that wait now                      |
 // | hmar_running_images{model,device}              | images that hold a slot now               |
 // | hmar_scale_device_seconds_total{model,device,scale} | step time by scale, shared by rows   |
-// | hmar_cancel_release_seconds{model}             | from cancel or deadline to the freed slot |
+// | hmar_cancel_release_seconds{model}             | from a drop to the freed slot             |
 // by the engine loop:
 // | hmar_step_duration_seconds{model,device}       | one packed step                           |
 // | hmar_step_tokens{model,device}                 | forward rows of a step, with padding      |

@@ -42,10 +42,9 @@ class Scheduler::Impl {
                   absl::Duration took) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Split(const PlannedStep& step, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void FailImages(const std::vector<ImageId>& ids, const absl::Status& status)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Every change of state ends with these two: the first under the lock, the second after it.
+  // Every change ends with these two: the first under the lock, the second with its result after
+  // it.
   WorkLedger::Outboxes Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Deliver(const WorkLedger::Outboxes& outboxes) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -101,6 +100,7 @@ absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
   Admission admission = pricing_.Quote(ledger_.images(), work.model, work.images, passes);
   admission.id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
   Settle();
+  changed_.SignalAll();
   return admission;
 }
 
@@ -127,6 +127,7 @@ void Scheduler::Impl::Cancel(WorkId id) {
     absl::MutexLock lock(&mutex_);
     outbox = ledger_.Cancel(id, clock_->Now());
     Settle();
+    changed_.SignalAll();
   }
   if (outbox != nullptr) outbox->Close();
 }
@@ -185,6 +186,7 @@ void Scheduler::Impl::Finish(const PlannedStep& step, absl::StatusOr<StepReport>
       Split(step, report.status());
     }
     outboxes = Settle();
+    changed_.SignalAll();
   }
   Deliver(outboxes);
 }
@@ -219,26 +221,19 @@ void Scheduler::Impl::BookPasses(const PlannedStep& step, const std::vector<Pass
 void Scheduler::Impl::Split(const PlannedStep& step, const absl::Status& status) {
   if (stopped_) return;
   if (step.await_pictures) {
-    FailImages(ledger_.images().InState(step.model, ImageState::kDecoding), status);
+    ledger_.FailImages(ledger_.images().InState(step.model, ImageState::kDecoding), status,
+                       clock_->Now());
   } else if (step.ids.size() > 1) {
     planner_.Halve(step);
   } else {
-    FailImages(step.ids, status);
-  }
-}
-
-void Scheduler::Impl::FailImages(const std::vector<ImageId>& ids, const absl::Status& status) {
-  for (ImageId id : ids) {
-    const ImageRecord* image = ledger_.images().Find(id);
-    if (image == nullptr) continue;
-    ledger_.Fail(image->work, status, ImageOutcome::kFailed, clock_->Now());
+    ledger_.FailImages(step.ids, status, clock_->Now());
   }
 }
 
 void Scheduler::Impl::BeginDrain() {
   absl::MutexLock lock(&mutex_);
   draining_ = true;
-  Settle();
+  changed_.SignalAll();
 }
 
 void Scheduler::Impl::Stop(const absl::Status& status) {
@@ -249,6 +244,7 @@ void Scheduler::Impl::Stop(const absl::Status& status) {
     planner_.Clear();
     ledger_.FailAll(status, clock_->Now());
     outboxes = Settle();
+    changed_.SignalAll();
   }
   Deliver(outboxes);
 }
@@ -260,7 +256,6 @@ WorkLedger::Outboxes Scheduler::Impl::Settle() {
       metrics_->QueueChanged(m, counts.waiting, counts.running + counts.decoding);
     }
   }
-  changed_.SignalAll();
   return ledger_.TakeOutboxes();
 }
 

@@ -71,6 +71,15 @@ void WorkLedger::Fail(WorkId id, const absl::Status& status, ImageOutcome outcom
   Post(id, [status](WorkListener& listener) { listener.OnFailed(status); });
 }
 
+void WorkLedger::FailImages(const std::vector<ImageId>& ids, const absl::Status& status,
+                            absl::Time now) {
+  for (ImageId id : ids) {
+    // Gone already if an image before it was of the same request.
+    const ImageRecord* image = images_.Find(id);
+    if (image != nullptr) Fail(image->work, status, ImageOutcome::kFailed, now);
+  }
+}
+
 void WorkLedger::FailAll(const absl::Status& status, absl::Time now) {
   for (auto& [id, request] : requests_) {
     if (!request.open_images.empty()) Fail(id, status, ImageOutcome::kFailed, now);

@@ -51,6 +51,8 @@ class WorkLedger {
 
   // Ends the request with OnFailed(status). Images that hold slots are left to TakeReleases.
   void Fail(WorkId id, const absl::Status& status, ImageOutcome outcome, absl::Time now);
+  // Ends the requests of these images so.
+  void FailImages(const std::vector<ImageId>& ids, const absl::Status& status, absl::Time now);
   void FailAll(const absl::Status& status, absl::Time now);
 
   // Fails requests whose deadline is `now` or earlier with DEADLINE_EXCEEDED.
