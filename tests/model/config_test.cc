@@ -100,7 +100,8 @@ TEST(ParseModelConfig, NamesTheMissingField) {
     EXPECT_THAT(Error("{\"" + key + "\":null}"), HasSubstr(key + " is missing"));
   }
   for (const std::string section : {"vqvae", "transformer", "sampling"}) {
-    for (const auto& field : Bundled()[section].items()) {
+    const json fields = Bundled()[section];
+    for (const auto& field : fields.items()) {
       EXPECT_THAT(Error("{\"" + section + "\":{\"" + field.key() + "\":null}}"),
                   HasSubstr(section + "." + field.key() + " is missing"));
     }

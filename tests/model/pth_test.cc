@@ -37,7 +37,7 @@ template <typename T>
 std::vector<T> As(const Checkpoint& checkpoint, const std::string& name) {
   const std::vector<uint8_t> bytes = Bytes(checkpoint, name);
   std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
 }
 
