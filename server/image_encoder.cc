@@ -12,8 +12,11 @@
 namespace hmar {
 namespace {
 
-// Chosen by measuring; see kDefaultPngCompression.
-constexpr int kPngFilters = PNG_FILTER_SUB;
+// The average filter, and level 1 as the server's default, are what measuring left: on ten pictures
+// of the bundled model, enlarged to 256 px with texture added (one core, best of five), level 1
+// takes 3.6 ms for 88 KB; without a filter 10.8 ms for 145 KB; choosing a filter for each row 7.0
+// ms for 89 KB; level 3 8.5 ms for 84 KB; level 6 33 ms for 83 KB.
+constexpr int kPngFilters = PNG_FILTER_AVG;
 
 // What libpng's callbacks work on. libpng reports errors by longjmp, which runs no destructors: so
 // this, and every other object that has one, lives in EncodePng's frame, outside the jump.

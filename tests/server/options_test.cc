@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/error_reasons.h"
 
 namespace hmar {
@@ -144,12 +145,15 @@ TEST(ReadmeTest, HoldsTheTableOfOptionsAsThisProgramPrintsIt) {
       << "run hmar-server --help-markdown and put its output between the markers";
 }
 
-TEST(ReadmeTest, NamesEveryErrorReason) {
+TEST(ReadmeTest, HoldsTheTableOfErrorReasons) {
   const std::string readme = FileText("README.md");
   if (readme.empty()) GTEST_SKIP() << "no README.md";
+  std::string table = "| Reason | Code | Meaning |\n|---|---|---|\n";
   for (const ReasonRow& row : ReasonTable()) {
-    EXPECT_THAT(readme, HasSubstr(std::string("`") + row.name + "`"));
+    table += absl::StrCat("| `", row.name, "` | ", absl::StatusCodeToString(row.code), " | ",
+                          row.meaning, " |\n");
   }
+  EXPECT_THAT(readme, HasSubstr("<!-- reasons -->\n" + table + "<!-- /reasons -->"));
 }
 
 }  // namespace
