@@ -57,11 +57,14 @@ class GenerateSession {
     return absl::OkStatus();
   }
 
-  // After the stream: the sheet and the tokens file.
+  // After the stream: the sheet, the tokens file, and the paths of all but previews for whoever
+  // reads standard output.
   absl::Status Finish() {
     if (command_.validate_only) return absl::OkStatus();
     HMAR_RETURN_IF_ERROR(WriteSheet());
-    return WriteTokens();
+    HMAR_RETURN_IF_ERROR(WriteTokens());
+    for (const std::string& path : results_) absl::PrintF("%s\n", path);
+    return absl::OkStatus();
   }
 
  private:
@@ -88,6 +91,7 @@ class GenerateSession {
     Say(ImageLine(image, command_.count, absl::Now() - start_));
     const std::string name = absl::StrCat("image-", image.seed());
     HMAR_RETURN_IF_ERROR(Keep(image.picture(), name, image.image_index()));
+    results_.push_back(PathOf(name + ".png"));
     ImageTokens tokens{.seed = image.seed(), .scales = {}};
     for (const v1::ScaleTokens& scale : image.tokens()) {
       tokens.scales.emplace_back(scale.tokens().begin(), scale.tokens().end());
@@ -125,6 +129,7 @@ class GenerateSession {
     for (auto& [index, row] : rows_) rows.push_back(std::move(row));
     HMAR_ASSIGN_OR_RETURN(const Picture sheet, MakeContactSheet(rows));
     HMAR_ASSIGN_OR_RETURN(const std::string png, EncodePng(sheet));
+    results_.push_back(PathOf("sheet.png"));
     return Write("sheet.png", png);
   }
 
@@ -132,15 +137,16 @@ class GenerateSession {
     if (command_.save_tokens.empty()) return absl::OkStatus();
     for (auto& [index, tokens] : image_tokens_) tokens_.images.push_back(std::move(tokens));
     HMAR_RETURN_IF_ERROR(WriteFile(command_.save_tokens, FormatTokens(tokens_)));
-    absl::PrintF("%s\n", command_.save_tokens);
+    results_.push_back(command_.save_tokens);
     return absl::OkStatus();
   }
 
   absl::Status Write(const std::string& name, const std::string& bytes) {
-    const std::string path = std::filesystem::path(command_.out) / name;
-    HMAR_RETURN_IF_ERROR(WriteFile(path, bytes));
-    absl::PrintF("%s\n", path);
-    return absl::OkStatus();
+    return WriteFile(PathOf(name), bytes);
+  }
+
+  std::string PathOf(const std::string& name) const {
+    return std::filesystem::path(command_.out) / name;
   }
 
   void Say(const std::string& line) const {
@@ -153,6 +159,7 @@ class GenerateSession {
   std::map<uint32_t, std::vector<Picture>> rows_;  // By image index.
   std::map<uint32_t, ImageTokens> image_tokens_;   // By image index: images finish in any order.
   TokensFile tokens_;
+  std::vector<std::string> results_;  // Paths of what the request asked for.
 };
 
 absl::Status MakeFolder(const std::string& path) {

@@ -28,7 +28,7 @@ def test_a_cancelled_call_frees_its_images(server, stub, cancelled_before):
     call.cancel()
     server.wait_until_idle()
     assert cancelled_images(server) > cancelled_before
-    assert server.metric("hmar_cancel_release_seconds_count") > 0
+    server.wait_for_metric(lambda count: count > 0, "hmar_cancel_release_seconds_count")
 
 
 def test_a_cancelled_unary_call_frees_its_images(server, stub, cancelled_before):
