@@ -76,11 +76,14 @@ void Mailbox::Append(v1::GenerateResponse event, size_t bytes) {
 }
 
 uint32_t Mailbox::DropPreviewsOf(uint32_t image) {
-  return std::erase_if(entries_, [&](const Entry& entry) {
+  size_t dropped_bytes = 0;
+  const size_t dropped = std::erase_if(entries_, [&](const Entry& entry) {
     const bool drop = entry.event.has_preview() && entry.event.preview().image_index() == image;
-    if (drop) held_bytes_ -= entry.bytes;
+    if (drop) dropped_bytes += entry.bytes;
     return drop;
   });
+  held_bytes_ -= dropped_bytes;
+  return static_cast<uint32_t>(dropped);
 }
 
 }  // namespace hmar

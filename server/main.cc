@@ -40,7 +40,6 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(const ModelSpec& spec,
 
 int Serve(const ServerOptions& options, StopSignals* signals, const Logging& logging) {
   spdlog::logger& log = *logging.log();
-  log.info("hmar-server {}", DescribeOptions(options));
   const RealClock clock;
   DeviceSeededRandom random;
   ServerDependencies dependencies;
@@ -57,6 +56,7 @@ int Serve(const ServerOptions& options, StopSignals* signals, const Logging& log
     log.error("{}", std::string(server.status().message()));
     return kCannotStart;
   }
+  log.info("options {}", DescribeOptions(options));
   const StopReason reason = signals->Await();
   if (reason.failed) {
     log.error("{}", reason.what);
