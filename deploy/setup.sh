@@ -81,15 +81,16 @@ for line in sys.stdin:
 }
 
 install_pip() {  # install_pip SECTION [pip options...]
-  local name=$1 missing
+  local name=$1 lines missing
   shift
-  missing=$(missing_pip "$name")
-  if [ -z "$missing" ]; then
+  lines=$(missing_pip "$name")
+  if [ -z "$lines" ]; then
     say "pip packages ($name): all installed"
     return
   fi
-  say "pip packages ($name): installing" $missing
-  "$venv/bin/pip" install --disable-pip-version-check --quiet "$@" $missing
+  mapfile -t missing <<<"$lines"
+  say "pip packages ($name): installing ${missing[*]}"
+  "$venv/bin/pip" install --disable-pip-version-check --quiet "$@" "${missing[@]}"
 }
 
 # The loader must find every library of LibTorch's CPU half; better to say so here than in the linker.

@@ -14,7 +14,7 @@ tests/run.sh [--quick] [--sanitize LIST] [--gpu] [--build-dir DIR]
 EOF
 }
 
-quick=false gpu=false sanitize= build_dir=
+quick=false gpu=false sanitize='' build_dir=''
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=true ;;
