@@ -45,7 +45,7 @@ struct PassReport {
   ImageId id = 0;
   uint16_t scale = 0;          // The pass that was run.
   uint16_t step = 0;
-  uint32_t rows = 0;           // Its forward rows, without padding.
+  uint32_t rows = 0;           // Its forward rows.
   bool settled_scale = false;  // The scale's tokens are final now.
   bool last = false;           // It was the image's last pass: the image left the engine's step set.
 };
@@ -72,7 +72,7 @@ struct StepReport {
   std::vector<PreviewReport> previews;  // Of one image in scale order.
   std::vector<ImageReport> images;      // Finished pictures; their images have left the engine.
   std::vector<FailureReport> failures;  // Their images have left the engine; the others are unharmed.
-  uint32_t rows = 0;                    // Forward rows of the whole step, with padding.
+  uint32_t rows = 0;                    // Forward rows of the whole step.
   double decode_seconds = 0;            // Part of the step spent in the decoder.
 };
 

@@ -12,5 +12,10 @@ target_include_directories(torch::cpu SYSTEM INTERFACE ${HMAR_TORCH_DIR}/include
 # The wheel's libtorch_cpu links libcudart and libcupti, which setup.sh puts beside it (nvidia/); they are met at run time.
 target_link_options(torch::cpu INTERFACE LINKER:--allow-shlib-undefined)
 file(GLOB torch_needs ${HMAR_TORCH_DIR}/../nvidia/*/lib)
-target_link_libraries(torch::cpu INTERFACE torch::c10)
+# at::parallel_for is a header: without OpenMP its loops would run on one thread. GCC's runtime is the one that torch
+# carries; clang's is another, so that clang builds, which are for analysis, stay serial.
+add_library(torch::gomp SHARED IMPORTED)
+set_target_properties(torch::gomp PROPERTIES IMPORTED_LOCATION ${HMAR_TORCH_DIR}/lib/libgomp.so.1)
+target_compile_options(torch::cpu INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fopenmp>)
+target_link_libraries(torch::cpu INTERFACE torch::c10 torch::gomp)
 list(APPEND CMAKE_BUILD_RPATH ${torch_needs})

@@ -7,10 +7,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_adaptive_avg_pool2d.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/argmin.h>
-#include <ATen/ops/avg_pool2d.h>
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>

@@ -1,7 +1,10 @@
 #ifndef HMAR_MODEL_TORCH_FAST_PREVIEW_H_
 #define HMAR_MODEL_TORCH_FAST_PREVIEW_H_
 
+#include <utility>
+
 #include "model/torch/aten.h"
+#include "model/torch/packed_linear.h"
 
 namespace hmar {
 
@@ -18,12 +21,11 @@ class FastPreview {
   at::Tensor Apply(const at::Tensor& f_hat_BZPP) const;
 
  private:
-  FastPreview(int64_t pixels, at::Tensor weight, at::Tensor bias)
-      : pixels_(pixels), weight_(std::move(weight)), bias_(std::move(bias)) {}
+  FastPreview(int64_t pixels, PackedLinear read_out)
+      : pixels_(pixels), read_out_(std::move(read_out)) {}
 
-  int64_t pixels_;     // q
-  at::Tensor weight_;  // (3 q q, Z, 3, 3)
-  at::Tensor bias_;    // (3 q q)
+  int64_t pixels_;         // q
+  PackedLinear read_out_;  // (9 Z) -> (3 q q)
 };
 
 }  // namespace hmar

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "model/torch/row_invariant.h"
 #include "model/torch/transformer.h"
 
 namespace hmar {
@@ -24,7 +23,7 @@ RowRange LayOut(std::vector<const Slot*> slots, int64_t first_row) {
     range.slots.push_back({slot, row});
     row += pass.rows();
   }
-  range.rows = PaddedRows(row - first_row);
+  range.rows = row - first_row;
   return range;
 }
 
@@ -67,7 +66,7 @@ class Words {
       rows.push_back(tokenizer.ToGrid(tokenizer.Contribution(scale, StackTokens(slots)), scale));
     });
     if (rows.empty()) return;
-    embedded_ = RowInvariantMm(at::cat(rows), transformer.word_embed()).contiguous();
+    embedded_ = transformer.word_embed()(at::cat(rows));
     next_ = embedded_.data_ptr<float>();
   }
 
@@ -174,7 +173,7 @@ PackedBatch PackBatch(absl::Span<const Slot* const> slots, const ModelConfig& co
   SetClassVectors(batch.ns, transformer, &batch);
   SetClassVectors(batch.mask, transformer, &batch);
 
-  batch.x_TC = at::zeros({batch.rows(), config.transformer.embed_dim}, at::kFloat);
+  batch.x_TC = at::empty({batch.rows(), config.transformer.embed_dim}, at::kFloat);
   Words words(batch, tokenizer, *transformer);
   const Embedder embedder(config, *transformer, batch.x_TC.data_ptr<float>());
   ForEachScale(batch.ns, [&](int scale, absl::Span<const SlotRows> at_scale) {

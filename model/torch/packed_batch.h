@@ -2,9 +2,8 @@
 #define HMAR_MODEL_TORCH_PACKED_BATCH_H_
 
 // One step's rows. A segment is what attention may see as one: the n tokens of one image (or of its
-// unconditional half) at one scale. Rows lie as [next-scale rows | mask rows], each range padded to
-// a row-invariant GEMM's least size, and inside a range segments of equal length lie together, so
-// that attention runs once a length.
+// unconditional half) at one scale. Rows lie as [next-scale rows | mask rows]; inside a
+// range segments of equal length lie together, so that attention runs once a length.
 
 #include <vector>
 
@@ -41,9 +40,9 @@ struct RowRange {
   std::vector<SlotRows> slots;       // By rising scale.
 };
 
-// Every entry of by_row points to a class's AdaLN vectors; padding rows point to any.
+// Every entry of by_row points to the AdaLN vectors of the row's class.
 struct PackedBatch {
-  at::Tensor x_TC;  // Embeddings in, features out. Padding rows are zero at first.
+  at::Tensor x_TC;  // Embeddings in, features out.
   RowRange ns;
   RowRange mask;
   std::vector<const float*> by_row;  // (T)

@@ -6,7 +6,6 @@
 #include "model/philox.h"
 #include "model/sampler.h"
 #include "model/sampling_plan.h"
-#include "model/torch/row_invariant.h"
 
 namespace hmar {
 namespace {
@@ -56,16 +55,12 @@ std::vector<PassOutcome> StepRunner::Run(absl::Span<const Slot* const> slots, ui
 
 void StepRunner::DrawRange(Transformer::Head head, const PackedBatch& batch, const RowRange& range,
                            const std::vector<PassOutcome*>& outcomes) {
-  const int64_t range_end = range.first_row + range.rows;
   for (size_t begin = 0, end = 0; begin < range.slots.size(); begin = end) {
-    int64_t first_row = range.slots[begin].first_row, last_row = first_row;
+    const int64_t first_row = range.slots[begin].first_row;
+    int64_t last_row = first_row;
     for (; end < range.slots.size() && last_row - first_row < kLogitRows; ++end) {
       last_row = range.slots[end].first_row + range.slots[end].slot->pass().rows();
     }
-    // The range has at least kMinGemmRows rows, padding included: a small rest borrows from its
-    // neighbours.
-    if (end == range.slots.size()) last_row = range_end;
-    first_row = std::min(first_row, last_row - kMinGemmRows);
     const at::Tensor logits =
         transformer_->Logits(head, batch, first_row, last_row - first_row, &activations_);
     DrawChunk(logits, first_row, absl::MakeConstSpan(range.slots).subspan(begin, end - begin),

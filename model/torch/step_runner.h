@@ -32,7 +32,7 @@ class StepRunner {
       : config_(config), tokenizer_(tokenizer), transformer_(transformer) {}
 
   // Runs the next pass of each slot in one packed forward. Outcomes in the order of the slots.
-  // `rows`, if given, receives the forward's rows with padding. REQUIRES: as PackBatch.
+  // `rows`, if given, receives the forward's rows. REQUIRES: as PackBatch.
   std::vector<PassOutcome> Run(absl::Span<const Slot* const> slots, uint32_t* rows = nullptr);
 
   // The logits (n, V) that one slot's next pass draws from, after guidance. For parity tests.

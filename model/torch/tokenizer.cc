@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "model/torch/row_invariant.h"
 
 namespace hmar {
 namespace {
@@ -38,10 +37,15 @@ Tokenizer::Tokenizer(const ModelConfig& config, Weights weights)
     : config_(config), w_(std::move(weights)) {
   for (int k = 0; k < config.num_scales(); ++k) {
     const int phi = NearestPhi(k, config.num_scales(), config.tokenizer.share_quant_resi);
-    phi_of_scale_.push_back(absl::StrCat("quantize.quant_resi.qresi_ls.", phi));
+    phi_of_scale_.push_back(phi);
+  }
+  for (int i = 0; i < config.tokenizer.share_quant_resi; ++i) {
+    const std::string name = absl::StrCat("quantize.quant_resi.qresi_ls.", i);
+    phi_.emplace_back(w_[name + ".weight"].flatten(1), w_[name + ".bias"]);
   }
   codebook_VZ_ = w_["quantize.embedding.weight"];
   codebook_norm_V_ = codebook_VZ_.square().sum(1);
+  times_codebook_ = PackedLinear(codebook_VZ_, at::Tensor());
 }
 
 at::Tensor Tokenizer::Conv(const std::string& name, const at::Tensor& x, int stride,
@@ -80,9 +84,25 @@ at::Tensor Tokenizer::Middle(const std::string& part, const at::Tensor& x) const
   return ResBlock(part + ".mid.block_2", h);
 }
 
+at::Tensor Tokenizer::EachAlone(const at::Tensor& batch,
+                                at::Tensor (Tokenizer::*function)(const at::Tensor&) const) const {
+  std::vector<at::Tensor> results;
+  for (int64_t b = 0; b < batch.size(0); ++b)
+    results.push_back((this->*function)(batch.narrow(0, b, 1).contiguous()));
+  return at::cat(results);
+}
+
 at::Tensor Tokenizer::Decode(const at::Tensor& f_hat_BZPP) const {
+  return EachAlone(f_hat_BZPP, &Tokenizer::DecodeOne);
+}
+
+at::Tensor Tokenizer::EncodeFeatures(const at::Tensor& image_B3SS) const {
+  return EachAlone(image_B3SS, &Tokenizer::EncodeOne);
+}
+
+at::Tensor Tokenizer::DecodeOne(const at::Tensor& f_hat_1ZPP) const {
   const int levels = static_cast<int>(config_.tokenizer.ch_mult.size());
-  at::Tensor h = Middle("decoder", Conv("decoder.conv_in", Conv("post_quant_conv", f_hat_BZPP)));
+  at::Tensor h = Middle("decoder", Conv("decoder.conv_in", Conv("post_quant_conv", f_hat_1ZPP)));
   for (int i = levels - 1; i >= 0; --i) {
     for (int j = 0; j <= config_.tokenizer.num_res_blocks; ++j) {
       h = ResBlock(absl::StrCat("decoder.up.", i, ".block.", j), h);
@@ -95,9 +115,9 @@ at::Tensor Tokenizer::Decode(const at::Tensor& f_hat_BZPP) const {
   return Conv("decoder.conv_out", NormSilu("decoder.norm_out", h)).clamp_(-1, 1);
 }
 
-at::Tensor Tokenizer::EncodeFeatures(const at::Tensor& image_B3SS) const {
+at::Tensor Tokenizer::EncodeOne(const at::Tensor& image_13SS) const {
   const int levels = static_cast<int>(config_.tokenizer.ch_mult.size());
-  at::Tensor h = Conv("encoder.conv_in", image_B3SS);
+  at::Tensor h = Conv("encoder.conv_in", image_13SS);
   for (int i = 0; i < levels; ++i) {
     for (int j = 0; j < config_.tokenizer.num_res_blocks; ++j) {
       h = ResBlock(absl::StrCat("encoder.down.", i, ".block.", j), h);
@@ -118,7 +138,7 @@ std::vector<at::Tensor> Tokenizer::Quantize(const at::Tensor& features_BZPP) con
   for (int k = 0; k < config_.num_scales(); ++k) {
     const at::Tensor z = ToGrid(rest, k);
     at::Tensor distance = z.square().sum(1, /*keepdim=*/true).add(codebook_norm_V_);
-    distance.sub_(RowInvariantMm(z.mul(2), codebook_VZ_));
+    distance.sub_(times_codebook_(z.mul(2)));
     tokens.push_back(at::argmin(distance, 1).view({rest.size(0), -1}));
     rest.sub_(Contribution(k, tokens.back()));
   }
@@ -133,8 +153,10 @@ at::Tensor Tokenizer::Contribution(int scale, const at::Tensor& tokens_Bn) const
                      .reshape({B, config_.tokenizer.z_channels, p, p});
   if (scale < config_.num_scales() - 1)
     h = at::upsample_bicubic2d(h, {P, P}, /*align_corners=*/false);
+  const at::Tensor convolved =
+      phi_[phi_of_scale_[scale]](Neighbourhoods(h)).view({B, P, P, -1}).permute({0, 3, 1, 2});
   const double r = config_.tokenizer.quant_resi;
-  return h.mul(1 - r).add_(Conv(phi_of_scale_[scale], h).mul_(r));
+  return h.mul(1 - r).add_(convolved.mul(r));
 }
 
 at::Tensor Tokenizer::ToGrid(const at::Tensor& x_BZPP, int scale) const {

@@ -7,6 +7,7 @@
 #include "model/config.h"
 #include "model/engine.h"
 #include "model/torch/aten.h"
+#include "model/torch/packed_linear.h"
 #include "model/torch/weights.h"
 
 namespace hmar {
@@ -37,6 +38,12 @@ class Tokenizer {
   at::Tensor ToGrid(const at::Tensor& x_BZPP, int scale) const;
 
  private:
+  // The library's convolutions sum in another order for another number of images, so each image
+  // goes through alone.
+  at::Tensor EachAlone(const at::Tensor& batch,
+                       at::Tensor (Tokenizer::*function)(const at::Tensor&) const) const;
+  at::Tensor DecodeOne(const at::Tensor& f_hat_1ZPP) const;
+  at::Tensor EncodeOne(const at::Tensor& image_13SS) const;
   at::Tensor Conv(const std::string& name, const at::Tensor& x, int stride = 1,
                   int padding = -1) const;
   at::Tensor NormSilu(const std::string& name, const at::Tensor& x) const;
@@ -46,9 +53,11 @@ class Tokenizer {
 
   ModelConfig config_;
   Weights w_;
-  std::vector<std::string> phi_of_scale_;  // Name of the phi convolution of each scale.
+  std::vector<PackedLinear> phi_;  // Convolutions over neighbourhoods, (9 Z) -> (Z).
+  std::vector<int> phi_of_scale_;  // Index into phi_.
   at::Tensor codebook_VZ_;
-  at::Tensor codebook_norm_V_;  // Squared lengths.
+  at::Tensor codebook_norm_V_;   // Squared lengths.
+  PackedLinear times_codebook_;  // (.., Z) -> (.., V)
 };
 
 }  // namespace hmar

@@ -41,8 +41,9 @@ Transformer::Transformer(const ModelConfig& config, Weights weights)
   load_stack("base", config.transformer.depth - top, &base_);
   load_stack("ns", top, &ns_);
   load_stack("mask", top, &mask_);
-  ns_head_ = {w_["ns_head.weight"], w_["ns_head.bias"]};
-  mask_head_ = {w_["mask_head.weight"], w_["mask_head.bias"]};
+  ns_head_ = TakeLinear("ns_head");
+  mask_head_ = TakeLinear("mask_head");
+  word_embed_ = PackedLinear(w_.Take("word_embed.weight"), at::Tensor());
 
   std::vector<at::Tensor> levels;
   for (int k = 0; k < config.num_scales(); ++k) {
@@ -51,23 +52,26 @@ Transformer::Transformer(const ModelConfig& config, Weights weights)
   position_LC_ = at::cat(levels).add_(w_["pos_1LC"][0]);
   class_emb_NC_ = w_["class_emb.weight"];
   pos_start_C_ = w_["pos_start"].reshape({C_});
-  word_embed_CZ_ = w_["word_embed.weight"];
   word_embed_bias_C_ = w_["word_embed_bias"];
   mask_embed_C_ = w_["mask_embed.weight"].reshape({C_});
   class_vectors_.resize(config.classes.size() + 1);
 }
 
-Transformer::Block Transformer::LoadBlock(const std::string& name, int index) const {
+PackedLinear Transformer::TakeLinear(const std::string& name) {
+  return PackedLinear(w_.Take(name + ".weight"), w_[name + ".bias"]);
+}
+
+Transformer::Block Transformer::LoadBlock(const std::string& name, int index) {
   Block block;
   block.name = name;
   block.vectors = index * kBlockVectors * C_;
   const std::string attn = name + ".attn.";
   const at::Tensor no_k_bias = at::zeros({C_}, at::kFloat);
-  block.qkv = {w_[attn + "mat_qkv.weight"],
-               at::cat({w_[attn + "q_bias"], no_k_bias, w_[attn + "v_bias"]})};
-  block.proj = {w_[attn + "proj.weight"], w_[attn + "proj.bias"]};
-  block.fc1 = {w_[name + ".ffn.fc1.weight"], w_[name + ".ffn.fc1.bias"]};
-  block.fc2 = {w_[name + ".ffn.fc2.weight"], w_[name + ".ffn.fc2.bias"]};
+  block.qkv = PackedLinear(w_.Take(attn + "mat_qkv.weight"),
+                           at::cat({w_[attn + "q_bias"], no_k_bias, w_[attn + "v_bias"]}));
+  block.proj = TakeLinear(attn + "proj");
+  block.fc1 = TakeLinear(name + ".ffn.fc1");
+  block.fc2 = TakeLinear(name + ".ffn.fc2");
   if (config_.transformer.attn_l2_norm) {
     // One learned temperature a head, stored as a logarithm, at most 100 (VAR, section 3.3).
     block.head_scale =
@@ -113,10 +117,6 @@ const float* Transformer::ClassVectors(int class_id) {
   return vectors.data_ptr<float>();
 }
 
-void Transformer::Apply(const Linear& linear, const at::Tensor& x, at::Tensor* out) const {
-  at::addmm_out(*out, linear.bias, x, linear.weight.t());
-}
-
 void Transformer::Forward(PackedBatch* batch, Activations* activations) const {
   RunStack(base_, batch, {batch->ns, batch->mask}, activations);
   if (batch->ns.rows > 0) RunStack(ns_, batch, {batch->ns}, activations);
@@ -139,23 +139,22 @@ void Transformer::RunStack(const std::vector<Block>& stack, PackedBatch* batch,
   at::Tensor projected = Activations::Rows(&activations->projected_TC, T, C_);
   at::Tensor hidden = Activations::Rows(&activations->hidden_TF, T, config_.transformer.hidden());
   float* normed_data = normed.data_ptr<float>();
-  const float* projected_data = projected.data_ptr<float>();
+  float* projected_data = projected.data_ptr<float>();
   const auto modulation = [this](const Block& block, int scale, int shift) {
     return Modulation{block.vectors + scale * C_, block.vectors + shift * C_};
   };
 
-  attended.zero_();  // Padding rows are in no segment, and must stay finite.
   NormModulate(x, normed_data, T, C_, eps, vectors, modulation(stack.front(), kScale1, kShift1));
   for (size_t i = 0; i < stack.size(); ++i) {
     const Block& block = stack[i];
-    Apply(block.qkv, normed, &qkv);
+    block.qkv.Apply(normed_data, T, qkv.data_ptr<float>());
     Attend(block, qkv, first_row, ranges, &attended);
-    Apply(block.proj, attended, &projected);
+    block.proj.Apply(attended.data_ptr<float>(), T, projected_data);
     GateNormModulate(x, projected_data, normed_data, T, C_, eps, vectors,
                      block.vectors + kGamma1 * C_, modulation(block, kScale2, kShift2));
-    Apply(block.fc1, normed, &hidden);
+    block.fc1.Apply(normed_data, T, hidden.data_ptr<float>());
     at::gelu_(hidden, "tanh");
-    Apply(block.fc2, hidden, &projected);
+    block.fc2.Apply(hidden.data_ptr<float>(), T, projected_data);
     const int64_t gamma2 = block.vectors + kGamma2 * C_;
     if (i + 1 < stack.size()) {
       GateNormModulate(x, projected_data, normed_data, T, C_, eps, vectors, gamma2,
@@ -198,8 +197,7 @@ at::Tensor Transformer::Logits(Head head, const PackedBatch& batch, int64_t firs
   NormModulate(batch.x_TC.data_ptr<float>() + first_row * C_, normed.data_ptr<float>(), rows, C_,
                static_cast<float>(config_.transformer.norm_eps), {batch.by_row.data() + first_row},
                {scale, scale + C_});
-  const Linear& linear = next_scale ? ns_head_ : mask_head_;
-  return at::addmm(linear.bias, normed, linear.weight.t());
+  return (next_scale ? ns_head_ : mask_head_)(normed);
 }
 
 }  // namespace hmar

@@ -7,6 +7,7 @@
 #include "model/config.h"
 #include "model/torch/aten.h"
 #include "model/torch/packed_batch.h"
+#include "model/torch/packed_linear.h"
 #include "model/torch/row_ops.h"
 #include "model/torch/weights.h"
 
@@ -42,7 +43,7 @@ class Transformer {
   void Forward(PackedBatch* batch, Activations* activations) const;
 
   // Logits (rows, V) of the batch's rows [first_row, first_row + rows) after Forward. REQUIRES:
-  // rows of one head, at least kMinGemmRows of them.
+  // rows of one head.
   at::Tensor Logits(Head head, const PackedBatch& batch, int64_t first_row, int64_t rows,
                     Activations* activations) const;
 
@@ -51,38 +52,34 @@ class Transformer {
     return position_LC_;
   }  // Level + position embedding, (L, C).
   const at::Tensor& pos_start() const { return pos_start_C_; }              // (C)
-  const at::Tensor& word_embed() const { return word_embed_CZ_; }           // (C, Z)
+  const PackedLinear& word_embed() const { return word_embed_; }            // Z -> C, without bias.
   const at::Tensor& word_embed_bias() const { return word_embed_bias_C_; }  // (C)
   const at::Tensor& mask_embed() const { return mask_embed_C_; }            // (C)
 
  private:
-  struct Linear {
-    at::Tensor weight, bias;  // (O, I), (O)
-  };
   struct Block {
     int64_t vectors = 0;  // Offset of its six AdaLN vectors in a class's vectors.
-    Linear qkv, proj, fc1, fc2;
+    PackedLinear qkv, proj, fc1, fc2;
     std::vector<float> head_scale;  // (H); empty: plain attention.
     std::string name;
   };
 
-  Block LoadBlock(const std::string& name, int index) const;
+  Block LoadBlock(const std::string& name, int index);
+  PackedLinear TakeLinear(const std::string& name);
   at::Tensor ComputeClassVectors(int class_id) const;
   at::Tensor BlockVectors(const std::string& name, const at::Tensor& activated_1C) const;
   void RunStack(const std::vector<Block>& stack, PackedBatch* batch,
                 const std::vector<RowRange>& ranges, Activations* activations) const;
   void Attend(const Block& block, const at::Tensor& qkv_T3C, int64_t first_row,
               const std::vector<RowRange>& ranges, at::Tensor* attended_TC) const;
-  void Apply(const Linear& linear, const at::Tensor& x, at::Tensor* out) const;
 
   ModelConfig config_;
   Weights w_;
   int64_t C_, H_;
   int null_class_;
   std::vector<Block> base_, ns_, mask_;
-  Linear ns_head_, mask_head_;
-  at::Tensor class_emb_NC_, position_LC_, pos_start_C_, word_embed_CZ_, word_embed_bias_C_,
-      mask_embed_C_;
+  PackedLinear ns_head_, mask_head_, word_embed_;
+  at::Tensor class_emb_NC_, position_LC_, pos_start_C_, word_embed_bias_C_, mask_embed_C_;
   std::vector<at::Tensor> class_vectors_;  // By class id; undefined until first asked for.
 };
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "model/checkpoint.h"
@@ -22,6 +23,10 @@ class Weights {
 
   // REQUIRES: has(name).
   const at::Tensor& operator[](const std::string& name) const { return tensors_.at(name); }
+
+  // Moves a tensor out, so that a packed copy does not keep it in memory. REQUIRES: has(name); it
+  // is gone afterwards.
+  at::Tensor Take(const std::string& name) { return std::move(tensors_.extract(name).mapped()); }
 
  private:
   std::map<std::string, at::Tensor> tensors_;
