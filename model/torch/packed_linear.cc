@@ -26,27 +26,33 @@ PackedLinear::PackedLinear(const at::Tensor& weight_OI, const at::Tensor& bias_O
                            : at::zeros({panels * kPanelWidth}, at::kFloat);
 }
 
+void PackedLinear::Multiply(const float* x, int64_t rows, int64_t panel, float* out) const {
+  const int64_t column = panel * kPanelWidth;
+  GemmTile tile;
+  tile.x = x;
+  tile.panel = panels_.data_ptr<float>() + column * inputs_;
+  tile.bias = bias_.data_ptr<float>() + column;
+  tile.out = out + column;
+  tile.rows = rows;
+  tile.inputs = inputs_;
+  tile.columns = std::min(kPanelWidth, outputs_ - column);
+  tile.stride = outputs_;
+  RunGemmTile(tile);
+}
+
 void PackedLinear::Apply(const float* x, int64_t T, float* out) const {
   const int64_t panels = panels_.size(0);
   const int64_t row_blocks = (T + kRowsAtOnce - 1) / kRowsAtOnce;
-  const float* weights = panels_.data_ptr<float>();
-  const float* bias = bias_.data_ptr<float>();
   at::parallel_for(0, row_blocks * panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = i / panels * kRowsAtOnce, panel = i % panels,
-                    column = panel * kPanelWidth;
-      GemmTile tile;
-      tile.x = x + row * inputs_;
-      tile.panel = weights + panel * inputs_ * kPanelWidth;
-      tile.bias = bias + column;
-      tile.out = out + row * outputs_ + column;
-      tile.rows = std::min(kRowsAtOnce, T - row);
-      tile.inputs = inputs_;
-      tile.columns = std::min(kPanelWidth, outputs_ - column);
-      tile.stride = outputs_;
-      RunGemmTile(tile);
+      const int64_t row = i / panels * kRowsAtOnce;
+      Multiply(x + row * inputs_, std::min(kRowsAtOnce, T - row), i % panels, out + row * outputs_);
     }
   });
+}
+
+void PackedLinear::ApplyHere(const float* x, int64_t T, float* out) const {
+  for (int64_t panel = 0; panel < panels_.size(0); ++panel) Multiply(x, T, panel, out);
 }
 
 at::Tensor PackedLinear::operator()(const at::Tensor& x_TI) const {

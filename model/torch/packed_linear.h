@@ -30,10 +30,16 @@ class PackedLinear {
   // x (T, I), out (T, O), both without gaps; they may not overlap.
   void Apply(const float* x, int64_t T, float* out) const;
 
+  // The same on the calling thread alone, for callers that split the rows themselves.
+  void ApplyHere(const float* x, int64_t T, float* out) const;
+
   // The same on tensors: (T, I) -> (T, O).
   at::Tensor operator()(const at::Tensor& x_TI) const;
 
  private:
+  // One block of rows times one panel.
+  void Multiply(const float* x, int64_t rows, int64_t panel, float* out) const;
+
   int64_t inputs_ = 0, outputs_ = 0;
   at::Tensor panels_;  // (ceil(O / kPanelWidth), I, kPanelWidth), zeros beyond O.
   at::Tensor bias_;    // (ceil(O / kPanelWidth) * kPanelWidth)

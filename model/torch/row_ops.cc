@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 // One copy of a function for each vector width, chosen when the program is loaded. Not under
@@ -102,7 +103,69 @@ HMAR_VECTORIZED void NormalizeQkRows(float* qkv, int64_t begin, int64_t end, int
   }
 }
 
+// e^x for x in [-87, 87] within 2 units in the last place, in a form that compilers turn into
+// vectors: 2^n by the exponent's bits, e^r on [-ln 2 / 2, ln 2 / 2] by its Taylor polynomial.
+HMAR_INLINE float Exp(float x) {
+  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRound =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold.
+  const float clamped = std::min(std::max(x, -87.0f), 87.0f);
+  const float shifted = clamped * kLog2E + kRound;
+  const float n = shifted - kRound;
+  const float r = clamped - n * kLn2High - n * kLn2Low;
+  float p = 1.0f / 5040;
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    p = p * r + c;
+  const int32_t power = (std::bit_cast<int32_t>(shifted) << 23) + (127 << 23);
+  return p * std::bit_cast<float>(power);
+}
+
+HMAR_VECTORIZED void GeluSome(float* x, int64_t begin, int64_t end) {
+  constexpr float kTwice = 2 * 0.79788456f;  // 2 sqrt(2 / pi): (1 + tanh u) / 2 = 1 / (1 + e^-2u)
+  for (int64_t i = begin; i < end; ++i) {
+    x[i] = x[i] / (1 + Exp(-kTwice * (x[i] + 0.044715f * x[i] * x[i] * x[i])));
+  }
+}
+
+HMAR_VECTORIZED void ChannelSumsRow(const float* x, int64_t W, int64_t C, float* sums,
+                                    float* squares) {
+  std::fill_n(sums, C, 0.0f);
+  std::fill_n(squares, C, 0.0f);
+  for (int64_t w = 0; w < W; ++w, x += C) {
+    for (int64_t c = 0; c < C; ++c) {
+      sums[c] += x[c];
+      squares[c] += x[c] * x[c];
+    }
+  }
+}
+
+HMAR_VECTORIZED void ScaleShiftRow(const float* x, float* out, int64_t W, int64_t C,
+                                   const float* scale, const float* shift) {
+  for (int64_t w = 0; w < W; ++w, x += C, out += C) {
+    for (int64_t c = 0; c < C; ++c) out[c] = x[c] * scale[c] + shift[c];
+  }
+}
+
+HMAR_VECTORIZED void SiluRow(float* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = x[i] / (1 + Exp(-x[i]));
+}
+
 }  // namespace
+
+void Gelu(float* x, int64_t n) {
+  constexpr int64_t kGrain = 16384;
+  at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) { GeluSome(x, begin, end); });
+}
+
+void ChannelSums(const float* x, int64_t W, int64_t C, float* sums, float* squares) {
+  ChannelSumsRow(x, W, C, sums, squares);
+}
+
+void ScaleShift(const float* x, float* out, int64_t W, int64_t C, const float* scale,
+                const float* shift, bool silu) {
+  ScaleShiftRow(x, out, W, C, scale, shift);
+  if (silu) SiluRow(out, W * C);
+}
 
 void NormModulate(const float* x, float* out, int64_t T, int64_t C, float eps, RowVectors vectors,
                   Modulation mod) {

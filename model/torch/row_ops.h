@@ -36,6 +36,17 @@ void Gate(float* x, const float* y, int64_t T, int64_t C, RowVectors vectors, in
 // its k k / max(|k|, 1e-12). qkv: (T, 3, H, D); head_scale: (H).
 void NormalizeQk(float* qkv, int64_t T, int64_t H, int64_t D, const float* head_scale);
 
+// x = GELU(x) in its tanh form, in place. x: n floats.
+void Gelu(float* x, int64_t n);
+
+// For each of C channels the sum and the sum of squares over W positions. x: (W, C). On the calling
+// thread.
+void ChannelSums(const float* x, int64_t W, int64_t C, float* sums, float* squares);
+
+// out = x * scale + shift by channel, then SiLU if `silu`. x, out: (W, C). On the calling thread.
+void ScaleShift(const float* x, float* out, int64_t W, int64_t C, const float* scale,
+                const float* shift, bool silu);
+
 }  // namespace hmar
 
 #endif  // HMAR_MODEL_TORCH_ROW_OPS_H_

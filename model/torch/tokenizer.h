@@ -7,6 +7,7 @@
 #include "model/config.h"
 #include "model/engine.h"
 #include "model/torch/aten.h"
+#include "model/torch/autoencoder.h"
 #include "model/torch/packed_linear.h"
 #include "model/torch/weights.h"
 
@@ -22,10 +23,12 @@ class Tokenizer {
   Tokenizer(const ModelConfig& config, Weights weights);
 
   // Feature map -> image, clamped to [-1, 1].
-  at::Tensor Decode(const at::Tensor& f_hat_BZPP) const;
+  at::Tensor Decode(const at::Tensor& f_hat_BZPP) const { return autoencoder_.Decode(f_hat_BZPP); }
 
   // Image -> what the quantizer sees, (B, Z, P, P).
-  at::Tensor EncodeFeatures(const at::Tensor& image_B3SS) const;
+  at::Tensor EncodeFeatures(const at::Tensor& image_B3SS) const {
+    return autoencoder_.Encode(image_B3SS);
+  }
 
   // Feature map -> K token maps: the nearest codebook vector of what the coarser scales left over.
   std::vector<at::Tensor> Quantize(const at::Tensor& features_BZPP) const;
@@ -38,21 +41,8 @@ class Tokenizer {
   at::Tensor ToGrid(const at::Tensor& x_BZPP, int scale) const;
 
  private:
-  // The library's convolutions sum in another order for another number of images, so each image
-  // goes through alone.
-  at::Tensor EachAlone(const at::Tensor& batch,
-                       at::Tensor (Tokenizer::*function)(const at::Tensor&) const) const;
-  at::Tensor DecodeOne(const at::Tensor& f_hat_1ZPP) const;
-  at::Tensor EncodeOne(const at::Tensor& image_13SS) const;
-  at::Tensor Conv(const std::string& name, const at::Tensor& x, int stride = 1,
-                  int padding = -1) const;
-  at::Tensor NormSilu(const std::string& name, const at::Tensor& x) const;
-  at::Tensor ResBlock(const std::string& name, const at::Tensor& x) const;
-  at::Tensor AttentionBlock(const std::string& name, const at::Tensor& x) const;
-  at::Tensor Middle(const std::string& part, const at::Tensor& x) const;
-
   ModelConfig config_;
-  Weights w_;
+  Autoencoder autoencoder_;
   std::vector<PackedLinear> phi_;  // Convolutions over neighbourhoods, (9 Z) -> (Z).
   std::vector<int> phi_of_scale_;  // Index into phi_.
   at::Tensor codebook_VZ_;

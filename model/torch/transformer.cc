@@ -153,7 +153,7 @@ void Transformer::RunStack(const std::vector<Block>& stack, PackedBatch* batch,
     GateNormModulate(x, projected_data, normed_data, T, C_, eps, vectors,
                      block.vectors + kGamma1 * C_, modulation(block, kScale2, kShift2));
     block.fc1.Apply(normed_data, T, hidden.data_ptr<float>());
-    at::gelu_(hidden, "tanh");
+    Gelu(hidden.data_ptr<float>(), hidden.numel());
     block.fc2.Apply(hidden.data_ptr<float>(), T, projected_data);
     const int64_t gamma2 = block.vectors + kGamma2 * C_;
     if (i + 1 < stack.size()) {

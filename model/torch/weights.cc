@@ -35,4 +35,10 @@ absl::StatusOr<Weights> Weights::Load(const Checkpoint& checkpoint, const Tensor
   return weights;
 }
 
+std::vector<std::string> Weights::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  return names;
+}
+
 }  // namespace hmar

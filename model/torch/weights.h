@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "model/checkpoint.h"
@@ -18,6 +19,8 @@ class Weights {
   // Reads the table's tensors from a checkpoint that CheckTensors has passed, converting fp16 and
   // bf16 to fp32.
   static absl::StatusOr<Weights> Load(const Checkpoint& checkpoint, const TensorTable& table);
+
+  std::vector<std::string> names() const;
 
   bool has(const std::string& name) const { return tensors_.count(name) != 0; }
 
