@@ -109,13 +109,20 @@ HMAR_INLINE float Exp(float x) {
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   constexpr float kRound =
       12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold.
-  const float clamped = std::min(std::max(x, -87.0f), 87.0f);
+  const float clamped = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;  // NaN stays NaN.
   const float shifted = clamped * kLog2E + kRound;
   const float n = shifted - kRound;
   const float r = clamped - n * kLn2High - n * kLn2Low;
-  float p = 1.0f / 5040;
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
-    p = p * r + c;
+  float p =
+      1.0f /
+      5040;  // Written out: a loop over coefficients would keep the caller's loop from vectors.
+  p = p * r + 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
   const int32_t power = (std::bit_cast<int32_t>(shifted) << 23) + (127 << 23);
   return p * std::bit_cast<float>(power);
 }
