@@ -1,8 +1,8 @@
 #ifndef HMAR_MODEL_ENGINE_H_
 #define HMAR_MODEL_ENGINE_H_
 
-// The packed engine: it holds images in flight and advances any set of them by one pass in one block-diagonal forward.
-// No torch here: the server includes this.
+// The packed engine: it holds images in flight and advances any set of them by one pass in one
+// block-diagonal forward. No torch here: the server includes this.
 
 #include <cstdint>
 #include <optional>
@@ -29,25 +29,26 @@ enum class PreviewMode {
   kFull,  // The real decoder at full size.
 };
 
-// One image to make. Plain data. The caller has checked it: class_id < classes, CheckSampling empty, prefix maps of the
-// right sizes and inside the codebook.
+// One image to make. Plain data. The caller has checked it: class_id < classes, CheckSampling
+// empty, prefix maps of the right sizes and inside the codebook.
 struct ImageTask {
-  std::optional<uint32_t> class_id;   // Absent: no class.
+  std::optional<uint32_t> class_id;  // Absent: no class.
   uint64_t seed = 0;
   SamplingParams sampling;
-  std::vector<TokenMap> prefix;       // Scales 0 .. n-1, taken as drawn.
+  std::vector<TokenMap> prefix;  // Scales 0 .. n-1, taken as drawn.
   PreviewMode preview_mode = PreviewMode::kNone;
-  std::vector<bool> preview_scales;   // K entries when preview_mode is not kNone: which scales leave a preview.
+  std::vector<bool>
+      preview_scales;  // K entries when preview_mode is not kNone: which scales leave a preview.
 };
 
 // What a step did for one image that took part in it.
 struct PassReport {
   ImageId id = 0;
-  uint16_t scale = 0;          // The pass that was run.
+  uint16_t scale = 0;  // The pass that was run.
   uint16_t step = 0;
   uint32_t rows = 0;           // Its forward rows.
   bool settled_scale = false;  // The scale's tokens are final now.
-  bool last = false;           // It was the image's last pass: the image left the engine's step set.
+  bool last = false;  // It was the image's last pass: the image left the engine's step set.
 };
 
 struct PreviewReport {
@@ -58,8 +59,8 @@ struct PreviewReport {
 
 struct ImageReport {
   ImageId id = 0;
-  Picture picture;                // S x S.
-  std::vector<TokenMap> tokens;   // K maps.
+  Picture picture;               // S x S.
+  std::vector<TokenMap> tokens;  // K maps.
 };
 
 struct FailureReport {
@@ -71,9 +72,10 @@ struct StepReport {
   std::vector<PassReport> passes;       // In the order of the ids given, less those that failed.
   std::vector<PreviewReport> previews;  // Of one image in scale order.
   std::vector<ImageReport> images;      // Finished pictures; their images have left the engine.
-  std::vector<FailureReport> failures;  // Their images have left the engine; the others are unharmed.
-  uint32_t rows = 0;                    // Forward rows of the whole step.
-  double decode_seconds = 0;            // Part of the step spent in the decoder.
+  std::vector<FailureReport>
+      failures;               // Their images have left the engine; the others are unharmed.
+  uint32_t rows = 0;          // Forward rows of the whole step.
+  double decode_seconds = 0;  // Part of the step spent in the decoder.
 };
 
 // What an engine holds; constant after loading.
@@ -86,8 +88,9 @@ struct EngineInfo {
   uint32_t max_images = 0;  // Most images in flight.
 };
 
-// Thread-compatible, and stricter: after construction, one fixed thread calls everything but info(). The results of an
-// image depend on its task and the model alone, to the byte: not on what shares its steps, nor on its position in them.
+// Thread-compatible, and stricter: after construction, one fixed thread calls everything but
+// info(). The results of an image depend on its task and the model alone, to the byte: not on what
+// shares its steps, nor on its position in them.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -95,18 +98,19 @@ class Engine {
   // Safe from any thread.
   virtual const EngineInfo& info() const = 0;
 
-  // Takes an image in. RESOURCE_EXHAUSTED when max_images are in flight, ALREADY_EXISTS for an id in use; nothing
-  // changes on failure. The image first runs in the next Step that names it.
+  // Takes an image in. RESOURCE_EXHAUSTED when max_images are in flight, ALREADY_EXISTS for an id
+  // in use; nothing changes on failure. The image first runs in the next Step that names it.
   virtual absl::Status Admit(ImageId id, ImageTask task) = 0;
 
   // Drops an image at once and frees its slot; unknown ids are ignored. It is in no later report.
   virtual void Cancel(ImageId id) = 0;
 
-  // Advances each of `ids` by one pass, whatever scales and passes they stand at; images not named stay as they are.
-  // An engine may deliver a picture in a report after the one that says `last`: such images are still held, take part in
-  // no forward, and an empty `ids` waits for at least one of them (with none outstanding it returns an empty report).
-  // On error no image advanced, all are still held, and the call may be repeated with fewer ids (RESOURCE_EXHAUSTED:
-  // out of memory). INVALID_ARGUMENT: an id twice, unknown, or past its last pass.
+  // Advances each of `ids` by one pass, whatever scales and passes they stand at; images not named
+  // stay as they are. An engine may deliver a picture in a report after the one that says `last`:
+  // such images are still held, take part in no forward, and an empty `ids` waits for at least one
+  // of them (with none outstanding it returns an empty report). On error no image advanced, all are
+  // still held, and the call may be repeated with fewer ids (RESOURCE_EXHAUSTED: out of memory).
+  // INVALID_ARGUMENT: an id twice, unknown, or past its last pass.
   virtual absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) = 0;
 };
 

@@ -7,11 +7,11 @@
 #include "absl/status/statusor.h"
 
 // Returns from the enclosing function if `expr` (absl::Status) is an error.
-#define HMAR_RETURN_IF_ERROR(expr)                             \
-  do {                                                         \
+#define HMAR_RETURN_IF_ERROR(expr)                              \
+  do {                                                          \
     if (absl::Status hmar_status = (expr); !hmar_status.ok()) { \
-      return hmar_status;                                      \
-    }                                                          \
+      return hmar_status;                                       \
+    }                                                           \
   } while (false)
 
 // HMAR_ASSIGN_OR_RETURN(auto x, F()): x = the value of F() (absl::StatusOr), or returns its error.

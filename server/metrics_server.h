@@ -17,8 +17,8 @@ namespace hmar {
 // destroyed.
 class MetricsServer {
  public:
-  // `address` is HOST:PORT: an IPv4 address or a name of this machine (0.0.0.0: all), port 0 for any
-  // free one. `metrics` is scraped as long as it lives. INVALID_ARGUMENT: not such an address;
+  // `address` is HOST:PORT: an IPv4 address or a name of this machine (0.0.0.0: all), port 0 for
+  // any free one. `metrics` is scraped as long as it lives. INVALID_ARGUMENT: not such an address;
   // UNAVAILABLE: it cannot be listened on.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       const std::string& address, const std::shared_ptr<prometheus::Collectable>& metrics);

@@ -299,7 +299,7 @@ absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateImagesRequest& request
   }
   const ModelConfig& config = context.catalog->models()[resolved.model].config;
   const size_t fit = context.limits.max_reply_bytes / ImageBytes(config, resolved.output);
-  if (resolved.images > fit) {
+  if (resolved.images > fit && resolved.images <= context.limits.max_images) {
     violations.Add(Reason::kReplyTooLarge, "num_images",
                    absl::StrCat(resolved.images, "; ", fit, " fit one reply of ",
                                 context.limits.max_reply_bytes, " bytes; call Generate"));
