@@ -1,6 +1,7 @@
 #include "model/torch/gemm_tile.h"
 
 #include <algorithm>
+#include <cstring>
 
 // Compiled with -O3 -ffp-contract=fast: products are fused into sums where the machine can.
 
@@ -9,10 +10,20 @@
 namespace hmar {
 namespace {
 
-// Vectors of 4, 8 and 16 floats at any address.
-typedef float Vector4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef float Vector8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef float Vector16 __attribute__((vector_size(64), aligned(4), may_alias));
+// Vectors of 4, 8 and 16 floats.
+typedef float Vector4 __attribute__((vector_size(16)));
+typedef float Vector8 __attribute__((vector_size(32)));
+typedef float Vector16 __attribute__((vector_size(64)));
+
+// From and to any address: rows of odd widths are not aligned.
+template <typename Vector>
+HMAR_INLINE void Load(const float* from, Vector* vector) {
+  std::memcpy(vector, from, sizeof(Vector));
+}
+template <typename Vector>
+HMAR_INLINE void Store(const Vector& vector, float* to) {
+  std::memcpy(to, &vector, sizeof(Vector));
+}
 
 // kRows rows by two vectors of outputs, held in registers over all of k.
 template <typename Vector, int kRows>
@@ -22,8 +33,9 @@ HMAR_INLINE void Block(const GemmTile& tile, int64_t row, int64_t column) {
   const float* x = tile.x + row * tile.inputs;
   const float* panel = tile.panel + column;
   for (int64_t k = 0; k < tile.inputs; ++k, panel += kPanelWidth) {
-    const Vector w0 = *reinterpret_cast<const Vector*>(panel);
-    const Vector w1 = *reinterpret_cast<const Vector*>(panel + kLanes);
+    Vector w0, w1;
+    Load(panel, &w0);
+    Load(panel + kLanes, &w1);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const float value = x[r * tile.inputs + k];
@@ -31,8 +43,9 @@ HMAR_INLINE void Block(const GemmTile& tile, int64_t row, int64_t column) {
       sums[r][1] += value * w1;
     }
   }
-  const Vector bias0 = *reinterpret_cast<const Vector*>(tile.bias + column);
-  const Vector bias1 = *reinterpret_cast<const Vector*>(tile.bias + column + kLanes);
+  Vector bias0, bias1;
+  Load(tile.bias + column, &bias0);
+  Load(tile.bias + column + kLanes, &bias1);
   const int64_t columns = std::min<int64_t>(tile.columns - column, 2 * kLanes);
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
@@ -40,8 +53,8 @@ HMAR_INLINE void Block(const GemmTile& tile, int64_t row, int64_t column) {
     sums[r][0] += bias0;
     sums[r][1] += bias1;
     if (columns == 2 * kLanes) {
-      *reinterpret_cast<Vector*>(out) = sums[r][0];
-      *reinterpret_cast<Vector*>(out + kLanes) = sums[r][1];
+      Store(sums[r][0], out);
+      Store(sums[r][1], out + kLanes);
     } else {
       for (int64_t c = 0; c < columns; ++c)
         out[c] = c < kLanes ? sums[r][0][c] : sums[r][1][c - kLanes];
