@@ -27,7 +27,7 @@ struct ServerOptions {
   uint32_t max_images_in_flight = 64;
   uint32_t max_queued_images = 1024;
   uint32_t max_images_per_request = 64;
-  uint32_t max_step_rows = 16384;
+  uint32_t max_step_rows = 4096;
 
   uint32_t encoder_threads = 1;
   uint32_t png_compression = 1;

@@ -29,7 +29,7 @@ struct SchedulerOptions {
   // Images that may wait, over all models. A larger queue only adds latency.
   uint32_t max_queued_images = 1024;
   // Token budget of a step, in forward rows; an image larger than it runs alone.
-  uint32_t max_step_rows = 16384;
+  uint32_t max_step_rows = 4096;
   // By model index; all on one device here. max_images (> 0) bounds a model's running images.
   std::vector<EngineInfo> models;
 };

@@ -6,6 +6,7 @@
 #include <map>
 #include <new>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -214,10 +215,8 @@ void CpuEngine::Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome>
   for (const FailureReport& failure : report->failures) slots_.erase(failure.id);
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Engine>> MakeCpuEngine(ModelFolder folder,
-                                                      const CpuEngineOptions& options) {
+absl::StatusOr<std::unique_ptr<Engine>> Load(const ModelFolder& folder,
+                                             const CpuEngineOptions& options) {
   try {
     if (options.threads > 0) at::set_num_threads(options.threads);
     HMAR_ASSIGN_OR_RETURN(std::unique_ptr<LoadedModel> model, LoadedModel::Load(folder));
@@ -233,6 +232,18 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeCpuEngine(ModelFolder folder,
     return absl::InternalError(
         absl::StrCat("cannot load model '", folder.config.name, "': ", e.what()));
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> MakeCpuEngine(ModelFolder folder,
+                                                      const CpuEngineOptions& options) {
+  // On a thread of its own, which ends: libgomp keeps workers for every living thread that has run
+  // a parallel loop, and once all of them outnumber the cores, its barriers sleep instead of
+  // spinning. The caller's idle workers would cost each step of the engine's thread a half.
+  absl::StatusOr<std::unique_ptr<Engine>> engine = absl::UnknownError("not loaded");
+  std::thread([&] { engine = Load(folder, options); }).join();
+  return engine;
 }
 
 }  // namespace hmar
