@@ -89,45 +89,63 @@ at::Tensor PackedConv::operator()(const at::Tensor& x_BHWI, ConvShape shape) con
   return out;
 }
 
-at::Tensor GroupNorm(const at::Tensor& x_BHWC, const at::Tensor& weight_C, const at::Tensor& bias_C,
-                     bool silu) {
-  const int64_t B = x_BHWC.size(0), H = x_BHWC.size(1), W = x_BHWC.size(2), C = x_BHWC.size(3);
-  const at::Tensor x = x_BHWC.contiguous();
-  at::Tensor out = at::empty_like(x);
-  const float* x_data = x.data_ptr<float>();
-  // Each channel's sums over a row of the image, added up over the rows in order: no sum depends on
-  // the threads.
-  std::vector<float> sums(B * H * C), squares(B * H * C);
-  at::parallel_for(0, B * H, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      ChannelSums(x_data + r * W * C, W, C, sums.data() + r * C, squares.data() + r * C);
-    }
-  });
-  std::vector<float> scale(B * C), shift(B * C);
+namespace {
+
+// What GroupNorm does to each channel of each image: x * scale + shift. (B, C) each.
+struct ChannelMap {
+  std::vector<float> scale, shift;
+};
+
+// From each channel's sums over the rows of an image, (B, H, C), added up in order: so no sum
+// depends on the threads.
+ChannelMap MapOfGroups(const std::vector<float>& sums, const std::vector<float>& squares, int64_t B,
+                       int64_t H, int64_t W, int64_t C, const float* weight_C,
+                       const float* bias_C) {
+  ChannelMap map{std::vector<float>(B * C), std::vector<float>(B * C)};
   const int64_t width = C / kNormGroups;
   for (int64_t b = 0; b < B; ++b) {
-    for (int64_t g = 0; g < kNormGroups; ++g) {
+    for (int64_t first = 0; first < C; first += width) {
       double sum = 0, square = 0;
       for (int64_t y = 0; y < H; ++y) {
-        for (int64_t c = g * width; c < (g + 1) * width; ++c) {
-          sum += sums[(b * H + y) * C + c];
-          square += squares[(b * H + y) * C + c];
+        const int64_t row = (b * H + y) * C;
+        for (int64_t c = first; c < first + width; ++c) {
+          sum += sums[row + c];
+          square += squares[row + c];
         }
       }
       const double count = static_cast<double>(H * W * width), mean = sum / count;
       const double inverse = 1 / std::sqrt(std::max(square / count - mean * mean, 0.0) + kNormEps);
-      for (int64_t c = g * width; c < (g + 1) * width; ++c) {
-        const double weight = weight_C.data_ptr<float>()[c] * inverse;
-        scale[b * C + c] = static_cast<float>(weight);
-        shift[b * C + c] = static_cast<float>(bias_C.data_ptr<float>()[c] - mean * weight);
+      for (int64_t c = first; c < first + width; ++c) {
+        map.scale[b * C + c] = static_cast<float>(weight_C[c] * inverse);
+        map.shift[b * C + c] = static_cast<float>(bias_C[c] - mean * weight_C[c] * inverse);
       }
     }
   }
+  return map;
+}
+
+}  // namespace
+
+at::Tensor GroupNorm(const at::Tensor& x_BHWC, const at::Tensor& weight_C, const at::Tensor& bias_C,
+                     bool silu) {
+  const int64_t B = x_BHWC.size(0), H = x_BHWC.size(1), W = x_BHWC.size(2), C = x_BHWC.size(3);
+  const at::Tensor in = x_BHWC.contiguous();
+  at::Tensor out = at::empty_like(in);
+  const float* x = in.data_ptr<float>();
+  float* y = out.data_ptr<float>();
+  std::vector<float> sums(B * H * C), squares(B * H * C);
   at::parallel_for(0, B * H, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t at = r * W * C, b = r / H;
-      ScaleShift(x_data + at, out.data_ptr<float>() + at, W, C, scale.data() + b * C,
-                 shift.data() + b * C, silu);
+    for (int64_t row = begin; row < end; ++row) {
+      ChannelSums(x + row * W * C, W, C, sums.data() + row * C, squares.data() + row * C);
+    }
+  });
+  const ChannelMap map =
+      MapOfGroups(sums, squares, B, H, W, C, weight_C.data_ptr<float>(), bias_C.data_ptr<float>());
+  at::parallel_for(0, B * H, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t image = row / H * C;
+      ScaleShift(x + row * W * C, y + row * W * C, W, C, map.scale.data() + image,
+                 map.shift.data() + image, silu);
     }
   });
   return out;
