@@ -72,8 +72,7 @@ TEST(DrawTokenTest, TopKKeepsTiesOfTheLast) {
 }
 
 TEST(DrawTokenTest, TopPDropsTheLowestIndexOfTiesFirst) {
-  // Four equal halves of halves: the first two go, then the total of three would exceed 1 - 0.5 ...
-  // at exactly 0.5 it goes.
+  // Quarters: one, then two make up at most 1 - 0.5 and go; a third would be more.
   EXPECT_THAT(Drawable({1, 1, 1, 1}, DrawParams(1, 0, 0.5f)), ElementsAre(2, 3));
 }
 
