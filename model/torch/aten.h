@@ -16,7 +16,6 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/pixel_shuffle.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
