@@ -1,0 +1,56 @@
+#ifndef HMAR_KERNELS_CONV2D_H_
+#define HMAR_KERNELS_CONV2D_H_
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace hmar::kernels {
+
+// A convolution's weights as the kernels read them: made once at load by PackConvWeight, on the
+// host.
+//   same:     (taps, O, I), taps row by row
+//   upsample: (4 phases, 4 taps, O, I): a 3 x 3 convolution of a map enlarged twofold by repetition
+//   is, at each of the four
+//             phases of an output pixel, a 2 x 2 convolution of the small map with summed weights;
+//             4/9 of the work.
+// I padded with zeros to a multiple of 8.
+enum class ConvKind {
+  kSame1x1,
+  kSame3x3,     // Zeros beyond the border.
+  kUpsample3x3  // Of the input enlarged twofold by repetition.
+};
+
+struct Conv2dArgs {
+  ConvKind kind = ConvKind::kSame3x3;
+  const __nv_bfloat16* x_BHWI = nullptr;  // Channels last. 16-byte aligned, like all below.
+  const __nv_bfloat16* weight = nullptr;  // As above.
+  const float* bias_O = nullptr;
+  const __nv_bfloat16* residual_BHWO =
+      nullptr;  // Added in fp32 before rounding; null: none. Not with fp32 output.
+  __nv_bfloat16* out_BHWO = nullptr;  // One of the two; kUpsample3x3 writes (B, 2H, 2W, O).
+  float* out_fp32_BHWO = nullptr;
+  int B = 0;  // May be 0.
+  int H = 0;  // Of the input.
+  int W = 0;
+  int I = 0;  // A multiple of 8.
+  int O = 0;  // bf16 output: a multiple of 8.
+};
+
+// Products in bf16, sums in fp32 over (channel block, tap) in an order that depends on the layer
+// alone, so an image's result does not depend on B. On compute capability 9.0 by warpgroup MMA fed
+// by the bulk tensor copy engine; elsewhere (8.0 and up) by mma.sync: the two may differ in the
+// last bit. cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on
+// `stream`; allocates nothing. Safe in stream capture.
+cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream);
+
+// weight_OIkk (O, I, k, k), k = 1 for kSame1x1, else 3 -> the layout above, bf16 bits rounded to
+// nearest even, into `packed` (PackedConvWeightCount elements). I here: the true number of input
+// channels.
+int64_t PackedConvWeightCount(ConvKind kind, int O, int I);
+void PackConvWeight(ConvKind kind, const float* weight_OIkk, int O, int I, uint16_t* packed);
+
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_CONV2D_H_

@@ -1,0 +1,51 @@
+#ifndef HMAR_KERNELS_PICTURE_H_
+#define HMAR_KERNELS_PICTURE_H_
+
+// The ends of the decoder: feature maps in, bytes out.
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace hmar::kernels {
+
+// Copies feature maps out of slots for the decoder: out_BPPZ[b] = bf16(f_hat_PPZ[slots[b]]). slots
+// (B) on the device; floats: P * P * Z, a multiple of 4.
+cudaError_t GatherFeatures(const float* f_hat_PPZ, const int32_t* slots_B, int B, int64_t floats,
+                           __nv_bfloat16* out_BPPZ, cudaStream_t stream);
+
+// out = floor(255 (x + 1) / 2 + 0.5) of x clamped to [-1, 1], as uint8. x_NC: pixels of which the
+// first three of C channels are RGB, fp32; out_N3.
+cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_N3,
+                         cudaStream_t stream);
+
+// Softmax of each row: out = bf16(softmax(x)). x (rows, n) fp32, n at most 4,096.
+cudaError_t SoftmaxRows(const float* x, int64_t rows, int n, __nv_bfloat16* out,
+                        cudaStream_t stream);
+
+// Nearest-neighbour enlargement by two: x_BHWC (channels last, C a multiple of 8) -> out (B, 2H,
+// 2W, C).
+cudaError_t Upsample2x(const __nv_bfloat16* x_BHWC, int B, int H, int W, int C, __nv_bfloat16* out,
+                       cudaStream_t stream);
+
+// FAST previews: each cell of the feature map becomes q x q pixels, a linear function of its 3 x 3
+// neighbourhood (zeros beyond the border) of Z channels. weight (9 * Z, 3 * q * q), inputs tap by
+// tap, row by row, Z within a tap; outputs channel, then pixel row, then pixel column; bias (3 * q
+// * q). fp32. Bytes as PictureBytes.
+struct FastPreviewArgs {
+  const float* f_hat_PPZ = nullptr;  // (slots, P * P, Z)
+  const int32_t* slots_B = nullptr;  // On the device.
+  int B = 0;
+  int P = 0;
+  int Z = 0;  // At most 64.
+  int q = 0;  // 1 to 4
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+  uint8_t* out_B = nullptr;  // (B, qP, qP, 3)
+};
+cudaError_t FastPreview(const FastPreviewArgs& args, cudaStream_t stream);
+
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_PICTURE_H_
