@@ -72,20 +72,29 @@ struct StepReport {
   std::vector<PassReport> passes;       // In the order of the ids given, less those that failed.
   std::vector<PreviewReport> previews;  // Of one image in scale order.
   std::vector<ImageReport> images;      // Finished pictures; their images have left the engine.
-  std::vector<FailureReport>
-      failures;               // Their images have left the engine; the others are unharmed.
+  // Their images have left the engine; the others are unharmed. An engine that works ahead of its
+  // device may report a failure after later passes of the image, also after its `last`.
+  std::vector<FailureReport> failures;
   uint32_t rows = 0;          // Forward rows of the whole step.
   double decode_seconds = 0;  // Part of the step spent in the decoder.
+};
+
+// Device memory that an engine took for good when it was loaded.
+struct MemoryUse {
+  std::string kind;  // "weights", "slots", "workspace", ...: unique in an engine.
+  uint64_t bytes = 0;
 };
 
 // What an engine holds; constant after loading.
 struct EngineInfo {
   ModelConfig config;
-  std::string digest;       // SHA-256 of config and weights, lower-case hex.
-  std::string device;       // "cpu", "cuda:0"
-  std::string precision;    // "fp32", "bf16", "fp8"
-  uint64_t parameters = 0;  // Elements of every weight of the transformer and the tokenizer.
-  uint32_t max_images = 0;  // Most images in flight.
+  std::string digest;             // SHA-256 of config and weights, lower-case hex.
+  std::string device;             // "cpu", "cuda:0"
+  std::string precision;          // "fp32", "bf16", "fp8"
+  uint64_t parameters = 0;        // Elements of every weight of the transformer and the tokenizer.
+  uint32_t max_images = 0;        // Most images in flight.
+  uint32_t max_step_rows = 0;     // Most forward rows of a step; 0: no limit of its own.
+  std::vector<MemoryUse> memory;  // Empty where the device's memory is the host's.
 };
 
 // Thread-compatible, and stricter: after construction, one fixed thread calls everything but
@@ -110,7 +119,9 @@ class Engine {
   // such images are still held, take part in no forward, and an empty `ids` waits for at least one
   // of them (with none outstanding it returns an empty report). On error no image advanced, all are
   // still held, and the call may be repeated with fewer ids (RESOURCE_EXHAUSTED: out of memory).
-  // INVALID_ARGUMENT: an id twice, unknown, or past its last pass.
+  // INVALID_ARGUMENT: an id twice, unknown, past its last pass, or more rows than max_step_rows.
+  // UNAVAILABLE: the device is lost (a CUDA error that sticks to the process); every later call
+  // says the same, and nothing but the end of the process helps.
   virtual absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) = 0;
 };
 
