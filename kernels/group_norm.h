@@ -11,26 +11,41 @@ namespace hmar::kernels {
 
 inline constexpr int kGroups = 32;
 
+// Every pointer 16-byte aligned, on the device.
 struct GroupNormArgs {
   const __nv_bfloat16* x_BSC = nullptr;  // B images, S positions, C channels (channels last).
   __nv_bfloat16* out_BSC = nullptr;      // May be x_BSC.
   const float* weight_C = nullptr;
   const float* bias_C = nullptr;
-  float* workspace = nullptr;  // GroupNormWorkspaceBytes(B, S), 16-byte aligned.
+  float* workspace = nullptr;  // GroupNormWorkspaceBytes(B, S).
   int B = 0;                   // May be 0.
-  int64_t S = 0;
-  int C = 0;  // A multiple of 32, at most 1,024.
+  int64_t S = 0;               // At least 1.
+  int C = 0;                   // A multiple of 32, at most 1,024.
   float eps = 1e-6f;
   bool silu = true;  // out = y * sigmoid(y)
 };
 
-// Bytes of workspace: partial sums.
+// Parts of S into which GroupNorm splits an image's positions to sum them up: at most 128,
+// ascending, together all of S.
+int GroupNormChunks(int64_t S);
+
+// Bytes of workspace: the partials of GroupNormChunks(S) chunks, as GroupNormApply reads them.
 size_t GroupNormWorkspaceBytes(int B, int64_t S);
 
-// GroupNorm with 32 groups, then SiLU if asked. fp32 statistics (sums of squares about a shift, or
-// two passes: not E[x^2] - E[x]^2 of raw values), summed in an order that depends on S and C alone:
-// an image's result does not depend on B. Asynchronous on `stream`; allocates nothing.
+// GroupNorm with 32 groups, then SiLU if asked. fp32 statistics (sums of squares about a shift, not
+// E[x^2] - E[x]^2 of raw values), summed in an order that depends on S and C alone: an image's
+// result does not depend on B. cudaErrorInvalidValue: a shape or alignment beyond the limits above.
+// Asynchronous on `stream`; allocates nothing. Safe in stream capture.
 cudaError_t GroupNorm(const GroupNormArgs& args, cudaStream_t stream);
+
+// The second half of GroupNorm alone, for a producer of x that wrote the statistics on the way:
+// merges the partials of each image in an order that depends on `chunks` alone, then normalizes.
+// args.workspace, only read: partials (B, chunks, 3, 32): of each chunk of an image 32 counts of
+// elements (positions times channels of a group, > 0), 32 means, and 32 sums of squared deviations
+// from that mean (M2); a chunk is any set of an image's elements, each in exactly one. Every block
+// reads all partials of its image: beyond a few hundred chunks that starts to cost. Otherwise as
+// GroupNorm.
+cudaError_t GroupNormApply(const GroupNormArgs& args, int chunks, cudaStream_t stream);
 
 }  // namespace hmar::kernels
 

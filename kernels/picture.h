@@ -1,7 +1,11 @@
 #ifndef HMAR_KERNELS_PICTURE_H_
 #define HMAR_KERNELS_PICTURE_H_
 
-// The ends of the decoder: feature maps in, bytes out.
+// The ends of the decoder: feature maps in, bytes out. What all of these functions promise: bf16
+// and float pointers are 16-byte aligned, byte pointers 4-byte aligned; a count of 0 is no work;
+// cudaErrorInvalidValue names a shape or alignment beyond the limits; an image's, a pixel's or a
+// row's result does not depend on what else the launch holds. Asynchronous on `stream`; allocate
+// nothing. Safe in stream capture.
 
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
@@ -15,12 +19,14 @@ namespace hmar::kernels {
 cudaError_t GatherFeatures(const float* f_hat_PPZ, const int32_t* slots_B, int B, int64_t floats,
                            __nv_bfloat16* out_BPPZ, cudaStream_t stream);
 
-// out = floor(255 (x + 1) / 2 + 0.5) of x clamped to [-1, 1], as uint8. x_NC: pixels of which the
-// first three of C channels are RGB, fp32; out_N3.
+// out = floor(255 (x + 1) / 2 + 0.5) of x clamped to [-1, 1], each operation rounded to fp32, as
+// uint8; NaN gives some byte. x_NC: pixels of which the first three of C channels (C at least 3)
+// are RGB, fp32; out_N3.
 cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_N3,
                          cudaStream_t stream);
 
-// Softmax of each row: out = bf16(softmax(x)). x (rows, n) fp32, n at most 4,096.
+// Softmax of each row: out = bf16(softmax(x)). x (rows, n) fp32, n 1 to 4,096; maximum and sum in
+// fp32.
 cudaError_t SoftmaxRows(const float* x, int64_t rows, int n, __nv_bfloat16* out,
                         cudaStream_t stream);
 
@@ -31,14 +37,14 @@ cudaError_t Upsample2x(const __nv_bfloat16* x_BHWC, int B, int H, int W, int C, 
 
 // FAST previews: each cell of the feature map becomes q x q pixels, a linear function of its 3 x 3
 // neighbourhood (zeros beyond the border) of Z channels. weight (9 * Z, 3 * q * q), inputs tap by
-// tap, row by row, Z within a tap; outputs channel, then pixel row, then pixel column; bias (3 * q
-// * q). fp32. Bytes as PictureBytes.
+// tap, row by row, Z within a tap; outputs channel, then pixel row, then pixel column; bias
+// (3 * q * q). Sums in fp32, in an order that depends on P and Z alone. Bytes as PictureBytes.
 struct FastPreviewArgs {
   const float* f_hat_PPZ = nullptr;  // (slots, P * P, Z)
   const int32_t* slots_B = nullptr;  // On the device.
   int B = 0;
-  int P = 0;
-  int Z = 0;  // At most 64.
+  int P = 0;  // 1 to 64
+  int Z = 0;  // A multiple of 4, at most 64.
   int q = 0;  // 1 to 4
   const float* weight = nullptr;
   const float* bias = nullptr;
