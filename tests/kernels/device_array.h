@@ -36,7 +36,7 @@ template <typename T>
 class DeviceArray {
  public:
   explicit DeviceArray(size_t count) : count_(count) {
-    CheckCuda(cudaMalloc(&data_, bytes() + 1), "cudaMalloc");
+    CheckCuda(cudaMalloc(reinterpret_cast<void**>(&data_), bytes() + 1), "cudaMalloc");
     CheckCuda(cudaMemset(data_, 0xFF, bytes()), "cudaMemset");
   }
   explicit DeviceArray(std::span<const T> values) : DeviceArray(values.size()) { Upload(values); }
