@@ -1,0 +1,160 @@
+#ifndef HMAR_KERNELS_CONV2D_EPILOGUE_CUH_
+#define HMAR_KERNELS_CONV2D_EPILOGUE_CUH_
+
+// What the Hopper convolution does with its sums: bias, residual, rounding, and the way to global
+// memory. A warp's unit of work is an output row: 16 neighbouring pixels of one image x N channels,
+// held as m16n8 fragments, N / 8 side by side: of fragment j, lane l holds channels 8 j + 2 (l % 4)
+// and the next, of pixels l / 4 (first two values) and l / 4 + 8.
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace hmar::kernels {
+
+struct Epilogue {
+  const float* bias_O;
+  const __nv_bfloat16* residual;  // As `out`; null: none.
+  __nv_bfloat16* out;             // Or null, and out_fp32 instead.
+  float* out_fp32;
+};
+
+inline constexpr int kRowPixels = 16;
+
+struct OutputRow {
+  int64_t offset;        // Of the first pixel's first channel, in elements of the output.
+  int64_t pixel_stride;  // From a pixel to the next, in elements.
+  int pixels;            // Inside the image: none to 16.
+  int first_channel;
+  int channels;  // Inside O: 1 to N.
+};
+
+// A warp's scratch row in shared memory: N channels a pixel and 16 bytes more, which spreads the
+// fragments' eight pixels over all banks.
+template <int N>
+struct StagedRow {
+  static constexpr int kPitch = N + 8;
+  static constexpr int kChunks = kRowPixels * N / 8;  // Of 16 bytes.
+  __nv_bfloat16 values[kRowPixels * kPitch];
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+// A lane's k-th 16-byte chunk of a row: pixel and first channel.
+template <int N>
+struct Chunk {
+  static constexpr int kPerLane = (StagedRow<N>::kChunks + 31) / 32;
+  static constexpr int kPerPixel = N / 8;
+
+  __device__ Chunk(int lane, int k)
+      : pixel((lane + 32 * k) / kPerPixel), channel((lane + 32 * k) % kPerPixel * 8) {}
+
+  __device__ bool Inside(const OutputRow& row) const {
+    return pixel < row.pixels && channel < row.channels;
+  }
+  __device__ int StagedAt() const { return pixel * StagedRow<N>::kPitch + channel; }
+  __device__ int64_t OutputAt(const OutputRow& row) const {
+    return row.offset + pixel * row.pixel_stride + channel;
+  }
+
+  int pixel, channel;
+};
+
+// Starts copying the residual into the scratch row, long before FinishRow needs it.
+template <int N>
+__device__ inline void PrefetchResidual(const Epilogue& epilogue, const OutputRow& row,
+                                        StagedRow<N>& staged, int lane) {
+#pragma unroll
+  for (int k = 0; k < Chunk<N>::kPerLane; ++k) {
+    const Chunk<N> chunk(lane, k);
+    if (!chunk.Inside(row)) continue;
+    const auto to =
+        static_cast<uint32_t>(__cvta_generic_to_shared(staged.values + chunk.StagedAt()));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to),
+                 "l"(epilogue.residual + chunk.OutputAt(row))
+                 : "memory");
+  }
+}
+
+// The scratch row's part inside the output -> global memory. All reads before all writes, which the
+// compiler could not tell apart.
+template <int N>
+__device__ inline void StoreStage(const Epilogue& epilogue, const OutputRow& row,
+                                  const StagedRow<N>& staged, int lane) {
+  uint4 values[Chunk<N>::kPerLane];
+#pragma unroll
+  for (int k = 0; k < Chunk<N>::kPerLane; ++k) {
+    if (lane + 32 * k >= StagedRow<N>::kChunks) break;
+    values[k] = *reinterpret_cast<const uint4*>(staged.values + Chunk<N>(lane, k).StagedAt());
+  }
+#pragma unroll
+  for (int k = 0; k < Chunk<N>::kPerLane; ++k) {
+    const Chunk<N> chunk(lane, k);
+    if (!chunk.Inside(row)) continue;
+    *reinterpret_cast<uint4*>(epilogue.out + chunk.OutputAt(row)) = values[k];
+  }
+}
+
+// Rounds sums + bias (+ the residual that lies in the scratch row) into the scratch row.
+template <int N>
+__device__ inline void RoundIntoStage(const float (&sums)[N / 2], const Epilogue& epilogue,
+                                      const OutputRow& row, StagedRow<N>& staged, int lane) {
+#pragma unroll
+  for (int j = 0; j < N / 8; ++j) {
+    const int channel = 8 * j + lane % 4 * 2;
+    float2 bias = {};
+    if (channel < row.channels) {
+      bias = *reinterpret_cast<const float2*>(epilogue.bias_O + row.first_channel + channel);
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int pixel = lane / 4 + 8 * half;
+      auto* pair =
+          reinterpret_cast<__nv_bfloat162*>(staged.values + pixel * StagedRow<N>::kPitch + channel);
+      float2 value = {sums[4 * j + 2 * half] + bias.x, sums[4 * j + 2 * half + 1] + bias.y};
+      if (epilogue.residual != nullptr) {
+        const float2 residual = __bfloat1622float2(*pair);
+        value.x += residual.x, value.y += residual.y;
+      }
+      *pair = __float22bfloat162_rn(value);
+    }
+  }
+}
+
+// conv_out's few channels: straight from the registers.
+template <int N>
+__device__ inline void StoreFp32(const float (&sums)[N / 2], const Epilogue& epilogue,
+                                 const OutputRow& row, int lane) {
+#pragma unroll
+  for (int i = 0; i < N / 2; ++i) {
+    const int channel = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    const int pixel = lane / 4 + i % 4 / 2 * 8;
+    if (pixel >= row.pixels || channel >= row.channels) continue;
+    epilogue.out_fp32[row.offset + pixel * row.pixel_stride + channel] =
+        sums[i] + epilogue.bias_O[row.first_channel + channel];
+  }
+}
+
+// By all lanes of a warp; the residual's copies, if any, are under way. The scratch row is free
+// afterwards.
+template <int N>
+__device__ inline void FinishRow(const float (&sums)[N / 2], const Epilogue& epilogue,
+                                 const OutputRow& row, StagedRow<N>& staged, int lane) {
+  if (epilogue.out_fp32 != nullptr) {
+    StoreFp32<N>(sums, epilogue, row, lane);
+    return;
+  }
+  asm volatile("cp.async.wait_all;" ::: "memory");
+  __syncwarp();
+  RoundIntoStage<N>(sums, epilogue, row, staged, lane);
+  __syncwarp();
+  StoreStage<N>(epilogue, row, staged, lane);
+  __syncwarp();
+}
+
+#endif  // __CUDA_ARCH_FEAT_SM90_ALL
+
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_CONV2D_EPILOGUE_CUH_

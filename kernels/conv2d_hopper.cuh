@@ -1,0 +1,300 @@
+#ifndef HMAR_KERNELS_CONV2D_HOPPER_CUH_
+#define HMAR_KERNELS_CONV2D_HOPPER_CUH_
+
+// The Hopper convolution's kernel: an implicit GEMM whose operands the TMA unit cuts out of the
+// image and of the weights.
+//
+// A thread block computes tiles of (8 M rows x 16) output pixels x N output channels. Two consumer
+// warpgroups have 4 M image rows each, as M wgmma accumulators of 64 pixels (4 rows) x N: so a warp
+// holds whole rows of 16 pixels. The sums run over blocks of 64 input channels, over the columns of
+// taps, over the rows of taps.
+//
+// Pixels: one box of 64 channels x 16 pixels x (4 M + taps - 1) rows serves a whole column of
+// taps: tap row dy is the same shared memory, dy * 16 pixels further. Zeros beyond the border, and
+// beyond the last channel, come from the TMA unit. Each consumer has a ring of such boxes of its
+// own; only the ring of weights (64 channels x N outputs, one tap) is common. So while one consumer
+// is in its epilogue, the other has the tensor cores for as many taps as the ring of weights is
+// deep.
+//
+// Producers: a warp a ring, one thread of it issuing copies.
+
+#include <cuda.h>
+
+#include "kernels/conv2d_epilogue.cuh"
+#include "kernels/hopper_mma.cuh"
+
+namespace hmar::kernels {
+
+inline constexpr int kBlockChannels = 64;  // Of the input: 128 bytes, the width of the swizzle.
+inline constexpr int kConsumers = 2;
+inline constexpr int kConvThreads = 128 * (1 + kConsumers);
+
+struct HopperPlan {
+  int H, W, I, O;  // H x W: the input's.
+  // Taps of one phase, as ConvTaps.
+  int side, phases, scale, origin;
+  int tiles_x, tiles_y, tiles_n, tiles;
+  Epilogue epilogue;
+};
+
+template <int N, int M>
+struct TileShape {
+  static constexpr int kRows = 4 * M;  // Of a consumer.
+  static constexpr int kRowBytes = kRowPixels * kBlockChannels * 2;
+  static constexpr int kMaxBoxBytes = (kRows + 2) * kRowBytes;
+  static constexpr int kWeightBytes = N * kBlockChannels * 2;
+  // As many as shared memory holds where it matters: N = 160.
+  static constexpr int kPixelStages = N == 8 ? 4 : M == 2 ? 2 : 3;
+  static constexpr int kWeightStages = N == 8 ? 12 : N == 160 ? 5 : 6;
+};
+
+template <int kStages>
+struct Barriers {
+  uint64_t full[kStages], empty[kStages];
+};
+
+template <int N, int M>
+struct SharedStorage {
+  using Shape = TileShape<N, M>;
+  alignas(1024) uint8_t pixels[kConsumers][Shape::kPixelStages][Shape::kMaxBoxBytes];
+  alignas(1024) uint8_t weights[Shape::kWeightStages][Shape::kWeightBytes];
+  alignas(16) StagedRow<N> staged[4 * kConsumers];  // A warp's each.
+  Barriers<Shape::kPixelStages> pixel_barriers[kConsumers];
+  Barriers<Shape::kWeightStages> weight_barriers;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+// A place in a ring of buffers, and the parity of its current turn.
+template <int kStages>
+struct RingPlace {
+  int stage = 0;
+  uint32_t parity = 0;
+
+  __device__ void Advance() {
+    if (++stage < kStages) return;
+    stage = 0;
+    parity ^= 1;
+  }
+};
+
+struct TilePlace {
+  int b, y, x;  // First pixel, in the input's coordinates.
+  int phase_y, phase_x;
+  int n;  // Block of output channels.
+};
+
+// Output channels first, then phases: blocks that run side by side share pixels, and the L2 holds
+// all weights.
+template <int M>
+__device__ inline TilePlace Locate(const HopperPlan& plan, int tile) {
+  TilePlace place;
+  place.n = tile % plan.tiles_n, tile /= plan.tiles_n;
+  const int phase = tile % plan.phases;
+  place.phase_y = phase / 2, place.phase_x = phase % 2, tile /= plan.phases;
+  place.x = tile % plan.tiles_x * kRowPixels, tile /= plan.tiles_x;
+  place.y = tile % plan.tiles_y * (8 * M);
+  place.b = tile / plan.tiles_y;
+  return place;
+}
+
+template <int N, int M>
+__device__ inline void FeedPixels(SharedStorage<N, M>& shared, const CUtensorMap& map,
+                                  const HopperPlan& plan, int consumer) {
+  using Shape = TileShape<N, M>;
+  auto& barriers = shared.pixel_barriers[consumer];
+  const uint32_t box_bytes = (Shape::kRows + plan.side - 1) * Shape::kRowBytes;
+  RingPlace<Shape::kPixelStages> ring;
+  for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
+    const TilePlace place = Locate<M>(plan, tile);
+    const int y = place.y + consumer * Shape::kRows + plan.origin + place.phase_y;
+    const int x = place.x + plan.origin + place.phase_x;
+    for (int channel = 0; channel < plan.I; channel += kBlockChannels) {
+      for (int dx = 0; dx < plan.side; ++dx, ring.Advance()) {
+        Wait(&barriers.empty[ring.stage], ring.parity ^ 1);
+        ArriveExpecting(&barriers.full[ring.stage], box_bytes);
+        LoadBox(shared.pixels[consumer][ring.stage], &map, &barriers.full[ring.stage], channel,
+                x + dx, y, place.b);
+      }
+    }
+  }
+}
+
+template <int N, int M>
+__device__ inline void FeedWeights(SharedStorage<N, M>& shared, const CUtensorMap& map,
+                                   const HopperPlan& plan) {
+  using Shape = TileShape<N, M>;
+  auto& barriers = shared.weight_barriers;
+  RingPlace<Shape::kWeightStages> ring;
+  const int taps = plan.side * plan.side;
+  for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
+    const TilePlace place = Locate<M>(plan, tile);
+    const int first_matrix = (place.phase_y * 2 + place.phase_x) * taps;
+    for (int channel = 0; channel < plan.I; channel += kBlockChannels) {
+      for (int tap = 0; tap < taps; ++tap, ring.Advance()) {
+        const int dx = tap / plan.side, dy = tap % plan.side;  // Column by column.
+        Wait(&barriers.empty[ring.stage], ring.parity ^ 1);
+        ArriveExpecting(&barriers.full[ring.stage], Shape::kWeightBytes);
+        LoadBox(shared.weights[ring.stage], &map, &barriers.full[ring.stage], channel, place.n * N,
+                first_matrix + dy * plan.side + dx);
+      }
+    }
+  }
+}
+
+// A consumer warpgroup's places in its rings, which go on from tile to tile.
+template <int N, int M>
+class Consumer {
+ public:
+  using Shape = TileShape<N, M>;
+
+  __device__ Consumer(SharedStorage<N, M>& shared, int index)
+      : shared_(shared), pixel_barriers_(shared.pixel_barriers[index]), index_(index) {}
+
+  // sums = the tile's; every buffer it read is given back on return.
+  __device__ void SumTile(const HopperPlan& plan, float (&sums)[M][N / 2]) {
+#pragma unroll
+    for (int m = 0; m < M; ++m) {
+#pragma unroll
+      for (int i = 0; i < N / 2; ++i) sums[m][i] = 0;
+    }
+    for (int channel = 0; channel < plan.I; channel += kBlockChannels) {
+      if (plan.I - channel > kBlockChannels / 2) {
+        for (int dx = 0; dx < plan.side; ++dx) SumColumn<kBlockChannels>(plan.side, sums);
+      } else {  // 160 channels are two blocks and a half.
+        for (int dx = 0; dx < plan.side; ++dx) SumColumn<kBlockChannels / 2>(plan.side, sums);
+      }
+    }
+    MmaWait<0>();
+#pragma unroll
+    for (int m = 0; m < M; ++m) PinAccumulators(sums[m]);
+    GiveBack();
+  }
+
+ private:
+  // One column of taps. Leaves its last tap's products under way and its buffers to be given back.
+  template <int kChannels>
+  __device__ void SumColumn(int side, float (&sums)[M][N / 2]) {
+    Wait(&pixel_barriers_.full[pixels_.stage], pixels_.parity);
+    uint64_t a = MatrixDescriptor(SharedAddress(shared_.pixels[index_][pixels_.stage]));
+    for (int dy = 0; dy < side; ++dy) {
+      Wait(&shared_.weight_barriers.full[weights_.stage], weights_.parity);
+      const uint64_t b = MatrixDescriptor(SharedAddress(shared_.weights[weights_.stage]));
+      MmaFence();
+#pragma unroll
+      for (int k = 0; k < kChannels / 16; ++k) {
+        SumStep(a + k * kStepK16, b + k * kStepK16, sums);
+      }
+      MmaCommit();
+      MmaWait<1>();  // The tap before this one is done.
+      GiveBack();
+      used_weights_ = &shared_.weight_barriers.empty[weights_.stage];
+      weights_.Advance();
+      a += Shape::kRowBytes / 16;
+    }
+    used_pixels_ = &pixel_barriers_.empty[pixels_.stage];
+    pixels_.Advance();
+  }
+
+  // 16 channels of one tap.
+  __device__ static void SumStep(uint64_t a, uint64_t b, float (&sums)[M][N / 2]) {
+#pragma unroll
+    for (int m = 0; m < M; ++m) Mma<N>(sums[m], a + m * (4 * Shape::kRowBytes / 16), b);
+  }
+
+  // Tells the producers of the buffers whose last reader is done. A warp speaks for itself: its
+  // wait says nothing of the other warps' products.
+  __device__ void GiveBack() {
+    if (threadIdx.x % 32 == 0) {
+      if (used_weights_ != nullptr) Arrive(used_weights_);
+      if (used_pixels_ != nullptr) Arrive(used_pixels_);
+    }
+    used_weights_ = used_pixels_ = nullptr;
+  }
+
+  SharedStorage<N, M>& shared_;
+  Barriers<Shape::kPixelStages>& pixel_barriers_;
+  const int index_;
+  RingPlace<Shape::kPixelStages> pixels_;
+  RingPlace<Shape::kWeightStages> weights_;
+  uint64_t* used_weights_ = nullptr;
+  uint64_t* used_pixels_ = nullptr;
+};
+
+// The part of an image row that starts at (place.x, y): its phase's output pixels.
+template <int N>
+__device__ inline OutputRow RowAt(const HopperPlan& plan, const TilePlace& place, int y) {
+  const int out_y = y * plan.scale + place.phase_y;
+  const int out_x = place.x * plan.scale + place.phase_x;
+  const int64_t pixel =
+      (int64_t{place.b} * plan.H * plan.scale + out_y) * plan.W * plan.scale + out_x;
+  const int first_channel = place.n * N;
+  return {.offset = pixel * plan.O + first_channel,
+          .pixel_stride = int64_t{plan.O} * plan.scale,
+          .pixels = y < plan.H ? min(kRowPixels, plan.W - place.x) : 0,
+          .first_channel = first_channel,
+          .channels = min(N, plan.O - first_channel)};
+}
+
+template <int N, int M>
+__device__ inline void Consume(SharedStorage<N, M>& shared, const HopperPlan& plan, int index) {
+  const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
+  StagedRow<N>& staged = shared.staged[index * 4 + warp];
+  Consumer<N, M> consumer(shared, index);
+  for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
+    const TilePlace place = Locate<M>(plan, tile);
+    const int y = place.y + index * TileShape<N, M>::kRows + warp;
+    const bool residual = plan.epilogue.residual != nullptr;
+    if (residual) PrefetchResidual<N>(plan.epilogue, RowAt<N>(plan, place, y), staged, lane);
+    float sums[M][N / 2];
+    consumer.SumTile(plan, sums);
+#pragma unroll
+    for (int m = 0; m < M; ++m) {
+      const OutputRow row = RowAt<N>(plan, place, y + 4 * m);
+      if (m > 0 && residual) PrefetchResidual<N>(plan.epilogue, row, staged, lane);
+      FinishRow<N>(sums[m], plan.epilogue, row, staged, lane);
+    }
+  }
+}
+
+template <int N, int M>
+__device__ inline void InitBarriers(SharedStorage<N, M>& shared) {
+  for (auto& barrier : shared.weight_barriers.full) InitBarrier(&barrier, 1);
+  for (auto& barrier : shared.weight_barriers.empty) InitBarrier(&barrier, 4 * kConsumers);
+  for (auto& ring : shared.pixel_barriers) {
+    for (auto& barrier : ring.full) InitBarrier(&barrier, 1);
+    for (auto& barrier : ring.empty) InitBarrier(&barrier, 4);
+  }
+  FenceBarrierInit();
+}
+
+#endif  // __CUDA_ARCH_FEAT_SM90_ALL
+
+template <int N, int M>
+__global__ void __launch_bounds__(kConvThreads, 1)
+    HopperConvKernel(const __grid_constant__ CUtensorMap pixels,
+                     const __grid_constant__ CUtensorMap weights,
+                     const __grid_constant__ HopperPlan plan) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ uint8_t raw[];
+  // The swizzle follows address bits: every buffer must start at a multiple of 1,024.
+  auto& shared =
+      *reinterpret_cast<SharedStorage<N, M>*>(raw + (1024 - SharedAddress(raw) % 1024) % 1024);
+  if (threadIdx.x == 0) InitBarriers(shared);
+  __syncthreads();
+  const int group = threadIdx.x / 128, warp = threadIdx.x / 32;
+  if (group > 0) {
+    GrowRegisters<232>();
+    Consume(shared, plan, group - 1);
+    return;
+  }
+  ShrinkRegisters<40>();
+  if (threadIdx.x % 32 != 0) return;
+  if (warp == 0) FeedWeights(shared, weights, plan);
+  if (warp == 1 || warp == 2) FeedPixels(shared, pixels, plan, warp - 1);
+#endif
+}
+
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_CONV2D_HOPPER_CUH_

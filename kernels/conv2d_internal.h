@@ -1,0 +1,54 @@
+#ifndef HMAR_KERNELS_CONV2D_INTERNAL_H_
+#define HMAR_KERNELS_CONV2D_INTERNAL_H_
+
+// The two implementations behind Conv2d, for it and for tests. Arguments must be those that Conv2d
+// accepts, with B > 0.
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/conv2d.h"
+
+namespace hmar::kernels {
+
+// The convolution of one phase: side x side taps over the input, the first `origin` (+ the phase's
+// 0 or 1, each way) from the pixel. Phase (py, px) = (phase / 2, phase % 2) writes output pixels
+// (scale y + py, scale x + px).
+struct ConvTaps {
+  int side;
+  int phases;
+  int scale;
+  int origin;
+};
+
+constexpr ConvTaps TapsOf(ConvKind kind) {
+  switch (kind) {
+    case ConvKind::kSame1x1:
+      return {.side = 1, .phases = 1, .scale = 1, .origin = 0};
+    case ConvKind::kSame3x3:
+      return {.side = 3, .phases = 1, .scale = 1, .origin = -1};
+    case ConvKind::kUpsample3x3:
+      return {.side = 2, .phases = 4, .scale = 2, .origin = -1};
+  }
+  return {};
+}
+
+constexpr int CeilDiv(int a, int b) { return (a + b - 1) / b; }
+
+// mma.sync, compute capability 8.0 and up.
+cudaError_t Conv2dGeneric(const Conv2dArgs& args, cudaStream_t stream);
+
+// What one thread block of the Hopper kernel computes at a time: pixels (16 wide) x output
+// channels. Every tile fits every layer and gives the same bytes; they differ in speed.
+enum class HopperTile { k256x160, k128x160, k128x80, k256x64, k128x64, k256x8 };
+inline constexpr HopperTile kHopperTiles[] = {HopperTile::k256x160, HopperTile::k128x160,
+                                              HopperTile::k128x80,  HopperTile::k256x64,
+                                              HopperTile::k128x64,  HopperTile::k256x8};
+
+// Whether the current device has compute capability 9.0 and its driver can describe tensors.
+bool HopperAvailable();
+HopperTile ChooseHopperTile(const Conv2dArgs& args, int multiprocessors);
+cudaError_t Conv2dHopper(const Conv2dArgs& args, HopperTile tile, cudaStream_t stream);
+
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_CONV2D_INTERNAL_H_
