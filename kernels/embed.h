@@ -10,7 +10,7 @@
 
 namespace hmar::kernels {
 
-// Weights of the embedding, fp32.
+// Weights of the embedding, fp32, 16-byte aligned.
 struct EmbedWeights {
   int C = 0;                           // Width, a multiple of 8.
   int Z = 0;                           // Codebook channels, at most 64.
@@ -22,7 +22,7 @@ struct EmbedWeights {
   const float* pos_start_C = nullptr;  // pos_start
 };
 
-// State of the slots, by Segment::slot.
+// State of the slots, by Segment::slot; 16-byte aligned.
 struct EmbedState {
   const float* f_hat_PPZ = nullptr;  // (slots, P * P, Z): sum of the settled scales' contributions.
   const float* own_PPZ =

@@ -16,7 +16,7 @@ struct TokenMapJob {
   int32_t scale = 0;
 };
 
-// Tables of the tokenizer, fp32, on the device.
+// Tables of the tokenizer, fp32, on the device, 16-byte aligned.
 struct ContributionWeights {
   int Z = 0;                // Codebook channels, at most 64.
   float quant_resi = 0.5f;  // r

@@ -1,0 +1,174 @@
+#ifndef HMAR_KERNELS_F_HAT_ENLARGE_CUH_
+#define HMAR_KERNELS_F_HAT_ENLARGE_CUH_
+
+// Of LayTokens: a block's tile, and its h from tokens. Included by f_hat.cu alone.
+
+#include "kernels/f_hat.h"
+
+namespace hmar::kernels {
+namespace {
+
+constexpr int kWarp = 32;
+constexpr int kWarps = 4;
+constexpr int kTileRows = 2;
+constexpr int kTileColumns = 16;
+constexpr int kWarpPixels = 8;
+static_assert(kTileRows * kTileColumns == kWarps * kWarpPixels);
+
+constexpr int kHRows = kTileRows + 2;  // Of h: the tile and its neighbours.
+constexpr int kHColumns = kTileColumns + 2;
+
+// What bicubic enlargement needs at most: n output coordinates in a row start from inputs that are
+// no more than n - 1 apart, and each reads 4.
+constexpr int kInRows = kHRows - 1 + 4;
+constexpr int kInColumns = kHColumns - 1 + 4;
+
+// A block's image and tile.
+struct Image {
+  int p, P;
+  int x0, y0;             // The tile's first pixel.
+  const int32_t* tokens;  // (p, p)
+  // Tables of the scale.
+  const int32_t* index_P4;
+  const float* weight_P4;
+  const float* phi_Z9Z;
+  const float* bias_Z;
+  float* out_PPZ;
+};
+
+// kPieces: channels a lane, 32 apart.
+template <int kPieces>
+struct Shared {
+  static constexpr int kZ = kPieces * kWarp;               // Channels, padded.
+  static constexpr int kStage = 32 / (kPieces * kPieces);  // Input channels whose weights fit.
+
+  alignas(16) float h[kHRows][kHColumns][kZ];
+  alignas(16) float phi[kStage][9][kZ];
+  alignas(16) float row_weight[kInRows][kHRows];  // Of an input row in a row of h.
+  int32_t tokens[kInRows][kInColumns];
+};
+
+__device__ Image ImageOfBlock(const ContributionWeights& weights, const Grids& grids,
+                              const TokenMapJob* jobs, const int32_t* tokens_L, int64_t L,
+                              float* out_PPZ) {
+  const int P = grids.last, Z = weights.Z;
+  const int tiles_across = (P + kTileColumns - 1) / kTileColumns;
+  const int tiles = tiles_across * ((P + kTileRows - 1) / kTileRows);
+  const TokenMapJob job = jobs[blockIdx.x / tiles];
+  const int tile = static_cast<int>(blockIdx.x) % tiles;
+  Image image;
+  image.p = grids.side[job.scale];
+  image.P = P;
+  image.tokens = tokens_L + job.slot * L + grids.first[job.scale];
+  image.index_P4 = weights.bicubic_index_KP4 + job.scale * P * 4;
+  image.weight_P4 = weights.bicubic_weight_KP4 + job.scale * P * 4;
+  image.phi_Z9Z = weights.phi_KZ9Z + job.scale * Z * 9 * Z;
+  image.bias_Z = weights.phi_bias_KZ + job.scale * Z;
+  image.out_PPZ = out_PPZ + static_cast<int64_t>(job.slot) * P * P * Z;
+  image.x0 = tile % tiles_across * kTileColumns;
+  image.y0 = tile / tiles_across * kTileRows;
+  return image;
+}
+
+// The tile's h where tokens and pixels are one: codebook vectors; zeros beyond the image.
+template <int kPieces>
+__device__ void LookUp(const Image& image, const float* __restrict__ codebook_VZ, int Z,
+                       Shared<kPieces>* shared) {
+  constexpr int kRounds = (kHColumns + kWarps - 1) / kWarps;
+  const int first_column = threadIdx.x / kWarp;
+  int token[kRounds][kHRows];  // -1: none.
+#pragma unroll
+  for (int i = 0; i < kRounds * kHRows; ++i) {
+    const int column = first_column + i / kHRows * kWarps;
+    const int x = image.x0 - 1 + column, y = image.y0 - 1 + i % kHRows;
+    const bool inside = column < kHColumns && x >= 0 && x < image.P && y >= 0 && y < image.P;
+    token[i / kHRows][i % kHRows] = inside ? image.tokens[y * image.P + x] : -1;
+  }
+#pragma unroll
+  for (int i = 0; i < kRounds * kHRows; ++i) {
+    const int column = first_column + i / kHRows * kWarps, row = i % kHRows;
+    const int64_t t = token[i / kHRows][row];
+#pragma unroll
+    for (int z = threadIdx.x % kWarp; z < kPieces * kWarp; z += kWarp) {
+      const float code = t >= 0 && z < Z ? codebook_VZ[t * Z + z] : 0.0f;
+      if (column < kHColumns) shared->h[row][column][z] = code;
+    }
+  }
+}
+
+// Inputs of the tile's h: what its first row (or column) inside the image reads first, to what its
+// last reads last. `from`: the coordinate before the tile's.
+struct Span {
+  int first, count;
+};
+
+__device__ Span InputsOf(const int32_t* index_P4, int P, int from, int length) {
+  const int first = index_P4[max(from, 0) * 4];
+  return {first, index_P4[min(from + length - 1, P - 1) * 4 + 3] - first + 1};
+}
+
+// Tokens and vertical weights of the tile into shared memory.
+template <int kPieces>
+__device__ void StageInputs(const Image& image, Span rows, Span columns, Shared<kPieces>* shared) {
+  for (int i = threadIdx.x; i < kInRows * kInColumns; i += kWarps * kWarp) {
+    const int row = i / kInColumns, column = i % kInColumns;
+    // Beyond the span any token will do: its weight is zero.
+    const int in_row = rows.first + min(row, rows.count - 1);
+    const int in_column = columns.first + min(column, columns.count - 1);
+    shared->tokens[row][column] = image.tokens[in_row * image.p + in_column];
+  }
+  for (int i = threadIdx.x; i < kHRows * kInRows; i += kWarps * kWarp) {
+    const int row = i / kInRows, in_row = i % kInRows, y = image.y0 - 1 + row;
+    float weight = 0;
+    for (int j = 0; j < 4 && y >= 0 && y < image.P; ++j) {
+      if (image.index_P4[y * 4 + j] == rows.first + in_row) weight += image.weight_P4[y * 4 + j];
+    }
+    shared->row_weight[in_row][row] = weight;
+  }
+}
+
+// One column of the tile's h: each input row horizontally, and from there into h's rows.
+template <int kPieces>
+__device__ void EnlargeColumn(const Image& image, const float* __restrict__ codebook_VZ, int Z,
+                              int first_column, int column, Shared<kPieces>* shared) {
+  const int x = image.x0 - 1 + column;
+  const bool inside = x >= 0 && x < image.P;
+  const int near = min(max(x, 0), image.P - 1);  // The span holds what it reads.
+  const int4 index = reinterpret_cast<const int4*>(image.index_P4)[near];
+  const float4 weight = reinterpret_cast<const float4*>(image.weight_P4)[near];
+#pragma unroll
+  for (int z = threadIdx.x % kWarp; z < kPieces * kWarp; z += kWarp) {
+    const bool zero = !inside || z >= Z;
+    const float* codes = codebook_VZ + (zero ? 0 : z);
+    float h[kHRows] = {};
+#pragma unroll
+    for (int r = 0; r < kInRows; ++r) {
+      const int32_t* tokens = shared->tokens[r] - first_column;
+      const auto code = [&](int i) { return codes[static_cast<int64_t>(tokens[i]) * Z]; };
+      const float across = weight.x * code(index.x) + weight.y * code(index.y) +
+                           weight.z * code(index.z) + weight.w * code(index.w);
+#pragma unroll
+      for (int row = 0; row < kHRows; ++row) h[row] += shared->row_weight[r][row] * across;
+    }
+#pragma unroll
+    for (int row = 0; row < kHRows; ++row) shared->h[row][column][z] = zero ? 0.0f : h[row];
+  }
+}
+
+// The tile's h at the scales before the last.
+template <int kPieces>
+__device__ void Enlarge(const Image& image, const float* codebook_VZ, int Z,
+                        Shared<kPieces>* shared) {
+  const Span rows = InputsOf(image.index_P4, image.P, image.y0 - 1, kHRows);
+  const Span columns = InputsOf(image.index_P4, image.P, image.x0 - 1, kHColumns);
+  StageInputs(image, rows, columns, shared);
+  __syncthreads();
+  for (int column = threadIdx.x / kWarp; column < kHColumns; column += kWarps) {
+    EnlargeColumn(image, codebook_VZ, Z, columns.first, column, shared);
+  }
+}
+
+}  // namespace
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_F_HAT_ENLARGE_CUH_
