@@ -1,39 +1,16 @@
 #include "model/torch/tokenizer.h"
 
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/phi_of_scale.h"
 
 namespace hmar {
-namespace {
-
-// The phi convolution of a scale: `count` of them are spread evenly over the scales, and scale k
-// uses the one whose tick is nearest to k / (K - 1), the lower of two. Official scale lists do meet
-// exact ties (k = 2 of K = 10), which rounding decides: so ticks are computed in double, operation
-// for operation as numpy.linspace does for the published models.
-int NearestPhi(int scale, int num_scales, int count) {
-  const double first = count == 4 ? 1.0 / 3 / count : 1.0 / 2 / count;
-  const double last = 1 - first;
-  const double step = count > 1 ? (last - first) / (count - 1) : 0;
-  const double wanted = static_cast<double>(scale) / (num_scales - 1);
-  const auto distance = [&](int i) {
-    const double tick = i > 0 && i == count - 1 ? last : i * step + first;
-    return std::abs(tick - wanted);
-  };
-  int nearest = 0;
-  for (int i = 1; i < count; ++i) {
-    if (distance(i) < distance(nearest)) nearest = i;
-  }
-  return nearest;
-}
-
-}  // namespace
 
 Tokenizer::Tokenizer(const ModelConfig& config, Weights weights)
     : config_(config), autoencoder_(config, &weights) {
   for (int k = 0; k < config.num_scales(); ++k) {
-    phi_of_scale_.push_back(NearestPhi(k, config.num_scales(), config.tokenizer.share_quant_resi));
+    phi_of_scale_.push_back(PhiOfScale(k, config.num_scales(), config.tokenizer.share_quant_resi));
   }
   for (int i = 0; i < config.tokenizer.share_quant_resi; ++i) {
     const std::string name = absl::StrCat("quantize.quant_resi.qresi_ls.", i);

@@ -1,0 +1,97 @@
+#ifndef HMAR_MODEL_CUDA_CUDA_DECODER_H_
+#define HMAR_MODEL_CUDA_CUDA_DECODER_H_
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/conv2d.h"
+#include "model/config.h"
+#include "model/cuda/batched_gemm.h"
+#include "model/cuda/device_memory.h"
+#include "model/cuda/weight_reader.h"
+
+namespace hmar {
+
+// The VQ-VAE's decoder on a GPU: channels last, bf16, fp32 sums; an image's picture does not depend
+// on its batch. Not thread-safe: one stream uses it at a time.
+class CudaDecoder {
+ public:
+  // Uploads decoder.* and post_quant_conv.*, takes activations for max_batch images.
+  static absl::StatusOr<std::unique_ptr<CudaDecoder>> Load(const ModelConfig& config,
+                                                           WeightReader* weights, int max_batch,
+                                                           DeviceMemory* memory);
+
+  int max_batch() const { return max_batch_; }
+
+  // Feature maps (B, P, P, Z) -> pixels (B, S, S, 3) fp32, not clamped; they stay until the next
+  // call. Asynchronous. REQUIRES: B <= max_batch.
+  absl::Status Decode(const __nv_bfloat16* f_hat_BPPZ, int B, cudaStream_t stream);
+
+  const float* pixels_BSS3() const { return pixels_; }
+
+ private:
+  struct Conv {
+    kernels::ConvKind kind = kernels::ConvKind::kSame3x3;
+    const __nv_bfloat16* weight = nullptr;
+    const float* bias_O = nullptr;
+    int I = 0, O = 0;
+  };
+  struct Norm {
+    const float* weight_C = nullptr;
+    const float* bias_C = nullptr;
+  };
+  // A map of B images in one of the buffers.
+  struct Map {
+    __nv_bfloat16* data = nullptr;
+    int side = 0;
+    int channels = 0;
+  };
+  // What one Decode carries from layer to layer.
+  struct Pass {
+    int B;
+    cudaStream_t stream;
+    Map x;  // In buffers_[0].
+  };
+
+  CudaDecoder(const ModelConfig& config, int max_batch);
+  absl::Status LoadLayers(WeightReader* weights, DeviceMemory* memory);
+  absl::Status LoadConv(const std::string& name, WeightReader* weights, DeviceMemory* memory);
+  absl::Status TakeBuffers(DeviceMemory* memory);
+  int64_t MostElements() const;
+
+  absl::Status RunConv(const std::string& name, const Map& in, const __nv_bfloat16* residual,
+                       Map* out, const Pass& pass) const;
+  absl::Status RunNorm(const std::string& name, const Map& in, bool silu, Map* out,
+                       const Pass& pass) const;
+  absl::Status ResBlock(const std::string& name, Pass* pass);
+  absl::Status AttentionBlock(const std::string& name, Pass* pass);
+  absl::Status Upsample(const std::string& name, Pass* pass);
+  absl::Status Middle(Pass* pass);
+  absl::Status Attend(const Map& qkv, const Map& out, const Pass& pass);
+  Map Scratch(int buffer, int side, int channels) const {
+    return {buffers_[buffer], side, channels};
+  }
+
+  const ModelConfig config_;
+  const int max_batch_;
+  std::map<std::string, Conv> convs_;
+  std::map<std::string, Norm> norms_;
+  std::unique_ptr<BatchedGemm> batched_gemm_;
+  static constexpr int kBuffers = 4;
+  __nv_bfloat16* buffers_[kBuffers] = {};
+  float* norm_workspace_ = nullptr;
+  float* scores_ = nullptr;
+  __nv_bfloat16* weights_of_attention_ = nullptr;
+  float* pixels_ = nullptr;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_MODEL_CUDA_CUDA_DECODER_H_

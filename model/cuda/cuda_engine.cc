@@ -1,0 +1,281 @@
+#include "model/cuda_engine.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "model/cuda/cuda_model.h"
+#include "model/cuda/fast_preview_sampler.h"
+#include "model/cuda/image_in_flight.h"
+#include "model/cuda/picture_pipeline.h"
+#include "model/cuda/step_launcher.h"
+
+namespace hmar {
+namespace {
+
+using Images = std::vector<std::shared_ptr<ImageInFlight>>;
+
+// Works one step ahead of its device: Step launches a step, then waits for the one before. So the
+// device never waits for the host, and pictures and failures come a report or two later.
+class CudaEngine final : public Engine {
+ public:
+  static absl::StatusOr<std::unique_ptr<CudaEngine>> Load(const ModelFolder& folder,
+                                                          const CudaEngineOptions& options);
+  ~CudaEngine() override { cudaSetDevice(device_); }
+
+  const EngineInfo& info() const override { return info_; }
+  absl::Status Admit(ImageId id, ImageTask task) override;
+  void Cancel(ImageId id) override;
+  absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
+
+ private:
+  CudaEngine(std::unique_ptr<CudaModel> model, int device)
+      : device_(device), model_(std::move(model)) {}
+  absl::Status Prepare(const CudaEngineOptions& options);
+
+  absl::StatusOr<Images> Find(absl::Span<const ImageId> ids) const;
+  absl::Status Run(const Images& images, StepReport* report);
+  absl::Status StartNew(const Images& images, StepReport* report);
+  absl::Status OrderPreviews(const Images& images, int scale, StepReport* report);
+  absl::Status OrderPictures(const Images& to_run, const Images& images, StepReport* report);
+  void Advance(const Images& images, StepReport* report);
+  absl::Status CollectSteps(int leave, StepReport* report);
+  absl::Status AwaitPictures(StepReport* report);
+  void Remove(ImageInFlight* image);
+
+  const int device_;
+  std::unique_ptr<CudaModel> model_;
+  std::unique_ptr<StepLauncher> launcher_;
+  std::unique_ptr<PicturePipeline> pictures_;
+  EngineInfo info_;
+  std::map<ImageId, std::shared_ptr<ImageInFlight>> images_;  // Until their pictures are delivered.
+  std::vector<int> free_slots_;
+  absl::Status lost_;  // Not OK: the device is.
+};
+
+absl::StatusOr<std::unique_ptr<CudaEngine>> CudaEngine::Load(const ModelFolder& folder,
+                                                             const CudaEngineOptions& options) {
+  HMAR_ASSIGN_OR_RETURN(std::unique_ptr<CudaModel> model, CudaModel::Load(folder, options));
+  std::unique_ptr<CudaEngine> engine(new CudaEngine(std::move(model), options.device));
+  HMAR_RETURN_IF_ERROR(engine->Prepare(options));
+  EngineInfo& info = engine->info_;
+  info.config = folder.config;
+  info.digest = folder.digest;
+  info.device = absl::StrCat("cuda:", options.device);
+  info.precision = options.precision == Precision::kFp8 ? "fp8" : "bf16";
+  info.parameters = folder.parameters;
+  info.max_images = static_cast<uint32_t>(engine->model_->max_images());
+  info.max_step_rows = static_cast<uint32_t>(engine->model_->max_rows());
+  info.memory = engine->model_->memory().Uses();
+  return engine;
+}
+
+absl::Status CudaEngine::Prepare(const CudaEngineOptions& options) {
+  HMAR_ASSIGN_OR_RETURN(launcher_, StepLauncher::Create(model_.get()));
+  HMAR_RETURN_IF_ERROR(launcher_->WarmUp(options.graphs));
+  std::optional<FastPreviewFit> fast;
+  if (options.fast_previews) {
+    HMAR_ASSIGN_OR_RETURN(fast, FitFastPreviewTo(model_.get(), launcher_.get()));
+  }
+  HMAR_ASSIGN_OR_RETURN(pictures_,
+                        PicturePipeline::Create(model_.get(), fast, [this](StepReport* report) {
+                          return CollectSteps(StepLauncher::kAhead, report);
+                        }));
+  for (int slot = model_->max_images(); slot-- > 0;) free_slots_.push_back(slot);
+  return absl::OkStatus();
+}
+
+absl::Status CudaEngine::Admit(ImageId id, ImageTask task) {
+  if (images_.count(id) != 0)
+    return absl::AlreadyExistsError(absl::StrCat("image ", id, " is already in flight"));
+  if (free_slots_.empty()) {
+    return absl::ResourceExhaustedError(absl::StrCat("all ", info_.max_images, " slots are taken"));
+  }
+  if (task.preview_mode == PreviewMode::kFast && !pictures_->has_fast()) {
+    return absl::FailedPreconditionError(
+        "FAST previews were switched off when the model was loaded");
+  }
+  auto image = std::make_shared<ImageInFlight>(id, std::move(task), info_.config);
+  image->slot = free_slots_.back();
+  free_slots_.pop_back();
+  images_.emplace(id, std::move(image));
+  return absl::OkStatus();
+}
+
+// What the device still does for it does not matter: the slot's next image comes later on the same
+// stream.
+void CudaEngine::Remove(ImageInFlight* image) {
+  image->gone = true;
+  if (image->slot >= 0) free_slots_.push_back(image->slot);
+  image->slot = -1;
+  images_.erase(image->id);
+}
+
+void CudaEngine::Cancel(ImageId id) {
+  const auto found = images_.find(id);
+  if (found == images_.end()) return;
+  const std::shared_ptr<ImageInFlight> image = found->second;
+  Remove(image.get());
+}
+
+absl::StatusOr<Images> CudaEngine::Find(absl::Span<const ImageId> ids) const {
+  Images images;
+  std::set<ImageId> seen;
+  int64_t rows = 0;
+  for (const ImageId id : ids) {
+    const auto found = images_.find(id);
+    if (found == images_.end())
+      return absl::InvalidArgumentError(absl::StrCat("image ", id, " is not in flight"));
+    if (found->second->slot < 0)
+      return absl::InvalidArgumentError(absl::StrCat("image ", id, " is past its last pass"));
+    if (!seen.insert(id).second)
+      return absl::InvalidArgumentError(absl::StrCat("image ", id, " is named twice"));
+    images.push_back(found->second);
+    if (!images.back()->done()) rows += images.back()->pass().rows();
+  }
+  if (rows > model_->max_rows()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a step of ", rows, " rows; the most is ", model_->max_rows()));
+  }
+  return images;
+}
+
+absl::StatusOr<StepReport> CudaEngine::Step(absl::Span<const ImageId> ids) {
+  if (!lost_.ok()) return lost_;
+  HMAR_ASSIGN_OR_RETURN(const Images images, Find(ids));
+  StepReport report;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaSetDevice(device_));
+  const absl::Status status = images.empty() ? AwaitPictures(&report) : Run(images, &report);
+  if (!status.ok()) {
+    // Half a step may have run: no image's state can be trusted, whatever the error.
+    lost_ = absl::UnavailableError(absl::StrCat(info_.device, ": ", std::string(status.message())));
+    return lost_;
+  }
+  for (const ImageReport& image : report.images) images_.erase(image.id);
+  return report;
+}
+
+absl::Status CudaEngine::Run(const Images& images, StepReport* report) {
+  HMAR_RETURN_IF_ERROR(StartNew(images, report));
+  Images to_run;
+  std::copy_if(images.begin(), images.end(), std::back_inserter(to_run),
+               [](const auto& image) { return !image->done(); });
+  for (const auto& image : to_run) report->rows += image->pass().rows();
+  if (!to_run.empty()) HMAR_RETURN_IF_ERROR(launcher_->Launch(to_run));
+  HMAR_RETURN_IF_ERROR(OrderPictures(to_run, images, report));
+  HMAR_RETURN_IF_ERROR(launcher_->Seal());
+  Advance(images, report);
+  HMAR_RETURN_IF_ERROR(pictures_->Pump());
+  HMAR_RETURN_IF_ERROR(CollectSteps(StepLauncher::kAhead - 1, report));
+  return pictures_->Harvest(report);
+}
+
+// Clears the slots of images in their first step and lays their prefixes, scale by scale.
+absl::Status CudaEngine::StartNew(const Images& images, StepReport* report) {
+  Images fresh;
+  for (const auto& image : images) {
+    if (!std::exchange(image->started, true)) fresh.push_back(image);
+  }
+  if (fresh.empty()) return absl::OkStatus();
+  HMAR_RETURN_IF_ERROR(launcher_->Start(fresh));
+  for (size_t scale = 0;; ++scale) {
+    std::erase_if(fresh, [scale](const auto& image) { return image->task.prefix.size() <= scale; });
+    if (fresh.empty()) return absl::OkStatus();
+    HMAR_RETURN_IF_ERROR(launcher_->LayPrefix(fresh, static_cast<int>(scale)));
+    HMAR_RETURN_IF_ERROR(OrderPreviews(fresh, static_cast<int>(scale), report));
+  }
+}
+
+// Of those that want a preview of the scale, which their feature maps hold now.
+absl::Status CudaEngine::OrderPreviews(const Images& images, int scale, StepReport* report) {
+  std::vector<PicturePipeline::Order> fast, full;
+  for (const auto& image : images) {
+    if (!image->wants_preview(scale)) continue;
+    (image->task.preview_mode == PreviewMode::kFast ? fast : full)
+        .push_back({image, image->slot, scale, /*final=*/false});
+  }
+  HMAR_RETURN_IF_ERROR(pictures_->OrderFast(fast, report));
+  return pictures_->OrderFull(full, report);
+}
+
+// Previews of the scales that this step settles, then finals. REQUIRES: not advanced yet.
+absl::Status CudaEngine::OrderPictures(const Images& to_run, const Images& images,
+                                       StepReport* report) {
+  std::map<int, Images> settled;
+  for (const auto& image : to_run) {
+    if (image->pass().settles_scale) settled[image->pass().scale].push_back(image);
+  }
+  for (const auto& [scale, of_scale] : settled) {
+    HMAR_RETURN_IF_ERROR(OrderPreviews(of_scale, scale, report));
+  }
+  Images last;
+  std::vector<PicturePipeline::Order> finals;
+  for (const auto& image : images) {
+    if (!image->done() && image->next_pass + 1 < image->passes.size()) continue;
+    last.push_back(image);
+    finals.push_back({image, image->slot, model_->grids().scales - 1, /*final=*/true});
+  }
+  HMAR_RETURN_IF_ERROR(launcher_->FetchTokens(last));
+  return pictures_->OrderFull(finals, report);
+}
+
+void CudaEngine::Advance(const Images& images, StepReport* report) {
+  for (const auto& image : images) {
+    PassReport pass = {image->id, static_cast<uint16_t>(model_->grids().scales - 1), 0, 0, true,
+                       true};
+    if (!image->done()) {  // Else its prefix had every scale.
+      const Pass& ran = image->pass();
+      ++image->next_pass;
+      pass = {image->id, ran.scale, ran.step, ran.rows(), ran.settles_scale, image->done()};
+    }
+    if (pass.last) {
+      free_slots_.push_back(image->slot);
+      image->slot = -1;
+    }
+    report->passes.push_back(pass);
+  }
+}
+
+// Takes in the verdicts of finished steps; waits while more than `leave` are under way.
+absl::Status CudaEngine::CollectSteps(int leave, StepReport* report) {
+  while (launcher_->under_way() > 0) {
+    StepLauncher::Verdict verdict;
+    HMAR_ASSIGN_OR_RETURN(const bool done,
+                          launcher_->Collect(launcher_->under_way() > leave, &verdict));
+    if (!done) break;
+    for (const auto& [image, pass] : verdict.failed) {
+      if (image->gone) continue;
+      Remove(image.get());
+      report->failures.push_back(
+          {image->id, absl::InternalError(absl::StrCat("logits of scale ", pass.scale, ", pass ",
+                                                       pass.step, " are not finite"))});
+    }
+  }
+  // A failure may be known before the step that it is found in is reported.
+  std::erase_if(report->passes, [report](const PassReport& pass) {
+    return std::any_of(report->failures.begin(), report->failures.end(),
+                       [&pass](const FailureReport& failure) { return failure.id == pass.id; });
+  });
+  return absl::OkStatus();
+}
+
+absl::Status CudaEngine::AwaitPictures(StepReport* report) {
+  HMAR_RETURN_IF_ERROR(CollectSteps(0, report));
+  HMAR_RETURN_IF_ERROR(pictures_->Harvest(report));
+  while (report->images.empty() && pictures_->busy()) {
+    HMAR_RETURN_IF_ERROR(pictures_->Await());
+    HMAR_RETURN_IF_ERROR(pictures_->Harvest(report));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> MakeCudaEngine(ModelFolder folder,
+                                                       const CudaEngineOptions& options) {
+  return CudaEngine::Load(folder, options);
+}
+
+}  // namespace hmar

@@ -1,0 +1,113 @@
+#include "model/cuda/cuda_transformer.h"
+
+#include <cmath>
+
+#include "model/cuda/adaln_layout.h"
+
+namespace hmar {
+
+kernels::NormModulation CudaTransformer::Modulation(int64_t scale, int64_t shift) const {
+  return {scale, shift, static_cast<float>(config_.transformer.norm_eps)};
+}
+
+kernels::NormModulation CudaTransformer::Before(const Block& block, bool feed_forward) const {
+  return Modulation(block.vectors + (feed_forward ? kScale2 : kScale1) * C_,
+                    block.vectors + (feed_forward ? kShift2 : kShift1) * C_);
+}
+
+kernels::NormModulation CudaTransformer::BeforeHead(bool mask) const {
+  const auto blocks = static_cast<int64_t>(base_.size() + ns_.size() + mask_.size());
+  const int64_t scale = (blocks * kBlockVectors + (mask ? kHeadVectors : 0)) * C_;
+  return Modulation(scale, scale + C_);
+}
+
+kernels::ClassVectors CudaTransformer::ClassesOf(const PackedRows& rows, int64_t first_row) const {
+  return {class_vectors_, class_stride_, rows.class_of_row_T + first_row};
+}
+
+absl::Status CudaTransformer::NormFirst(const Block& block, const PackedRows& rows,
+                                        const Range& range, cudaStream_t stream) {
+  const int64_t at = range.first_row * C_;
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::NormModulate(
+      x_ + at, normed_ + at, range.rows, static_cast<int>(C_), ClassesOf(rows, range.first_row),
+      Before(block, /*feed_forward=*/false), stream));
+  return absl::OkStatus();
+}
+
+absl::Status CudaTransformer::GateThenNorm(const PackedRows& rows, const Range& range,
+                                           int64_t gamma, const kernels::NormModulation& next,
+                                           cudaStream_t stream) {
+  const int64_t at = range.first_row * C_;
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::GateNormModulate(
+      x_ + at, branch_ + at, normed_ + at, range.rows, static_cast<int>(C_),
+      ClassesOf(rows, range.first_row), gamma, next, stream));
+  return absl::OkStatus();
+}
+
+// Blocks over a range whose first norm is done. Each gated residual is fused with the norm that
+// follows it; the last block's is left to the caller, who knows what follows.
+absl::Status CudaTransformer::RunStack(const std::vector<Block>& stack, const PackedRows& rows,
+                                       const Range& range, cudaStream_t stream) {
+  const int64_t at = range.first_row * C_;
+  __nv_bfloat16* const qkv = wide_;
+  __nv_bfloat16* const hidden = wide_ + range.first_row * F_;
+  for (size_t i = 0; i < stack.size(); ++i) {
+    const Block& block = stack[i];
+    HMAR_RETURN_IF_ERROR(
+        gemm_->Run(block.qkv, Epilogue::kBias, normed_ + at, range.rows, qkv + 3 * at, stream));
+    kernels::SegmentAttentionArgs attention;
+    attention.qkv_T3C = qkv;  // Tiles count rows of the whole step.
+    attention.out_TC = normed_;
+    attention.tiles = range.tiles;
+    attention.tile_count = range.tile_count;
+    attention.heads = static_cast<int>(H_);
+    attention.head_scale_H = block.head_scale_H;
+    attention.plain_scale = 0.25f / std::sqrt(static_cast<float>(kernels::kAttentionHeadSize));
+    HMAR_CUDA_RETURN_IF_ERROR(kernels::SegmentAttention(attention, stream));
+    HMAR_RETURN_IF_ERROR(
+        gemm_->Run(block.proj, Epilogue::kBias, normed_ + at, range.rows, branch_ + at, stream));
+    HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, block.vectors + kGamma1 * C_,
+                                      Before(block, /*feed_forward=*/true), stream));
+    HMAR_RETURN_IF_ERROR(
+        gemm_->Run(block.fc1, Epilogue::kBiasGelu, normed_ + at, range.rows, hidden, stream));
+    HMAR_RETURN_IF_ERROR(
+        gemm_->Run(block.fc2, Epilogue::kBias, hidden, range.rows, branch_ + at, stream));
+    if (i + 1 < stack.size()) {
+      HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, block.vectors + kGamma2 * C_,
+                                        Before(stack[i + 1], false), stream));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// From the last base block's feed-forward part on: the residual, ns or mask blocks, the head.
+absl::Status CudaTransformer::RunTail(const std::vector<Block>& stack, const LinearWeights& head,
+                                      bool mask, const PackedRows& rows, const Range& range,
+                                      cudaStream_t stream) {
+  if (range.rows == 0) return absl::OkStatus();
+  if (base_.empty()) {
+    HMAR_RETURN_IF_ERROR(NormFirst(stack.front(), rows, range, stream));
+  } else {
+    HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, base_.back().vectors + kGamma2 * C_,
+                                      Before(stack.front(), false), stream));
+  }
+  HMAR_RETURN_IF_ERROR(RunStack(stack, rows, range, stream));
+  HMAR_RETURN_IF_ERROR(
+      GateThenNorm(rows, range, stack.back().vectors + kGamma2 * C_, BeforeHead(mask), stream));
+  return gemm_->Run(head, Epilogue::kBias, normed_ + range.first_row * C_, range.rows,
+                    logits_ + range.first_row * V_, stream);
+}
+
+absl::Status CudaTransformer::Forward(const PackedRows& rows, cudaStream_t stream) {
+  const Range all = {0, rows.rows(), rows.tiles, rows.ns_tiles + rows.mask_tiles};
+  const Range ns = {0, rows.ns_rows, rows.tiles, rows.ns_tiles};
+  const Range mask = {rows.ns_rows, rows.mask_rows, rows.tiles + rows.ns_tiles, rows.mask_tiles};
+  if (!base_.empty()) {
+    HMAR_RETURN_IF_ERROR(NormFirst(base_.front(), rows, all, stream));
+    HMAR_RETURN_IF_ERROR(RunStack(base_, rows, all, stream));
+  }
+  HMAR_RETURN_IF_ERROR(RunTail(ns_, ns_head_, /*mask=*/false, rows, ns, stream));
+  return RunTail(mask_, mask_head_, /*mask=*/true, rows, mask, stream);
+}
+
+}  // namespace hmar

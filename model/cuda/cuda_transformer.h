@@ -1,0 +1,116 @@
+#ifndef HMAR_MODEL_CUDA_CUDA_TRANSFORMER_H_
+#define HMAR_MODEL_CUDA_CUDA_TRANSFORMER_H_
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/embed.h"
+#include "kernels/row_norm.h"
+#include "kernels/segment_attention.h"
+#include "model/config.h"
+#include "model/cuda/device_memory.h"
+#include "model/cuda/gemm.h"
+#include "model/cuda/weight_reader.h"
+
+namespace hmar {
+
+// A step's rows as the transformer sees them: next-scale rows, then mask rows. Pointers are the
+// device's.
+struct PackedRows {
+  int64_t ns_rows = 0;
+  int64_t mask_rows = 0;
+  const kernels::AttentionTile* tiles = nullptr;  // Those of the next-scale rows first.
+  int ns_tiles = 0;
+  int mask_tiles = 0;
+  const int32_t* class_of_row_T = nullptr;
+
+  int64_t rows() const { return ns_rows + mask_rows; }  // T
+};
+
+// HMAR's transformer (arXiv 2506.04421, section 4) on a GPU: bf16 weights and activations, fp32
+// sums. AdaLN vectors of every class are computed at load, because they depend on nothing else, and
+// their weights, a third of the parameters, are dropped. T rows, C width, H heads, V codebook size.
+// Not thread-safe.
+class CudaTransformer {
+ public:
+  // Uploads the weights, computes the class vectors, takes activations for max_rows rows.
+  // FAILED_PRECONDITION: a shape that the kernels do not take.
+  static absl::StatusOr<std::unique_ptr<CudaTransformer>> Load(const ModelConfig& config,
+                                                               WeightReader* weights,
+                                                               int64_t max_rows,
+                                                               DeviceMemory* memory,
+                                                               cudaStream_t stream);
+
+  // Where Forward finds its input: x (max_rows, C).
+  __nv_bfloat16* x_TC() const { return x_; }
+
+  const kernels::EmbedWeights& embed() const { return embed_; }
+
+  // Runs the blocks over x (T, C), which it overwrites, then the heads: logits (T, V) fp32, in rows
+  // as x. Asynchronous.
+  absl::Status Forward(const PackedRows& rows, cudaStream_t stream);
+
+  const float* logits_TV() const { return logits_; }
+
+ private:
+  struct Block {
+    int64_t vectors = 0;  // Offset of its six AdaLN vectors in a class's.
+    LinearWeights qkv, proj, fc1, fc2;
+    const float* head_scale_H = nullptr;  // Null: plain attention.
+  };
+  // Consecutive rows of the packed matrix and their attention tiles.
+  struct Range {
+    int64_t first_row, rows;
+    const kernels::AttentionTile* tiles;
+    int tile_count;
+  };
+
+  explicit CudaTransformer(const ModelConfig& config);
+  absl::Status LoadWeights(WeightReader* weights, DeviceMemory* memory);
+  absl::Status LoadEmbedding(WeightReader* weights, DeviceMemory* memory);
+  absl::StatusOr<Block> LoadBlock(const std::string& name, WeightReader* weights,
+                                  DeviceMemory* memory);
+  absl::Status ComputeClassVectors(WeightReader* weights, DeviceMemory* memory,
+                                   cudaStream_t stream);
+  absl::Status TakeActivations(int64_t max_rows, DeviceMemory* memory);
+  absl::Status Tune(cudaStream_t stream);
+
+  std::vector<std::string> BlockNames() const;
+  kernels::NormModulation Modulation(int64_t scale, int64_t shift) const;
+  kernels::NormModulation Before(const Block& block, bool feed_forward) const;
+  kernels::NormModulation BeforeHead(bool mask) const;
+  kernels::ClassVectors ClassesOf(const PackedRows& rows, int64_t first_row) const;
+  absl::Status RunStack(const std::vector<Block>& stack, const PackedRows& rows, const Range& range,
+                        cudaStream_t stream);
+  absl::Status RunTail(const std::vector<Block>& stack, const LinearWeights& head, bool mask,
+                       const PackedRows& rows, const Range& range, cudaStream_t stream);
+  absl::Status NormFirst(const Block& block, const PackedRows& rows, const Range& range,
+                         cudaStream_t stream);
+  absl::Status GateThenNorm(const PackedRows& rows, const Range& range, int64_t gamma,
+                            const kernels::NormModulation& next, cudaStream_t stream);
+
+  const ModelConfig config_;
+  const int64_t C_, H_, F_, V_;
+  std::unique_ptr<Gemm> gemm_;
+  std::vector<Block> base_, ns_, mask_;
+  LinearWeights ns_head_, mask_head_;
+  kernels::EmbedWeights embed_;
+  const __nv_bfloat16* class_vectors_ = nullptr;
+  int64_t class_stride_ = 0;
+
+  // Activations, (max_rows, .) each. `wide` is q, k, v (3 C) or the feed-forward part's hidden
+  // layer (F).
+  __nv_bfloat16 *x_ = nullptr, *normed_ = nullptr, *branch_ = nullptr, *wide_ = nullptr;
+  float* logits_ = nullptr;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_MODEL_CUDA_CUDA_TRANSFORMER_H_

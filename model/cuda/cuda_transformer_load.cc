@@ -1,0 +1,260 @@
+// How CudaTransformer gets onto the device.
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/class_vectors.h"
+#include "model/cuda/adaln_layout.h"
+#include "model/cuda/cuda_transformer.h"
+
+namespace hmar {
+namespace {
+
+constexpr char kWeights[] = "weights";
+constexpr char kClassVectors[] = "class vectors";
+constexpr char kWorkspace[] = "workspace";
+
+absl::Status CheckShape(const ModelConfig& config) {
+  const TransformerConfig& t = config.transformer;
+  if (t.embed_dim != t.num_heads * kernels::kAttentionHeadSize || t.hidden() % 8 != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "model '", config.name, "' has ", t.num_heads, " heads in a width of ", t.embed_dim,
+        " and a feed-forward width of ", t.hidden(), "; the CUDA engine takes heads of ",
+        kernels::kAttentionHeadSize, " and multiples of 8"));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<float> SiluOf(std::vector<float> x) {
+  for (float& v : x) v = v / (1 + std::exp(-v));
+  return x;
+}
+
+absl::StatusOr<const __nv_bfloat16*> UploadBf16(const std::string& name, WeightReader* weights,
+                                                DeviceMemory* memory) {
+  HMAR_ASSIGN_OR_RETURN(const std::vector<uint16_t> bits, weights->Bf16(name));
+  HMAR_ASSIGN_OR_RETURN(uint16_t * data, memory->Upload<uint16_t>(kWeights, bits));
+  return reinterpret_cast<const __nv_bfloat16*>(data);
+}
+
+absl::StatusOr<const __nv_bfloat16*> UploadRounded(const std::vector<float>& floats,
+                                                   DeviceMemory* memory) {
+  std::vector<uint16_t> bits(floats.size());
+  std::transform(floats.begin(), floats.end(), bits.begin(), Bf16Bits);
+  HMAR_ASSIGN_OR_RETURN(uint16_t * data, memory->Upload<uint16_t>(kWeights, bits));
+  return reinterpret_cast<const __nv_bfloat16*>(data);
+}
+
+absl::StatusOr<const float*> UploadFloats(const std::string& name, WeightReader* weights,
+                                          DeviceMemory* memory) {
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> floats, weights->Floats(name));
+  HMAR_ASSIGN_OR_RETURN(float* data, memory->Upload<float>(kWeights, floats));
+  return data;
+}
+
+// NAME.weight with NAME.bias.
+absl::StatusOr<LinearWeights> LoadLinear(const std::string& name, bool fp32_bias,
+                                         WeightReader* weights, DeviceMemory* memory) {
+  const std::vector<int64_t>& shape = weights->shape(name + ".weight");
+  LinearWeights layer = {nullptr, nullptr, shape[0], shape[1]};
+  HMAR_ASSIGN_OR_RETURN(layer.weight_NK, UploadBf16(name + ".weight", weights, memory));
+  if (fp32_bias) {
+    HMAR_ASSIGN_OR_RETURN(layer.bias_N, UploadFloats(name + ".bias", weights, memory));
+  } else {
+    HMAR_ASSIGN_OR_RETURN(layer.bias_N, UploadBf16(name + ".bias", weights, memory));
+  }
+  return layer;
+}
+
+// (a, b) -> (b, a)
+std::vector<float> Transposed(const std::vector<float>& x, int64_t a, int64_t b) {
+  std::vector<float> y(x.size());
+  for (int64_t i = 0; i < a; ++i) {
+    for (int64_t j = 0; j < b; ++j) y[j * a + i] = x[i * b + j];
+  }
+  return y;
+}
+
+}  // namespace
+
+CudaTransformer::CudaTransformer(const ModelConfig& config)
+    : config_(config),
+      C_(config.transformer.embed_dim),
+      H_(config.transformer.num_heads),
+      F_(config.transformer.hidden()),
+      V_(config.tokenizer.vocab_size) {}
+
+absl::StatusOr<std::unique_ptr<CudaTransformer>> CudaTransformer::Load(const ModelConfig& config,
+                                                                       WeightReader* weights,
+                                                                       int64_t max_rows,
+                                                                       DeviceMemory* memory,
+                                                                       cudaStream_t stream) {
+  HMAR_RETURN_IF_ERROR(CheckShape(config));
+  std::unique_ptr<CudaTransformer> transformer(new CudaTransformer(config));
+  HMAR_ASSIGN_OR_RETURN(transformer->gemm_, Gemm::Create(max_rows, memory));
+  HMAR_RETURN_IF_ERROR(transformer->LoadWeights(weights, memory));
+  HMAR_RETURN_IF_ERROR(transformer->LoadEmbedding(weights, memory));
+  HMAR_RETURN_IF_ERROR(transformer->ComputeClassVectors(weights, memory, stream));
+  HMAR_RETURN_IF_ERROR(transformer->TakeActivations(max_rows, memory));
+  HMAR_RETURN_IF_ERROR(transformer->Tune(stream));
+  return transformer;
+}
+
+std::vector<std::string> CudaTransformer::BlockNames() const {
+  const int top = config_.transformer.n_layers_train;
+  std::vector<std::string> names;
+  for (int i = 0; i < config_.transformer.depth - top; ++i) {
+    names.push_back(absl::StrCat("base_blocks.", i));
+  }
+  for (const std::string stack : {"ns_blocks.", "mask_blocks."}) {
+    for (int i = 0; i < top; ++i) names.push_back(absl::StrCat(stack, i));
+  }
+  return names;
+}
+
+absl::Status CudaTransformer::LoadWeights(WeightReader* weights, DeviceMemory* memory) {
+  const auto base =
+      static_cast<size_t>(config_.transformer.depth - config_.transformer.n_layers_train);
+  const auto top = static_cast<size_t>(config_.transformer.n_layers_train);
+  const std::vector<std::string> names = BlockNames();
+  for (size_t i = 0; i < names.size(); ++i) {
+    HMAR_ASSIGN_OR_RETURN(Block block, LoadBlock(names[i], weights, memory));
+    block.vectors = static_cast<int64_t>(i) * kBlockVectors * C_;
+    (i < base ? base_ : i < base + top ? ns_ : mask_).push_back(block);
+  }
+  HMAR_ASSIGN_OR_RETURN(ns_head_, LoadLinear("ns_head", /*fp32_bias=*/true, weights, memory));
+  HMAR_ASSIGN_OR_RETURN(mask_head_, LoadLinear("mask_head", true, weights, memory));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CudaTransformer::Block> CudaTransformer::LoadBlock(const std::string& name,
+                                                                  WeightReader* weights,
+                                                                  DeviceMemory* memory) {
+  Block block;
+  const std::string attn = name + ".attn.";
+  HMAR_ASSIGN_OR_RETURN(std::vector<float> bias, weights->Floats(attn + "q_bias"));
+  bias.resize(2 * C_, 0.0f);  // Keys have no bias.
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> v_bias, weights->Floats(attn + "v_bias"));
+  bias.insert(bias.end(), v_bias.begin(), v_bias.end());
+  block.qkv = {nullptr, nullptr, 3 * C_, C_};
+  HMAR_ASSIGN_OR_RETURN(block.qkv.weight_NK, UploadBf16(attn + "mat_qkv.weight", weights, memory));
+  HMAR_ASSIGN_OR_RETURN(block.qkv.bias_N, UploadRounded(bias, memory));
+  HMAR_ASSIGN_OR_RETURN(block.proj, LoadLinear(attn + "proj", false, weights, memory));
+  HMAR_ASSIGN_OR_RETURN(block.fc1, LoadLinear(name + ".ffn.fc1", false, weights, memory));
+  HMAR_ASSIGN_OR_RETURN(block.fc2, LoadLinear(name + ".ffn.fc2", false, weights, memory));
+  if (config_.transformer.attn_l2_norm) {
+    // One learned temperature a head, stored as a logarithm, at most 100 (VAR, section 3.3).
+    HMAR_ASSIGN_OR_RETURN(std::vector<float> scale, weights->Floats(attn + "scale_mul_1H11"));
+    for (float& s : scale) s = std::exp(std::min(s, std::log(100.0f)));
+    HMAR_ASSIGN_OR_RETURN(block.head_scale_H, memory->Upload<float>(kWeights, scale));
+  }
+  return block;
+}
+
+absl::Status CudaTransformer::LoadEmbedding(WeightReader* weights, DeviceMemory* memory) {
+  embed_.C = static_cast<int>(C_);
+  embed_.Z = config_.tokenizer.z_channels;
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> word, weights->Floats("word_embed.weight"));
+  HMAR_ASSIGN_OR_RETURN(embed_.word_ZC,
+                        memory->Upload<float>(kWeights, Transposed(word, C_, embed_.Z)));
+  HMAR_ASSIGN_OR_RETURN(std::vector<float> position, weights->Floats("pos_1LC"));
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> level, weights->Floats("lvl_embed.weight"));
+  int64_t row = 0;
+  for (int k = 0; k < config_.num_scales(); ++k) {
+    for (int i = 0; i < config_.tokens_of_scale(k); ++i, ++row) {
+      for (int64_t c = 0; c < C_; ++c) position[row * C_ + c] += level[k * C_ + c];
+    }
+  }
+  HMAR_ASSIGN_OR_RETURN(embed_.position_LC, memory->Upload<float>(kWeights, position));
+  const std::pair<const char*, const float**> plain[] = {{"word_embed_bias", &embed_.word_bias_C},
+                                                         {"mask_embed.weight", &embed_.mask_C},
+                                                         {"class_emb.weight", &embed_.class_NC},
+                                                         {"pos_start", &embed_.pos_start_C}};
+  for (const auto& [name, at] : plain) {
+    HMAR_ASSIGN_OR_RETURN(*at, UploadFloats(name, weights, memory));
+  }
+  return absl::OkStatus();
+}
+
+// AdaLN is a linear layer of SiLU(class embedding): in fp32, for all classes at once, one block at
+// a time.
+absl::Status CudaTransformer::ComputeClassVectors(WeightReader* weights, DeviceMemory* memory,
+                                                  cudaStream_t stream) {
+  const auto N = static_cast<int64_t>(config_.classes.size()) + 1;
+  const std::vector<std::string> blocks = BlockNames();
+  class_stride_ = (static_cast<int64_t>(blocks.size()) * kBlockVectors + 2 * kHeadVectors) * C_;
+  HMAR_ASSIGN_OR_RETURN(__nv_bfloat16 * out,
+                        memory->Allocate<__nv_bfloat16>(kClassVectors, N * class_stride_));
+  class_vectors_ = out;
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> embedding, weights->Floats("class_emb.weight"));
+  const int64_t most = kBlockVectors * C_;
+  HMAR_ASSIGN_OR_RETURN(
+      const ScratchMemory scratch,
+      ScratchMemory::Take((N * C_ + most * C_ + N * most + most) * sizeof(float)));
+  float* x = scratch.as<float>();
+  float *weight = x + N * C_, *product = weight + most * C_, *bias = product + N * most;
+  const auto upload = [stream](float* to, const std::vector<float>& from) {
+    return cudaMemcpyAsync(to, from.data(), from.size() * sizeof(float), cudaMemcpyHostToDevice,
+                           stream);
+  };
+  HMAR_CUDA_RETURN_IF_ERROR(upload(x, SiluOf(embedding)));
+  const bool shared = config_.transformer.shared_aln;
+  // `layer` projects; `added`, if not empty, is a further bias.
+  const auto project = [&](const std::string& layer, const std::string& added, bool reuse,
+                           int64_t vectors, int64_t first_scale,
+                           int64_t first_shift) -> absl::Status {
+    HMAR_ASSIGN_OR_RETURN(std::vector<float> b, weights->Floats(layer + ".bias"));
+    if (!added.empty()) {
+      HMAR_ASSIGN_OR_RETURN(const std::vector<float> more, weights->Floats(added));
+      for (size_t i = 0; i < b.size(); ++i) b[i] += more[i];
+    }
+    HMAR_CUDA_RETURN_IF_ERROR(upload(bias, b));
+    if (!reuse) {
+      HMAR_ASSIGN_OR_RETURN(const std::vector<float> w, weights->Floats(layer + ".weight"));
+      HMAR_CUDA_RETURN_IF_ERROR(upload(weight, w));
+      HMAR_RETURN_IF_ERROR(gemm_->RunFp32(x, N, weight, vectors * C_, C_, product, stream));
+    }
+    HMAR_CUDA_RETURN_IF_ERROR(
+        kernels::StoreClassVectors(product, bias, static_cast<int>(N), vectors * C_,
+                                   first_scale * C_, first_shift * C_, out, class_stride_, stream));
+    out += vectors * C_;
+    return absl::OkStatus();
+  };
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    HMAR_RETURN_IF_ERROR(project(shared ? "shared_ada_lin.1" : blocks[i] + ".ada_lin.1",
+                                 shared ? blocks[i] + ".ada_gss" : "", shared && i > 0,
+                                 kBlockVectors, kScale1, kShift1));
+  }
+  for (const std::string head : {"ns_head_nm", "mask_head_nm"}) {
+    HMAR_RETURN_IF_ERROR(project(head + ".ada_lin.1", "", false, kHeadVectors, 0, 1));
+  }
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream));
+  return absl::OkStatus();
+}
+
+absl::Status CudaTransformer::TakeActivations(int64_t max_rows, DeviceMemory* memory) {
+  const auto take = [&](int64_t width, __nv_bfloat16** at) -> absl::Status {
+    HMAR_ASSIGN_OR_RETURN(*at, memory->Allocate<__nv_bfloat16>(kWorkspace, max_rows * width));
+    return absl::OkStatus();
+  };
+  HMAR_RETURN_IF_ERROR(take(C_, &x_));
+  HMAR_RETURN_IF_ERROR(take(C_, &normed_));
+  HMAR_RETURN_IF_ERROR(take(C_, &branch_));
+  HMAR_RETURN_IF_ERROR(take(std::max(3 * C_, F_), &wide_));
+  HMAR_ASSIGN_OR_RETURN(logits_, memory->Allocate<float>(kWorkspace, max_rows * V_));
+  return absl::OkStatus();
+}
+
+// All blocks have the same shapes, and so have the heads.
+absl::Status CudaTransformer::Tune(cudaStream_t stream) {
+  const Block& block = ns_.front();
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.qkv, Epilogue::kBias, normed_, wide_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.proj, Epilogue::kBias, normed_, branch_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.fc1, Epilogue::kBiasGelu, normed_, wide_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.fc2, Epilogue::kBias, wide_, branch_, stream));
+  return gemm_->Tune(ns_head_, Epilogue::kBias, normed_, logits_, stream);
+}
+
+}  // namespace hmar

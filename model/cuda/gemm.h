@@ -1,0 +1,97 @@
+#ifndef HMAR_MODEL_CUDA_GEMM_H_
+#define HMAR_MODEL_CUDA_GEMM_H_
+
+// Matrix products by cuBLASLt whose rows do not depend on how many rows there are.
+//
+// cuBLASLt picks a kernel by shape, and kernels may sum in different orders. So each weight shape
+// gets its kernels at load: of those that cuBLASLt proposes for a few numbers of rows, the ones
+// that give bit for bit the output of one reference kernel (no split of the sum, no stream-K) are
+// timed, and the fastest one is fixed for that number of rows.
+
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/cuda/device_memory.h"
+
+namespace hmar {
+
+enum class Epilogue {
+  kBias,      // out = x W^T + b
+  kBiasGelu,  // out = gelu(x W^T + b), tanh approximation
+};
+
+// A linear layer on the device: bf16 weight (N, K), row-major, and a bias (N) of the output's type.
+struct LinearWeights {
+  const __nv_bfloat16* weight_NK = nullptr;
+  const void* bias_N = nullptr;  // bf16; fp32 where the output is fp32.
+  int64_t N = 0;
+  int64_t K = 0;
+};
+
+// Not thread-safe: one stream uses it at a time.
+class Gemm {
+ public:
+  // `max_rows`: the most rows of any call.
+  static absl::StatusOr<std::unique_ptr<Gemm>> Create(int64_t max_rows, DeviceMemory* memory);
+  ~Gemm();
+
+  // Chooses the kernels of a weight shape; call once for each combination that Run will see, with
+  // real weights, and with buffers of max_rows rows: x (max_rows, K) is overwritten with random
+  // numbers, out (max_rows, N) too. Waits for the device. `Out` is __nv_bfloat16 or float.
+  template <typename Out>
+  absl::Status Tune(const LinearWeights& layer, Epilogue epilogue, __nv_bfloat16* x, Out* out,
+                    cudaStream_t stream);
+
+  // out (rows, N) = epilogue(x (rows, K)), asynchronously. REQUIRES: Tune was called for the
+  // layer's shape; 0 <= rows <= max_rows.
+  template <typename Out>
+  absl::Status Run(const LinearWeights& layer, Epilogue epilogue, const __nv_bfloat16* x,
+                   int64_t rows, Out* out, cudaStream_t stream) {
+    return RunAny(layer, epilogue, sizeof(Out) == sizeof(float), x, rows, out, stream);
+  }
+
+  // out (rows, N) = x (rows, K) W (N, K)^T in fp32, for loading: by whatever kernel cuBLASLt likes
+  // best.
+  absl::Status RunFp32(const float* x, int64_t rows, const float* weight_NK, int64_t N, int64_t K,
+                       float* out, cudaStream_t stream);
+
+ private:
+  using Shape = std::tuple<int64_t, int64_t, Epilogue, bool>;  // N, K, epilogue, fp32 output.
+  using Algorithms = std::map<int64_t, cublasLtMatmulAlgo_t>;  // By the most rows it is for.
+
+  struct Call;
+  Gemm(int64_t max_rows, cublasLtHandle_t handle, void* workspace);
+  absl::Status RunAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
+                      const __nv_bfloat16* x, int64_t rows, void* out, cudaStream_t stream);
+  absl::Status TuneAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
+                       __nv_bfloat16* x, void* out, cudaStream_t stream);
+  absl::StatusOr<std::vector<cublasLtMatmulAlgo_t>> Proposals(const Call& call) const;
+  absl::StatusOr<float> Time(const Call& call, const cublasLtMatmulAlgo_t& algorithm,
+                             cudaStream_t stream) const;
+  absl::Status Launch(const Call& call, const cublasLtMatmulAlgo_t& algorithm,
+                      cudaStream_t stream) const;
+
+  const int64_t max_rows_;
+  cublasLtHandle_t handle_;
+  void* workspace_;
+  std::map<Shape, Algorithms> algorithms_;
+};
+
+template <>
+absl::Status Gemm::Tune(const LinearWeights&, Epilogue, __nv_bfloat16*, __nv_bfloat16*,
+                        cudaStream_t);
+template <>
+absl::Status Gemm::Tune(const LinearWeights&, Epilogue, __nv_bfloat16*, float*, cudaStream_t);
+
+}  // namespace hmar
+
+#endif  // HMAR_MODEL_CUDA_GEMM_H_

@@ -1,0 +1,322 @@
+#include "model/cuda/picture_pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/picture.h"
+
+namespace hmar {
+namespace {
+
+constexpr char kStaging[] = "pictures";
+constexpr int kFastBatches = 3;  // In flight at once: one a step, and the engine is a step ahead.
+constexpr int kMostFast = 256;   // Pictures of one.
+constexpr int kFeatureBatches = 64;  // Waiting for the decoder.
+constexpr int kDecodes = 2;          // On the decoder's stream: one runs, the next is queued.
+
+Picture CopyPicture(const uint8_t* rgb, uint32_t side) {
+  return {side, side, std::vector<uint8_t>(rgb, rgb + size_t{3} * side * side)};
+}
+
+absl::Status NewEvent(cudaEvent_t* event, bool timing) {
+  HMAR_CUDA_RETURN_IF_ERROR(
+      cudaEventCreateWithFlags(event, timing ? cudaEventDefault : cudaEventDisableTiming));
+  return absl::OkStatus();
+}
+
+// True once the event's work is done; an error of the device comes out here.
+absl::StatusOr<bool> Done(cudaEvent_t event) {
+  const cudaError_t error = cudaEventQuery(event);
+  if (error == cudaErrorNotReady) return false;
+  HMAR_CUDA_RETURN_IF_ERROR(error);
+  return true;
+}
+
+}  // namespace
+
+// Indices of slots, for a kernel that reads them.
+struct SlotList {
+  int32_t* host = nullptr;
+  int32_t* device = nullptr;
+};
+
+struct PicturePipeline::FastBatch {
+  SlotList slots;
+  uint8_t *device = nullptr, *host = nullptr;
+  cudaEvent_t done = nullptr;
+  std::vector<Order> orders;
+};
+
+// Feature maps on their way to the decoder, filled over one or more steps.
+struct PicturePipeline::FeatureBatch {
+  SlotList slots;
+  __nv_bfloat16* features = nullptr;
+  cudaEvent_t gathered = nullptr;
+  std::vector<Order> orders;
+};
+
+struct PicturePipeline::Decode {
+  uint8_t *device = nullptr, *host = nullptr;
+  cudaEvent_t begin = nullptr, decoded = nullptr, done = nullptr;
+  FeatureBatch* batch = nullptr;
+};
+
+absl::StatusOr<std::unique_ptr<PicturePipeline>> PicturePipeline::Create(
+    CudaModel* model, const std::optional<FastPreviewFit>& fast, BeforeDelivery before_delivery) {
+  std::unique_ptr<PicturePipeline> pipeline(new PicturePipeline(model, std::move(before_delivery)));
+  HMAR_RETURN_IF_ERROR(pipeline->TakeBuffers(fast));
+  return pipeline;
+}
+
+PicturePipeline::PicturePipeline(CudaModel* model, BeforeDelivery before_delivery)
+    : model_(model), before_delivery_(std::move(before_delivery)) {}
+
+PicturePipeline::~PicturePipeline() {
+  if (decode_stream_ != nullptr) cudaStreamSynchronize(decode_stream_);
+  for (const auto& batch : fast_batches_) cudaEventDestroy(batch->done);
+  for (const auto& batch : feature_batches_) cudaEventDestroy(batch->gathered);
+  for (const auto& decode : decodes_) {
+    cudaEventDestroy(decode->begin);
+    cudaEventDestroy(decode->decoded);
+    cudaEventDestroy(decode->done);
+  }
+  if (decode_stream_ != nullptr) cudaStreamDestroy(decode_stream_);
+}
+
+absl::Status PicturePipeline::TakeBuffers(const std::optional<FastPreviewFit>& fast) {
+  DeviceMemory& memory = model_->memory();
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreateWithFlags(&decode_stream_, cudaStreamNonBlocking));
+  const int batch_size = model_->decoder().max_batch();
+  for (int i = 0; i < kFeatureBatches; ++i) {
+    FeatureBatch* batch = feature_batches_.emplace_back(new FeatureBatch).get();
+    HMAR_ASSIGN_OR_RETURN(batch->slots.host, memory.AllocatePinned<int32_t>(batch_size));
+    HMAR_ASSIGN_OR_RETURN(batch->slots.device, memory.Allocate<int32_t>(kStaging, batch_size));
+    HMAR_ASSIGN_OR_RETURN(
+        batch->features, memory.Allocate<__nv_bfloat16>(kStaging, batch_size * model_->features()));
+    HMAR_RETURN_IF_ERROR(NewEvent(&batch->gathered, /*timing=*/false));
+    free_features_.push_back(batch);
+  }
+  const int64_t S = model_->config().image_size;
+  for (int i = 0; i < kDecodes; ++i) {
+    Decode* decode = decodes_.emplace_back(new Decode).get();
+    HMAR_ASSIGN_OR_RETURN(decode->device,
+                          memory.Allocate<uint8_t>(kStaging, batch_size * S * S * 3));
+    HMAR_ASSIGN_OR_RETURN(decode->host, memory.AllocatePinned<uint8_t>(batch_size * S * S * 3));
+    HMAR_RETURN_IF_ERROR(NewEvent(&decode->begin, /*timing=*/true));
+    HMAR_RETURN_IF_ERROR(NewEvent(&decode->decoded, /*timing=*/true));
+    HMAR_RETURN_IF_ERROR(NewEvent(&decode->done, /*timing=*/false));
+    free_decodes_.push_back(decode);
+  }
+  return fast.has_value() ? TakeFastBuffers(*fast) : absl::OkStatus();
+}
+
+absl::Status PicturePipeline::TakeFastBuffers(const FastPreviewFit& fast) {
+  DeviceMemory& memory = model_->memory();
+  q_ = fast.q;
+  fast_capacity_ = std::min(kMostFast, model_->max_images());
+  HMAR_ASSIGN_OR_RETURN(fast_weight_, memory.Upload<float>("weights", fast.weight));
+  HMAR_ASSIGN_OR_RETURN(fast_bias_, memory.Upload<float>("weights", fast.bias));
+  const int64_t side = int64_t{q_} * model_->config().last_grid();
+  for (int i = 0; i < kFastBatches; ++i) {
+    FastBatch* batch = fast_batches_.emplace_back(new FastBatch).get();
+    HMAR_ASSIGN_OR_RETURN(batch->slots.host, memory.AllocatePinned<int32_t>(fast_capacity_));
+    HMAR_ASSIGN_OR_RETURN(batch->slots.device, memory.Allocate<int32_t>(kStaging, fast_capacity_));
+    const int64_t bytes = fast_capacity_ * side * side * 3;
+    HMAR_ASSIGN_OR_RETURN(batch->device, memory.Allocate<uint8_t>(kStaging, bytes));
+    HMAR_ASSIGN_OR_RETURN(batch->host, memory.AllocatePinned<uint8_t>(bytes));
+    HMAR_RETURN_IF_ERROR(NewEvent(&batch->done, /*timing=*/false));
+    free_fast_.push_back(batch);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PicturePipeline::OrderFast(absl::Span<const Order> orders, StepReport* report) {
+  while (!orders.empty()) {
+    while (free_fast_.empty()) {
+      HMAR_CUDA_RETURN_IF_ERROR(cudaEventSynchronize(fast_running_.front()->done));
+      HMAR_RETURN_IF_ERROR(Harvest(report));
+    }
+    FastBatch* batch = free_fast_.back();
+    free_fast_.pop_back();
+    const size_t count = std::min<size_t>(orders.size(), fast_capacity_);
+    HMAR_RETURN_IF_ERROR(RunFast(batch, orders.subspan(0, count)));
+    fast_running_.push_back(batch);
+    orders.remove_prefix(count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PicturePipeline::RunFast(FastBatch* batch, absl::Span<const Order> orders) {
+  const cudaStream_t stream = model_->main_stream();
+  batch->orders.assign(orders.begin(), orders.end());
+  for (size_t i = 0; i < orders.size(); ++i) batch->slots.host[i] = orders[i].slot;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(batch->slots.device, batch->slots.host,
+                                            orders.size() * sizeof(int32_t), cudaMemcpyHostToDevice,
+                                            stream));
+  kernels::FastPreviewArgs args;
+  args.f_hat_PPZ = model_->slots().f_hat_PPZ;
+  args.slots_B = batch->slots.device;
+  args.B = static_cast<int>(orders.size());
+  args.P = model_->config().last_grid();
+  args.Z = model_->config().tokenizer.z_channels;
+  args.q = q_;
+  args.weight = fast_weight_;
+  args.bias = fast_bias_;
+  args.out_B = batch->device;
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::FastPreview(args, stream));
+  const size_t side = static_cast<size_t>(q_) * args.P;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(
+      batch->host, batch->device, orders.size() * side * side * 3, cudaMemcpyDeviceToHost, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(batch->done, stream));
+  return absl::OkStatus();
+}
+
+// The batch that takes the next feature maps of finals (or of previews).
+absl::StatusOr<PicturePipeline::FeatureBatch*> PicturePipeline::OpenBatch(bool finals,
+                                                                          StepReport* report) {
+  std::deque<FeatureBatch*>& queue = finals ? waiting_finals_ : waiting_previews_;
+  const auto full = [this](const FeatureBatch* batch) {
+    return static_cast<int>(batch->orders.size()) == model_->decoder().max_batch();
+  };
+  if (!queue.empty() && !full(queue.back())) return queue.back();
+  while (free_features_.empty()) {
+    HMAR_RETURN_IF_ERROR(Pump());
+    HMAR_CUDA_RETURN_IF_ERROR(cudaEventSynchronize(decoding_.front()->done));
+    HMAR_RETURN_IF_ERROR(Harvest(report));
+  }
+  queue.push_back(free_features_.back());
+  free_features_.pop_back();
+  return queue.back();
+}
+
+absl::Status PicturePipeline::OrderFull(absl::Span<const Order> orders, StepReport* report) {
+  for (const Order& order : orders) {
+    if (!order.final) ++order.image->waiting_full_previews;
+    const bool finals = order.final && order.image->waiting_full_previews == 0;
+    HMAR_ASSIGN_OR_RETURN(FeatureBatch * batch, OpenBatch(finals, report));
+    HMAR_RETURN_IF_ERROR(Gather(batch, {order}));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PicturePipeline::Gather(FeatureBatch* batch, absl::Span<const Order> orders) {
+  const cudaStream_t stream = model_->main_stream();
+  const size_t first = batch->orders.size();
+  for (const Order& order : orders) {
+    batch->slots.host[batch->orders.size()] = order.slot;
+    batch->orders.push_back(order);
+  }
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(batch->slots.device + first, batch->slots.host + first,
+                                            orders.size() * sizeof(int32_t), cudaMemcpyHostToDevice,
+                                            stream));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::GatherFeatures(
+      model_->slots().f_hat_PPZ, batch->slots.device + first, static_cast<int>(orders.size()),
+      model_->features(), batch->features + static_cast<int64_t>(first) * model_->features(),
+      stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(batch->gathered, stream));
+  return absl::OkStatus();
+}
+
+absl::Status PicturePipeline::Pump() {
+  while (waiting() && !free_decodes_.empty()) {
+    std::deque<FeatureBatch*>& queue =
+        waiting_finals_.empty() ? waiting_previews_ : waiting_finals_;
+    FeatureBatch* batch = queue.front();
+    queue.pop_front();
+    Decode* decode = free_decodes_.back();
+    free_decodes_.pop_back();
+    decoding_.push_back(decode);
+    HMAR_RETURN_IF_ERROR(StartDecode(decode, batch));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PicturePipeline::StartDecode(Decode* decode, FeatureBatch* batch) {
+  decode->batch = batch;
+  const int B = static_cast<int>(batch->orders.size());
+  const int64_t S = model_->config().image_size;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamWaitEvent(decode_stream_, batch->gathered));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->begin, decode_stream_));
+  HMAR_RETURN_IF_ERROR(model_->decoder().Decode(batch->features, B, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::PictureBytes(model_->decoder().pixels_BSS3(), 3, B * S * S,
+                                                  decode->device, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->decoded, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(decode->host, decode->device, B * S * S * 3,
+                                            cudaMemcpyDeviceToHost, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->done, decode_stream_));
+  return absl::OkStatus();
+}
+
+absl::Status PicturePipeline::Deliver(Decode* decode, StepReport* report) {
+  float ms = 0;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventElapsedTime(&ms, decode->begin, decode->decoded));
+  report->decode_seconds += ms / 1000;
+  const auto S = static_cast<uint32_t>(model_->config().image_size);
+  const uint8_t* rgb = decode->host;
+  for (const Order& order : decode->batch->orders) {
+    if (!order.final) --order.image->waiting_full_previews;
+    if (!order.image->gone) {
+      if (order.final) {
+        report->images.push_back(
+            {order.image->id, CopyPicture(rgb, S), std::move(order.image->tokens)});
+        order.image->gone = true;
+      } else {
+        report->previews.push_back(
+            {order.image->id, static_cast<uint32_t>(order.scale), CopyPicture(rgb, S)});
+      }
+    }
+    rgb += size_t{3} * S * S;
+  }
+  decode->batch->orders.clear();
+  free_features_.push_back(decode->batch);
+  free_decodes_.push_back(decode);
+  return absl::OkStatus();
+}
+
+// What is decoded is looked at first and delivered last: whatever came before it on the main
+// stream, its image's FAST previews and its steps' verdicts, is done by then and goes out before
+// it.
+absl::Status PicturePipeline::Harvest(StepReport* report) {
+  size_t decoded = 0;
+  for (; decoded < decoding_.size(); ++decoded) {
+    HMAR_ASSIGN_OR_RETURN(const bool done, Done(decoding_[decoded]->done));
+    if (!done) break;
+  }
+  HMAR_RETURN_IF_ERROR(before_delivery_(report));
+  HMAR_RETURN_IF_ERROR(DeliverFast(report));
+  for (; decoded > 0; --decoded) {
+    Decode* decode = decoding_.front();
+    decoding_.pop_front();
+    HMAR_RETURN_IF_ERROR(Deliver(decode, report));
+  }
+  return Pump();
+}
+
+absl::Status PicturePipeline::DeliverFast(StepReport* report) {
+  const auto side = static_cast<uint32_t>(q_ * model_->config().last_grid());
+  while (!fast_running_.empty()) {
+    FastBatch* batch = fast_running_.front();
+    HMAR_ASSIGN_OR_RETURN(const bool done, Done(batch->done));
+    if (!done) break;
+    for (size_t i = 0; i < batch->orders.size(); ++i) {
+      const Order& order = batch->orders[i];
+      if (order.image->gone) continue;
+      report->previews.push_back({order.image->id, static_cast<uint32_t>(order.scale),
+                                  CopyPicture(batch->host + i * side * side * 3, side)});
+    }
+    batch->orders.clear();
+    fast_running_.pop_front();
+    free_fast_.push_back(batch);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PicturePipeline::Await() {
+  HMAR_RETURN_IF_ERROR(Pump());
+  const cudaEvent_t first =
+      fast_running_.empty() ? decoding_.front()->done : fast_running_.front()->done;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventSynchronize(first));
+  return absl::OkStatus();
+}
+
+}  // namespace hmar
