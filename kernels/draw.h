@@ -41,7 +41,8 @@ struct DrawState {
 // descent, sums in 64-bit fixed point, so that no order of additions can change a token. Agrees
 // with DrawToken but for draws within about 1e-6 of a boundary. logits (rows, V) fp32, 16-byte
 // aligned where V is a multiple of 4. images and image_of_token (token_count: the image of each
-// token) on the device. Asynchronous on `stream`; allocates nothing. V up to 32,768.
+// token) on the device. Asynchronous on `stream`; allocates nothing. V up to 32,768; above 8,192 a
+// block needs 128 KB of shared memory.
 cudaError_t DrawTokens(const float* logits, int V, const DrawImage* images,
                        const int32_t* image_of_token, int token_count, const Grids& grids,
                        const DrawState& state, cudaStream_t stream);

@@ -1,0 +1,119 @@
+// kernels::ReopenLeastCertain against model/sampler.h's.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "kernels/draw.h"
+#include "model/sampler.h"
+#include "tests/kernels/device_array.h"
+
+namespace hmar {
+namespace {
+
+using kernels::PassKind;
+using kernels::ReopenJob;
+
+constexpr int64_t kStride = 4100;
+constexpr uint8_t kUntouched = 7;
+
+// Slots of one launch. Whatever the kernel must not read is NaN, or an open byte of neither value.
+class Slots {
+ public:
+  // n tokens, about one in `closed_one_in` closed (0: none); `levels` distinct confidences (0: all
+  // differ). Returns how many are open.
+  uint32_t Add(int n, PassKind kind, int levels, int closed_one_in) {
+    const size_t base = open_.size();
+    open_.resize(base + kStride, kUntouched);
+    confidence_.resize(base + kStride, std::numeric_limits<float>::quiet_NaN());
+    uint32_t open_count = 0;
+    for (int i = 0; i < n; ++i) {
+      const bool closed = closed_one_in > 0 && random_() % closed_one_in == 0;
+      if (kind == PassKind::kMask) open_[base + i] = !closed;
+      if (kind == PassKind::kMask && closed) continue;
+      confidence_[base + i] = levels > 0 ? static_cast<float>(random_() % levels) / levels
+                                         : static_cast<float>(random_()) * 0x1p-32f;
+      ++open_count;
+    }
+    jobs_.push_back({.slot = static_cast<int32_t>(jobs_.size()), .tokens = n, .kind = kind});
+    return open_count;
+  }
+  void SetCount(uint32_t count) { jobs_.back().count = static_cast<int32_t>(count); }
+
+  std::vector<uint8_t> OnDevice(const std::vector<ReopenJob>& jobs) const {
+    const DeviceArray<ReopenJob> device_jobs(jobs);
+    const DeviceArray<float> confidence(confidence_);
+    const DeviceArray<uint8_t> open(open_);
+    CheckCuda(kernels::ReopenLeastCertain(device_jobs.data(), static_cast<int>(jobs.size()),
+                                          confidence.data(), open.data(), kStride, nullptr),
+              "ReopenLeastCertain");
+    return open.Download();
+  }
+
+  std::vector<uint8_t> Expected(const std::vector<ReopenJob>& jobs) const {
+    std::vector<uint8_t> all = open_;
+    for (const ReopenJob& job : jobs) {
+      const auto begin = open_.begin() + job.slot * kStride;
+      std::vector<uint8_t> open(begin, begin + job.tokens);
+      if (job.kind == PassKind::kNextScale) open.assign(job.tokens, 1);
+      const auto confidence =
+          absl::MakeConstSpan(confidence_).subspan(job.slot * kStride, job.tokens);
+      const std::vector<uint8_t> reopened = ReopenLeastCertain(open, confidence, job.count);
+      std::copy(reopened.begin(), reopened.end(), all.begin() + job.slot * kStride);
+    }
+    return all;
+  }
+
+  const std::vector<ReopenJob>& jobs() const { return jobs_; }
+
+ private:
+  std::mt19937 random_{17};
+  std::vector<uint8_t> open_;
+  std::vector<float> confidence_;
+  std::vector<ReopenJob> jobs_;
+};
+
+class ReopenTest : public ::testing::Test {
+ protected:
+  void SetUp() override { HMAR_SKIP_WITHOUT_GPU(); }
+};
+
+// Counts from none to all, distinct and equal confidences, both kinds of pass.
+Slots AllSorts() {
+  Slots slots;
+  for (const int n : {1, 2, 169, 256, 512, 513, 1024, 4096}) {
+    for (const PassKind kind : {PassKind::kNextScale, PassKind::kMask}) {
+      for (const int levels : {0, 1, 3}) {
+        for (const double share : {0.0, 0.01, 0.5, 0.97, 1.0}) {
+          const uint32_t open = slots.Add(n, kind, levels, kind == PassKind::kMask ? 3 : 0);
+          slots.SetCount(static_cast<uint32_t>(share * open));
+        }
+      }
+    }
+  }
+  return slots;
+}
+
+TEST_F(ReopenTest, ReopensWhatTheReferenceReopens) {
+  const Slots slots = AllSorts();
+  EXPECT_EQ(slots.OnDevice(slots.jobs()), slots.Expected(slots.jobs()));
+}
+
+TEST_F(ReopenTest, LeavesOtherSlotsAlone) {
+  const Slots slots = AllSorts();
+  const std::vector<ReopenJob> some = {slots.jobs()[41], slots.jobs()[7], slots.jobs()[100]};
+  EXPECT_EQ(slots.OnDevice(some), slots.Expected(some));
+}
+
+TEST_F(ReopenTest, NoJobsAreNoWork) {
+  EXPECT_EQ(kernels::ReopenLeastCertain(nullptr, 0, nullptr, nullptr, 1, nullptr), cudaSuccess);
+  EXPECT_EQ(kernels::ReopenLeastCertain(nullptr, -1, nullptr, nullptr, 1, nullptr),
+            cudaErrorInvalidValue);
+}
+
+}  // namespace
+}  // namespace hmar
