@@ -24,8 +24,8 @@ constexpr int kClasses = 5;
 constexpr int kVectors = 4;  // A class's: gamma, one that nobody reads, scale, shift.
 constexpr float kEps = 1e-6f;
 
-// Half a unit in the last place of a bf16, relative to the value.
-constexpr double kHalfUlp = 1.0 / 256 * 0.5;
+// Half a unit in the last place of a bf16, at most, relative to the value.
+constexpr double kHalfUlp = 1.0 / 256;
 
 std::vector<Bf16> Normal(size_t count, float mean, float deviation, unsigned seed) {
   std::mt19937 random(seed);
