@@ -66,11 +66,12 @@ __device__ __forceinline__ void AddToBin(SearchMemory<Shape>& memory, uint32_t b
   }
 }
 
-__device__ __forceinline__ uint64_t WarpInclusiveSum(uint64_t x) {
+template <typename T>
+__device__ __forceinline__ T WarpInclusiveSum(T x) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int step = 1; step < 32; step *= 2) {
-    const uint64_t before = __shfl_up_sync(0xFFFFFFFF, x, step);
+    const T before = __shfl_up_sync(0xFFFFFFFF, x, step);
     if (lane >= step) x += before;
   }
   return x;

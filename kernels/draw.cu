@@ -4,6 +4,7 @@
 
 #include "kernels/block_search.cuh"
 #include "kernels/ordered_key.cuh"
+#include "kernels/pack_row.cuh"
 #include "kernels/philox.cuh"
 
 namespace hmar::kernels {
@@ -152,12 +153,43 @@ __device__ __forceinline__ uint64_t DrawLimit(uint32_t uniform_bits, uint64_t to
   return __umul64hi(uniform_bits, total) << 40 | uniform_bits * total >> 24;
 }
 
+// One token's draw: where it stands and what it must know.
+struct Token {
+  const Launch& launch;
+  const DrawImage& image;  // Read again where used, which saves registers.
+  int position;
+  float largest;
+};
+
+// Top-p and the draw. index_of(i): where element i of the keys stands in the row.
+template <typename Shape, typename IndexInRow>
+__device__ __forceinline__ void Finish(SearchMemory<Shape>& memory, const Token& token,
+                                       Keys<Shape>& keys, const IndexInRow& index_of) {
+  const DrawImage& image = token.image;
+  const float largest = token.largest;
+  if (image.drop_mass >= 0) KeepTopP(memory, image.drop_mass, largest, keys);
+  const uint32_t uniform_bits =
+      TokenUniformBits(image.seed, token.position, image.scale, image.step);
+  FindIndex(
+      memory, keys, [&](uint32_t key) { return Weight<Shape>(key, largest); },
+      [&](uint64_t total) { return DrawLimit(uniform_bits, total); },
+      [&](int i, uint32_t key, uint64_t total) {
+        constexpr float kUnit = 1.0f / (uint64_t{1} << Shape::kFractionBits);
+        const Grids& grids = token.launch.grids;
+        const DrawState& state = token.launch.state;
+        const int64_t slot = image.slot;
+        state.tokens_L[slot * state.L + grids.first[image.scale] + token.position] = index_of(i);
+        state.confidence[slot * grids.most_tokens + token.position] =
+            expf(KeyValue(key) - largest) / (__ull2float_rn(total) * kUnit);
+      });
+}
+
 template <typename Shape, bool kAligned>
 __global__ void __launch_bounds__(Shape::kThreads, 1024 / Shape::kThreads)
     DrawKernel(const Launch launch) {
   __shared__ SearchMemory<Shape> memory;
   const int image_index = launch.image_of_token[blockIdx.x];
-  const DrawImage& image = launch.images[image_index];  // Read again where used: saves registers.
+  const DrawImage& image = launch.images[image_index];
   const DrawState& state = launch.state;
   const int position = static_cast<int>(blockIdx.x) - image.first_token;
   const int64_t place = int64_t{image.slot} * launch.grids.most_tokens + position;
@@ -174,19 +206,19 @@ __global__ void __launch_bounds__(Shape::kThreads, 1024 / Shape::kThreads)
     return;
   }
 
-  const float largest = KeyValue(largest_key);
-  if (image.top_k > 0 && image.top_k < static_cast<uint32_t>(launch.V))
-    KeepTopK(memory, image.top_k, largest, keys);
-  if (image.drop_mass >= 0) KeepTopP(memory, image.drop_mass, largest, keys);
-  const uint32_t uniform_bits = TokenUniformBits(image.seed, position, image.scale, image.step);
-  FindIndex(
-      memory, keys, [&](uint32_t key) { return Weight<Shape>(key, largest); },
-      [&](uint64_t total) { return DrawLimit(uniform_bits, total); },
-      [&](int index, uint32_t key, uint64_t total) {
-        constexpr float kUnit = 1.0f / (uint64_t{1} << Shape::kFractionBits);
-        state.tokens_L[image.slot * state.L + launch.grids.first[image.scale] + position] = index;
-        state.confidence[place] = expf(KeyValue(key) - largest) / (__ull2float_rn(total) * kUnit);
-      });
+  const Token token = {launch, image, position, KeyValue(largest_key)};
+  if (image.top_k > 0 && image.top_k < static_cast<uint32_t>(launch.V)) {
+    KeepTopK(memory, image.top_k, token.largest, keys);
+    if constexpr (Shape::kInRegisters) {
+      __shared__ PackedRow<Shape> packed;
+      Keys<typename PackedRow<Shape>::Small> small(launch.V);
+      if (Pack(keys, packed, small)) {
+        Finish(packed.search, token, small, [](int i) { return packed.index[i]; });
+        return;
+      }
+    }
+  }
+  Finish(memory, token, keys, [](int i) { return i; });
 }
 
 template <typename Shape, bool kAligned>
