@@ -10,11 +10,11 @@ namespace hmar::kernels {
 
 // A convolution's weights as the kernels read them: made once at load by PackConvWeight, on the
 // host.
-//   same:     (taps, O, I), taps row by row
-//   upsample: (4 phases, 4 taps, O, I): a 3 x 3 convolution of a map enlarged twofold by repetition
-//   is, at each of the four
-//             phases of an output pixel, a 2 x 2 convolution of the small map with summed weights;
-//             4/9 of the work.
+//   same:     (taps, O, I), taps row by row.
+//   upsample: (4 phases, 4 taps, O, I), phases and taps row by row. A 3 x 3 convolution of a map
+//             enlarged twofold by repetition is, at each of the four phases (y % 2, x % 2) of an
+//             output pixel, a 2 x 2 convolution of the small map with summed weights: 4/9 of the
+//             work.
 // I padded with zeros to a multiple of 8.
 enum class ConvKind {
   kSame1x1,
@@ -27,11 +27,11 @@ struct Conv2dArgs {
   const __nv_bfloat16* x_BHWI = nullptr;  // Channels last. 16-byte aligned, like all below.
   const __nv_bfloat16* weight = nullptr;  // As above.
   const float* bias_O = nullptr;
-  const __nv_bfloat16* residual_BHWO =
-      nullptr;  // Added in fp32 before rounding; null: none. Not with fp32 output.
+  // Added in fp32 before rounding; null: none. Not with fp32 output.
+  const __nv_bfloat16* residual_BHWO = nullptr;
   __nv_bfloat16* out_BHWO = nullptr;  // One of the two; kUpsample3x3 writes (B, 2H, 2W, O).
   float* out_fp32_BHWO = nullptr;
-  int B = 0;  // May be 0.
+  int B = 0;  // May be 0. B H W at most 2^29.
   int H = 0;  // Of the input.
   int W = 0;
   int I = 0;  // A multiple of 8.
@@ -40,7 +40,7 @@ struct Conv2dArgs {
 
 // Products in bf16, sums in fp32 over (channel block, tap) in an order that depends on the layer
 // alone, so an image's result does not depend on B. On compute capability 9.0 by warpgroup MMA fed
-// by the bulk tensor copy engine; elsewhere (8.0 and up) by mma.sync: the two may differ in the
+// by the tensor memory accelerator; elsewhere (8.0 and up) by mma.sync: the two may differ in the
 // last bit. cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on
 // `stream`; allocates nothing. Safe in stream capture.
 cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream);

@@ -17,10 +17,11 @@ struct Epilogue {
   const float* bias_O;
   const __nv_bfloat16* residual;  // As `out`; null: none.
   __nv_bfloat16* out;             // Or null, and out_fp32 instead.
-  float* out_fp32;
+  float* out_fp32;                // Only by tiles of kFp32Channels.
 };
 
 inline constexpr int kRowPixels = 16;
+inline constexpr int kFp32Channels = 8;
 
 struct OutputRow {
   int64_t offset;        // Of the first pixel's first channel, in elements of the output.
@@ -35,20 +36,19 @@ struct OutputRow {
 template <int N>
 struct StagedRow {
   static constexpr int kPitch = N + 8;
-  static constexpr int kChunks = kRowPixels * N / 8;  // Of 16 bytes.
   __nv_bfloat16 values[kRowPixels * kPitch];
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// A lane's k-th 16-byte chunk of a row: pixel and first channel.
+// A lane's k-th 16-byte chunk of a row: pixel and first channel. Four lanes share a pixel, so that
+// a lane's chunks lie at constant distances.
 template <int N>
 struct Chunk {
-  static constexpr int kPerLane = (StagedRow<N>::kChunks + 31) / 32;
-  static constexpr int kPerPixel = N / 8;
+  static constexpr int kPerLane = 2 * ((N / 8 + 3) / 4);
 
   __device__ Chunk(int lane, int k)
-      : pixel((lane + 32 * k) / kPerPixel), channel((lane + 32 * k) % kPerPixel * 8) {}
+      : pixel(lane / 4 + k % 2 * 8), channel((lane % 4 + k / 2 * 4) * 8) {}
 
   __device__ bool Inside(const OutputRow& row) const {
     return pixel < row.pixels && channel < row.channels;
@@ -85,8 +85,9 @@ __device__ inline void StoreStage(const Epilogue& epilogue, const OutputRow& row
   uint4 values[Chunk<N>::kPerLane];
 #pragma unroll
   for (int k = 0; k < Chunk<N>::kPerLane; ++k) {
-    if (lane + 32 * k >= StagedRow<N>::kChunks) break;
-    values[k] = *reinterpret_cast<const uint4*>(staged.values + Chunk<N>(lane, k).StagedAt());
+    const Chunk<N> chunk(lane, k);
+    if (chunk.channel >= N) continue;
+    values[k] = *reinterpret_cast<const uint4*>(staged.values + chunk.StagedAt());
   }
 #pragma unroll
   for (int k = 0; k < Chunk<N>::kPerLane; ++k) {
@@ -141,9 +142,11 @@ __device__ inline void StoreFp32(const float (&sums)[N / 2], const Epilogue& epi
 template <int N>
 __device__ inline void FinishRow(const float (&sums)[N / 2], const Epilogue& epilogue,
                                  const OutputRow& row, StagedRow<N>& staged, int lane) {
-  if (epilogue.out_fp32 != nullptr) {
-    StoreFp32<N>(sums, epilogue, row, lane);
-    return;
+  if constexpr (N == kFp32Channels) {
+    if (epilogue.out_fp32 != nullptr) {
+      StoreFp32<N>(sums, epilogue, row, lane);
+      return;
+    }
   }
   asm volatile("cp.async.wait_all;" ::: "memory");
   __syncwarp();

@@ -56,6 +56,8 @@ constexpr TileSize SizeOf(HopperTile tile) {
       return {160, 1, 1.2};
     case HopperTile::k128x80:
       return {80, 1, 1.4};
+    case HopperTile::k128x40:
+      return {40, 1, 2.0};
     case HopperTile::k256x64:
       return {64, 2, 1.0};
     case HopperTile::k128x64:
@@ -89,6 +91,7 @@ HopperPlan MakePlan(const Conv2dArgs& a, TileSize size) {
 template <int N, int M>
 cudaError_t Launch(const Conv2dArgs& a, int multiprocessors, cudaStream_t stream) {
   using Shape = TileShape<N, M>;
+  if (a.out_fp32_BHWO != nullptr && N != kFp32Channels) return cudaErrorInvalidValue;
   const HopperPlan plan = MakePlan(a, {N, M, 1.0});
   if (plan.tiles == 0) return cudaErrorInvalidValue;
   using u64 = cuuint64_t;
@@ -122,8 +125,9 @@ bool HopperAvailable() {
 
 // The tile whose waves over the multiprocessors take least time.
 HopperTile ChooseHopperTile(const Conv2dArgs& args, int multiprocessors) {
-  if (args.O <= 8) return HopperTile::k256x8;
-  constexpr HopperTile kWide[] = {HopperTile::k256x160, HopperTile::k128x160, HopperTile::k128x80};
+  if (args.O <= 8 || args.out_fp32_BHWO != nullptr) return HopperTile::k256x8;
+  constexpr HopperTile kWide[] = {HopperTile::k256x160, HopperTile::k128x160, HopperTile::k128x80,
+                                  HopperTile::k128x40};
   constexpr HopperTile kNarrow[] = {HopperTile::k256x64, HopperTile::k128x64};
   HopperTile best = HopperTile::k256x64;
   double best_time = 0;
@@ -153,6 +157,8 @@ cudaError_t Conv2dHopper(const Conv2dArgs& args, HopperTile tile, cudaStream_t s
       return Launch<160, 1>(args, multiprocessors, stream);
     case HopperTile::k128x80:
       return Launch<80, 1>(args, multiprocessors, stream);
+    case HopperTile::k128x40:
+      return Launch<40, 1>(args, multiprocessors, stream);
     case HopperTile::k256x64:
       return Launch<64, 2>(args, multiprocessors, stream);
     case HopperTile::k128x64:

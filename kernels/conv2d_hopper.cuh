@@ -12,96 +12,25 @@
 // Pixels: one box of 64 channels x 16 pixels x (4 M + taps - 1) rows serves a whole column of
 // taps: tap row dy is the same shared memory, dy * 16 pixels further. Zeros beyond the border, and
 // beyond the last channel, come from the TMA unit. Each consumer has a ring of such boxes of its
-// own; only the ring of weights (64 channels x N outputs, one tap) is common. So while one consumer
-// is in its epilogue, the other has the tensor cores for as many taps as the ring of weights is
-// deep.
+// own; only the ring of weights (64 channels x N outputs, one tap) is common. Consumer 0 starts a
+// column of taps ahead of consumer 1 and stays ahead by what the ring of weights allows: so the one
+// has the tensor cores for itself while the other is in its epilogue.
 //
 // Producers: a warp a ring, one thread of it issuing copies.
 
-#include <cuda.h>
-
 #include "kernels/conv2d_epilogue.cuh"
+#include "kernels/conv2d_tiles.cuh"
 #include "kernels/hopper_mma.cuh"
 
 namespace hmar::kernels {
 
-inline constexpr int kBlockChannels = 64;  // Of the input: 128 bytes, the width of the swizzle.
-inline constexpr int kConsumers = 2;
-inline constexpr int kConvThreads = 128 * (1 + kConsumers);
-
-struct HopperPlan {
-  int H, W, I, O;  // H x W: the input's.
-  // Taps of one phase, as ConvTaps.
-  int side, phases, scale, origin;
-  int tiles_x, tiles_y, tiles_n, tiles;
-  Epilogue epilogue;
-};
-
-template <int N, int M>
-struct TileShape {
-  static constexpr int kRows = 4 * M;  // Of a consumer.
-  static constexpr int kRowBytes = kRowPixels * kBlockChannels * 2;
-  static constexpr int kMaxBoxBytes = (kRows + 2) * kRowBytes;
-  static constexpr int kWeightBytes = N * kBlockChannels * 2;
-  // As many as shared memory holds where it matters: N = 160.
-  static constexpr int kPixelStages = N == 8 ? 4 : M == 2 ? 2 : 3;
-  static constexpr int kWeightStages = N == 8 ? 12 : N == 160 ? 5 : 6;
-};
-
-template <int kStages>
-struct Barriers {
-  uint64_t full[kStages], empty[kStages];
-};
-
-template <int N, int M>
-struct SharedStorage {
-  using Shape = TileShape<N, M>;
-  alignas(1024) uint8_t pixels[kConsumers][Shape::kPixelStages][Shape::kMaxBoxBytes];
-  alignas(1024) uint8_t weights[Shape::kWeightStages][Shape::kWeightBytes];
-  alignas(16) StagedRow<N> staged[4 * kConsumers];  // A warp's each.
-  Barriers<Shape::kPixelStages> pixel_barriers[kConsumers];
-  Barriers<Shape::kWeightStages> weight_barriers;
-};
-
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-// A place in a ring of buffers, and the parity of its current turn.
-template <int kStages>
-struct RingPlace {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ void Advance() {
-    if (++stage < kStages) return;
-    stage = 0;
-    parity ^= 1;
-  }
-};
-
-struct TilePlace {
-  int b, y, x;  // First pixel, in the input's coordinates.
-  int phase_y, phase_x;
-  int n;  // Block of output channels.
-};
-
-// Output channels first, then phases: blocks that run side by side share pixels, and the L2 holds
-// all weights.
-template <int M>
-__device__ inline TilePlace Locate(const HopperPlan& plan, int tile) {
-  TilePlace place;
-  place.n = tile % plan.tiles_n, tile /= plan.tiles_n;
-  const int phase = tile % plan.phases;
-  place.phase_y = phase / 2, place.phase_x = phase % 2, tile /= plan.phases;
-  place.x = tile % plan.tiles_x * kRowPixels, tile /= plan.tiles_x;
-  place.y = tile % plan.tiles_y * (8 * M);
-  place.b = tile / plan.tiles_y;
-  return place;
-}
 
 template <int N, int M>
 __device__ inline void FeedPixels(SharedStorage<N, M>& shared, const CUtensorMap& map,
                                   const HopperPlan& plan, int consumer) {
   using Shape = TileShape<N, M>;
+  PrefetchTensorMap(&map);
   auto& barriers = shared.pixel_barriers[consumer];
   const uint32_t box_bytes = (Shape::kRows + plan.side - 1) * Shape::kRowBytes;
   RingPlace<Shape::kPixelStages> ring;
@@ -124,6 +53,7 @@ template <int N, int M>
 __device__ inline void FeedWeights(SharedStorage<N, M>& shared, const CUtensorMap& map,
                                    const HopperPlan& plan) {
   using Shape = TileShape<N, M>;
+  PrefetchTensorMap(&map);
   auto& barriers = shared.weight_barriers;
   RingPlace<Shape::kWeightStages> ring;
   const int taps = plan.side * plan.side;
@@ -148,8 +78,12 @@ class Consumer {
  public:
   using Shape = TileShape<N, M>;
 
-  __device__ Consumer(SharedStorage<N, M>& shared, int index)
-      : shared_(shared), pixel_barriers_(shared.pixel_barriers[index]), index_(index) {}
+  // `leads`: it is to say on shared.head_start when its first column is summed.
+  __device__ Consumer(SharedStorage<N, M>& shared, int index, bool leads)
+      : shared_(shared),
+        pixel_barriers_(shared.pixel_barriers[index]),
+        index_(index),
+        leads_(leads) {}
 
   // sums = the tile's; every buffer it read is given back on return.
   __device__ void SumTile(const HopperPlan& plan, float (&sums)[M][N / 2]) {
@@ -172,6 +106,8 @@ class Consumer {
   }
 
  private:
+  static constexpr int kNone = -1;
+
   // One column of taps. Leaves its last tap's products under way and its buffers to be given back.
   template <int kChannels>
   __device__ void SumColumn(int side, float (&sums)[M][N / 2]) {
@@ -188,12 +124,14 @@ class Consumer {
       MmaCommit();
       MmaWait<1>();  // The tap before this one is done.
       GiveBack();
-      used_weights_ = &shared_.weight_barriers.empty[weights_.stage];
+      used_weights_ = weights_.stage;
       weights_.Advance();
       a += Shape::kRowBytes / 16;
     }
-    used_pixels_ = &pixel_barriers_.empty[pixels_.stage];
+    used_pixels_ = pixels_.stage;
     pixels_.Advance();
+    if (leads_ && threadIdx.x % 32 == 0) Arrive(&shared_.head_start);
+    leads_ = false;
   }
 
   // 16 channels of one tap.
@@ -206,19 +144,21 @@ class Consumer {
   // wait says nothing of the other warps' products.
   __device__ void GiveBack() {
     if (threadIdx.x % 32 == 0) {
-      if (used_weights_ != nullptr) Arrive(used_weights_);
-      if (used_pixels_ != nullptr) Arrive(used_pixels_);
+      if (used_weights_ != kNone) Arrive(&shared_.weight_barriers.empty[used_weights_]);
+      if (used_pixels_ != kNone) Arrive(&pixel_barriers_.empty[used_pixels_]);
     }
-    used_weights_ = used_pixels_ = nullptr;
+    used_weights_ = used_pixels_ = kNone;
   }
 
   SharedStorage<N, M>& shared_;
   Barriers<Shape::kPixelStages>& pixel_barriers_;
   const int index_;
+  bool leads_;
   RingPlace<Shape::kPixelStages> pixels_;
   RingPlace<Shape::kWeightStages> weights_;
-  uint64_t* used_weights_ = nullptr;
-  uint64_t* used_pixels_ = nullptr;
+  // Stages read by products under way.
+  int used_weights_ = kNone;
+  int used_pixels_ = kNone;
 };
 
 // The part of an image row that starts at (place.x, y): its phase's output pixels.
@@ -240,7 +180,10 @@ template <int N, int M>
 __device__ inline void Consume(SharedStorage<N, M>& shared, const HopperPlan& plan, int index) {
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   StagedRow<N>& staged = shared.staged[index * 4 + warp];
-  Consumer<N, M> consumer(shared, index);
+  const bool staggered =
+      plan.tiles > static_cast<int>(gridDim.x);  // Epilogues overlap with other tiles' sums.
+  Consumer<N, M> consumer(shared, index, staggered && index == 0);
+  if (staggered && index == 1) Wait(&shared.head_start, 0);
   for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
     const TilePlace place = Locate<M>(plan, tile);
     const int y = place.y + index * TileShape<N, M>::kRows + warp;
@@ -265,6 +208,7 @@ __device__ inline void InitBarriers(SharedStorage<N, M>& shared) {
     for (auto& barrier : ring.full) InitBarrier(&barrier, 1);
     for (auto& barrier : ring.empty) InitBarrier(&barrier, 4);
   }
+  InitBarrier(&shared.head_start, 4);
   FenceBarrierInit();
 }
 

@@ -175,6 +175,12 @@ __device__ inline void Mma<64>(float (&d)[32], uint64_t a, uint64_t b) {
 }
 
 template <>
+__device__ inline void Mma<40>(float (&d)[20], uint64_t a, uint64_t b) {
+  HMAR_MMA(40, HMAR_TEXT10() ", " HMAR_TEXT10(1), "%20", "%21", HMAR_ACC8(0), HMAR_ACC8(8),
+           HMAR_ACC4(16));
+}
+
+template <>
 __device__ inline void Mma<8>(float (&d)[4], uint64_t a, uint64_t b) {
   HMAR_MMA(8, "%0, %1, %2, %3", "%4", "%5", HMAR_ACC4(0));
 }
