@@ -1,21 +1,25 @@
-// The bare engine, without the server: images a second, milliseconds a step, share of the decoder,
-// memory.
+// The bare engine, without the server: images a second, milliseconds a step and an image, the
+// decoder's share, memory; on a GPU also each kernel's share.
 //
-//   engine_bench [--model FOLDER] [--images 64] [--batch 16] [--previews none|fast|full] [--threads
-//   N]
+//   engine_bench [--model FOLDER] [--device cpu|cuda:N] [--precision bf16|fp8] [--images 64]
+//                [--in-flight 16] [--rolling] [--previews none|fast|full] [--threads N]
+//                [--no-graphs] [--profile]
 //
-// Images of one batch start together; when it is done the next starts. --batch 1 gives the latency
-// of an image alone.
+// Images start together, --in-flight at a time; with --rolling they start one after the other, so
+// that a step holds images at every scale, as in a busy server. --in-flight 1 gives the latency of
+// an image alone.
 
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <vector>
 
-#include "model/cpu_engine.h"
-#include "model/model_folder.h"
+#include "model/sampling_plan.h"
+#include "tests/bench/bench_engine.h"
 
 namespace hmar {
 namespace {
@@ -24,12 +28,21 @@ double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+struct Load {
+  int images = 64;
+  int in_flight = 16;
+  bool rolling = false;
+  PreviewMode previews = PreviewMode::kNone;
+};
+
 struct Totals {
   double seconds = 0;
   double decode_seconds = 0;
   uint64_t steps = 0;
   uint64_t rows = 0;
   uint64_t images = 0;
+  uint64_t previews = 0;
+  std::vector<double> latencies_seconds;
 };
 
 ImageTask Task(const ModelConfig& config, uint64_t seed, PreviewMode previews) {
@@ -43,70 +56,147 @@ ImageTask Task(const ModelConfig& config, uint64_t seed, PreviewMode previews) {
   return task;
 }
 
-// Runs `batch` images from `first_seed` in common steps.
-void RunBatch(Engine* engine, uint64_t first_seed, int batch, PreviewMode previews,
-              Totals* totals) {
-  std::vector<ImageId> running;
-  for (int i = 0; i < batch; ++i) {
-    running.push_back(first_seed + i);
-    if (!engine->Admit(running.back(), Task(engine->info().config, first_seed + i, previews)).ok())
-      std::abort();
+// Keeps an engine busy and counts what comes back.
+class Driver {
+ public:
+  Driver(Engine* engine, const Load& load) : engine_(engine), load_(load) {
+    const ModelConfig& config = engine->info().config;
+    const auto passes = static_cast<int>(PlanPasses(config, config.sampling, true, 0).size());
+    admit_at_once_ =
+        load.rolling ? std::max(1, (load.in_flight + passes - 1) / passes) : load.in_flight;
   }
-  while (!running.empty()) {
-    const double start = Seconds();
-    const auto report = engine->Step(running);
-    totals->seconds += Seconds() - start;
-    if (!report.ok()) std::abort();
-    for (const ImageReport& image : report->images) std::erase(running, image.id);
-    totals->decode_seconds += report->decode_seconds;
-    totals->rows += report->rows;
-    totals->images += report->images.size();
-    ++totals->steps;
+
+  // Makes `images` images; counts from the end of the ramp on, if the load is rolling.
+  Totals Run(int images) {
+    images_ = images;
+    bool ramp = load_.rolling;
+    double start = Seconds();
+    while (delivered_ < images_) {
+      AdmitMore();
+      Take(engine_->Step(running_));
+      if (ramp && static_cast<int>(running_.size()) >= load_.in_flight - admit_at_once_ &&
+          delivered_ > 0) {
+        ramp = false;
+        totals_ = Totals();
+        start = Seconds();
+      }
+      if (load_.rolling && !ramp && static_cast<int>(admitted_) == images_) break;
+    }
+    totals_.seconds = Seconds() - start;
+    while (delivered_ < static_cast<int>(admitted_)) Take(engine_->Step(running_));
+    return totals_;
   }
+
+ private:
+  void AdmitMore() {
+    const bool full =
+        load_.rolling ? false : !running_.empty() || delivered_ < static_cast<int>(admitted_);
+    if (full) return;
+    for (int i = 0; i < admit_at_once_ && static_cast<int>(admitted_) < images_ &&
+                    static_cast<int>(running_.size()) < load_.in_flight;
+         ++i) {
+      const ImageId id = admitted_++;
+      if (!engine_->Admit(id, Task(engine_->info().config, id, load_.previews)).ok()) std::abort();
+      admitted_at_[id] = Seconds();
+      running_.push_back(id);
+    }
+  }
+
+  void Take(const absl::StatusOr<StepReport>& report) {
+    if (!report.ok() || !report->failures.empty()) {
+      std::fprintf(stderr, "step: %s, %zu failures\n", report.status().ToString().c_str(),
+                   report.ok() ? report->failures.size() : 0);
+      std::exit(1);
+    }
+    for (const PassReport& pass : report->passes) {
+      if (pass.last) std::erase(running_, pass.id);
+    }
+    for (const ImageReport& image : report->images) {
+      totals_.latencies_seconds.push_back(Seconds() - admitted_at_.at(image.id));
+      ++delivered_;
+    }
+    totals_.decode_seconds += report->decode_seconds;
+    totals_.rows += report->rows;
+    totals_.images += report->images.size();
+    totals_.previews += report->previews.size();
+    totals_.steps += !report->passes.empty();
+  }
+
+  Engine* const engine_;
+  const Load load_;
+  int admit_at_once_;
+  int images_ = 0, delivered_ = 0;
+  uint64_t admitted_ = 0;
+  std::vector<ImageId> running_;
+  std::map<ImageId, double> admitted_at_;
+  Totals totals_;
+};
+
+void Print(const Totals& totals) {
+  std::vector<double> latencies = totals.latencies_seconds;
+  std::sort(latencies.begin(), latencies.end());
+  const auto count = static_cast<double>(totals.images);
+  std::printf(
+      "images/s %.2f  ms/image %.2f  ms/step %.2f  rows/step %.0f  decoder %.1f %%  latency p50 "
+      "%.2f ms  previews/image %.1f\n",
+      count / totals.seconds, 1e3 * totals.seconds / count,
+      1e3 * totals.seconds / static_cast<double>(totals.steps),
+      static_cast<double>(totals.rows) / static_cast<double>(totals.steps),
+      100 * totals.decode_seconds / totals.seconds,
+      latencies.empty() ? 0 : 1e3 * latencies[latencies.size() / 2],
+      static_cast<double>(totals.previews) / count);
+}
+
+void PrintMemory(const EngineInfo& info) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf("images in flight at most %u  peak RSS %ld MB", info.max_images,
+              usage.ru_maxrss / 1024);
+  for (const MemoryUse& use : info.memory) {
+    std::printf("  %s %.0f MiB", use.kind.c_str(), static_cast<double>(use.bytes) / (1 << 20));
+  }
+  std::printf("\n");
 }
 
 int Main(int argc, char** argv) {
-  std::string model = "deploy/models/hmar-cifar10", previews = "none";
-  int images = 64, batch = 16;
-  CpuEngineOptions options;
-  CLI::App app("Measures the bare CPU engine");
-  app.add_option("--model", model, "Model folder")->capture_default_str();
-  app.add_option("--images", images, "Images to make")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
-  app.add_option("--batch", batch, "Images in common steps")
+  BenchEngineOptions options;
+  Load load;
+  std::string previews = "none";
+  bool profile = false;
+  CLI::App app("Measures a bare engine");
+  app.add_option("--model", options.model, "Model folder")->capture_default_str();
+  app.add_option("--device", options.device, "cpu or cuda:N")->capture_default_str();
+  app.add_option("--precision", options.precision, "Of a GPU: bf16 or fp8")->capture_default_str();
+  app.add_option("--images", load.images)->capture_default_str()->check(CLI::Range(1, 1000000));
+  app.add_option("--in-flight,--batch", load.in_flight)
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
-  app.add_option("--threads", options.threads, "Threads of one operator; 0: one a core")
+  app.add_flag("--rolling", load.rolling, "Start images one after the other");
+  app.add_option("--max-step-rows", options.max_step_rows)->capture_default_str();
+  app.add_option("--threads", options.threads, "CPU: threads of one operator; 0: one a core")
       ->capture_default_str();
+  app.add_flag("!--no-graphs", options.graphs, "GPU: launch kernel by kernel");
+  app.add_flag("--profile", profile, "GPU: each kernel's share, in a further run");
   app.add_option("--previews", previews)
       ->check(CLI::IsMember({"none", "fast", "full"}))
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  const PreviewMode mode = previews == "fast"   ? PreviewMode::kFast
-                           : previews == "full" ? PreviewMode::kFull
-                                                : PreviewMode::kNone;
-  options.max_images = batch;
+  load.previews = previews == "fast"   ? PreviewMode::kFast
+                  : previews == "full" ? PreviewMode::kFull
+                                       : PreviewMode::kNone;
+  options.max_images = static_cast<uint32_t>(load.in_flight);
   const double start = Seconds();
-  auto folder = OpenModelFolder(model);
-  if (!folder.ok()) return std::fprintf(stderr, "%s\n", folder.status().ToString().c_str()), 1;
-  auto engine = MakeCpuEngine(*std::move(folder), options);
+  auto engine = MakeBenchEngine(options);
   if (!engine.ok()) return std::fprintf(stderr, "%s\n", engine.status().ToString().c_str()), 1;
-  const double loaded = Seconds() - start;
-
-  Totals warm_up, totals;
-  RunBatch(engine->get(), 1 << 20, batch, mode, &warm_up);
-  for (int done = 0; done < images; done += batch)
-    RunBatch(engine->get(), done, batch, mode, &totals);
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  std::printf("model %s  batch %d  previews %s\n", model.c_str(), batch, previews.c_str());
-  std::printf(
-      "load %.2f s  images/s %.2f  ms/image %.1f  ms/step %.2f  rows/step %.0f  decoder %.0f %%  "
-      "peak RSS %ld MB\n",
-      loaded, totals.images / totals.seconds, 1e3 * totals.seconds / totals.images,
-      1e3 * totals.seconds / totals.steps, static_cast<double>(totals.rows) / totals.steps,
-      100 * totals.decode_seconds / totals.seconds, usage.ru_maxrss / 1024);
+  std::printf("%s on %s %s  in flight %d%s  previews %s  load %.2f s\n", options.model.c_str(),
+              (*engine)->info().device.c_str(), (*engine)->info().precision.c_str(), load.in_flight,
+              load.rolling ? " rolling" : "", previews.c_str(), Seconds() - start);
+  Driver(engine->get(), load).Run(std::min(load.images, 2 * load.in_flight));
+  Print(Driver(engine->get(), load).Run(load.images));
+  PrintMemory((*engine)->info());
+  if (profile) {
+    PrintKernelShares([&] { Driver(engine->get(), load).Run(load.images); });
+  }
   return 0;
 }
 

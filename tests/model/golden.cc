@@ -67,7 +67,9 @@ std::vector<float> Golden::array(const std::string& name) const {
 
 std::string Golden::model_folder() const {
   if (name_ == "hmar-cifar10") return "deploy/models/hmar-cifar10";
-  return std::string(HMAR_TEST_MODELS) + "/" + name_;
+  // On another machine than the build's the models lie elsewhere.
+  const char* folder = std::getenv("HMAR_TEST_MODELS");
+  return std::string(folder != nullptr ? folder : HMAR_TEST_MODELS) + "/" + name_;
 }
 
 std::unique_ptr<Engine> LoadEngine(const std::string& folder, bool fast_previews,
