@@ -48,7 +48,7 @@ v1::SamplingParams ToProto(const SamplingParams& sampling) {
   return message;
 }
 
-v1::Model ToProto(const EngineInfo& model, bool is_default) {
+v1::Model ToProto(const EngineInfo& model, absl::Span<const std::string> devices, bool is_default) {
   const ModelConfig& config = model.config;
   v1::Model message;
   message.set_name(config.name);
@@ -59,7 +59,7 @@ v1::Model ToProto(const EngineInfo& model, bool is_default) {
   message.mutable_patch_nums()->Assign(config.patch_nums.begin(), config.patch_nums.end());
   *message.mutable_sampling() = ToProto(config.sampling);
   message.set_is_default(is_default);
-  message.add_devices(model.device);
+  message.mutable_devices()->Assign(devices.begin(), devices.end());
   message.set_precision(model.precision);
   message.set_parameters(model.parameters);
   return message;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "hmar/v1/image_generation.pb.h"
 #include "model/engine.h"
 #include "server/request.h"
@@ -23,7 +24,8 @@ google::protobuf::Timestamp ToProto(absl::Time time);
 // With the mask schedule spelled out.
 v1::SamplingParams ToProto(const SamplingParams& sampling);
 
-v1::Model ToProto(const EngineInfo& model, bool is_default);
+// `devices`: those that hold the model.
+v1::Model ToProto(const EngineInfo& model, absl::Span<const std::string> devices, bool is_default);
 
 v1::Accepted AcceptedMessage(const ResolvedRequest& request, const EngineInfo& model,
                              const Admission& admission);

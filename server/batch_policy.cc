@@ -62,7 +62,7 @@ std::optional<StepChoice> ChooseStep(const PolicyInput& input) {
   const std::optional<size_t> model = NextModel(input);
   if (!model) return std::nullopt;
   StepChoice choice{*model, {}, {}};
-  RowBudget budget(input.max_step_rows);
+  RowBudget budget(std::min(input.max_step_rows, input.models[*model].max_step_rows));
 
   const std::vector<RunningImage> running = OldestStepFirst(input, *model);
   for (const RunningImage& image : running) {

@@ -1,14 +1,16 @@
 #ifndef HMAR_SERVER_BATCH_POLICY_H_
 #define HMAR_SERVER_BATCH_POLICY_H_
 
-// Who takes part in the next step: a pure function of what waits and what runs.
+// Who takes part in the next step of a device: a pure function of what waits for it and what runs
+// on it. (Which waiting images are a device's to take is placement.h's part.)
 //
 // The order is first come, first served. Invariants, for every input:
 //  1. Work-conserving. If an image can run or a picture is due, there is a step. No running image
 //  of
 //     the model that steps was left out that would still have fitted the budget; a queued one was
 //     left out only for want of a slot or of budget, or because something before it was.
-//  2. Budget. The rows of a step are at most max_step_rows, unless it has a single image.
+//  2. Budget. The rows of a step are at most max_step_rows, the input's and the model's, unless it
+//     has a single image.
 //  3. Turns. Models that have something to do step in cyclic order, one step each.
 //  4. No starvation. Running images go in the order of their last step, oldest first, and the first
 //     always takes part: what the budget left out comes first next time, and with n images running
@@ -19,6 +21,7 @@
 // does not look at them.
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -52,6 +55,7 @@ struct RunningImage {
 struct ModelSlots {
   uint32_t free_slots = 0;
   uint32_t pictures_due = 0;  // Images past their last pass whose pictures have not come yet.
+  uint32_t max_step_rows = std::numeric_limits<uint32_t>::max();  // The engine's own bound.
 };
 
 struct PolicyInput {

@@ -16,15 +16,16 @@ namespace hmar {
 // enough to see small steps and large ones. Thread-compatible.
 class CostModel {
  public:
-  // A step of `rows` rows took this long.
-  void Observe(uint64_t rows, absl::Duration took);
+  // A step of `rows` rows took this long. `weight` (0 .. 1): how much that says; less for steps of
+  // another device.
+  void Observe(uint64_t rows, absl::Duration took, double weight = 1);
 
   bool measured() const { return weight_ > 0; }
 
   // Of a step, whatever its rows; >= 0. Zero before any step.
-  double seconds_per_step() const;
+  double seconds_per_step() const { return line_.intercept; }
   // Of each row; >= 0. Zero before any step.
-  double seconds_per_row() const;
+  double seconds_per_row() const { return line_.slope; }
 
  private:
   struct Line {
@@ -39,15 +40,17 @@ class CostModel {
   double seconds_ = 0;
   double rows_squared_ = 0;
   double rows_seconds_ = 0;
+  Line line_;
 };
 
-// What is left to do for one model's images.
+// What one device has left to do for one model's images.
 struct ModelLoad {
   const CostModel* cost = nullptr;
   uint32_t images = 0;
-  uint64_t rows = 0;    // Of all their passes that are left.
-  uint32_t passes = 0;  // Most that one of them has left.
-  uint32_t slots = 1;   // Images that may run at once.
+  uint64_t rows = 0;           // Of all their passes that are left.
+  uint32_t passes = 0;         // Most that one of them has left.
+  uint32_t slots = 1;          // Images that may run at once.
+  uint32_t max_step_rows = 1;  // Token budget of a step.
 };
 
 struct LoadEstimate {
@@ -57,7 +60,7 @@ struct LoadEstimate {
 
 // When the load of model `model` will be done on a device that the models share step by step: it
 // takes its own steps and as many of each other model's.
-LoadEstimate EstimateLoad(absl::Span<const ModelLoad> loads, size_t model, uint32_t max_step_rows);
+LoadEstimate EstimateLoad(absl::Span<const ModelLoad> loads, size_t model);
 
 }  // namespace hmar
 

@@ -4,19 +4,28 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "model/status_macros.h"
 #include "server/metrics.h"
 
 namespace hmar {
 
-EngineLoop::EngineLoop(Scheduler* scheduler, std::vector<std::unique_ptr<Engine>> engines,
-                       Metrics* metrics)
-    : scheduler_(scheduler), metrics_(metrics), engines_(std::move(engines)) {}
+EngineLoop::EngineLoop(Scheduler* scheduler, size_t device,
+                       std::vector<std::unique_ptr<Engine>> engines, Metrics* metrics,
+                       LostCallback on_lost)
+    : scheduler_(scheduler),
+      device_(device),
+      metrics_(metrics),
+      on_lost_(on_lost ? std::move(on_lost)
+                       : [scheduler](const absl::Status& status) { scheduler->Stop(status); }),
+      engines_(std::move(engines)) {}
 
 EngineLoop::~EngineLoop() { Join(); }
 
 void EngineLoop::Start() {
   thread_ = std::thread([this] {
-    while (std::optional<PlannedStep> step = scheduler_->AwaitStep()) RunStep(*std::move(step));
+    while (std::optional<PlannedStep> step = scheduler_->AwaitStep(device_)) {
+      RunStep(*std::move(step));
+    }
   });
 }
 
@@ -29,9 +38,13 @@ void EngineLoop::RunStep(PlannedStep step) {
   const auto start = std::chrono::steady_clock::now();
   absl::StatusOr<StepReport> report = Execute(step);
   const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);
+  if (absl::IsUnavailable(report.status())) {
+    on_lost_(report.status());
+    return;
+  }
   if (metrics_ != nullptr && report.ok() && !report->passes.empty()) {
-    metrics_->StepDone(step.model, report->rows, static_cast<uint32_t>(report->passes.size()), took,
-                       report->decode_seconds);
+    metrics_->StepDone(device_, step.model, report->rows,
+                       static_cast<uint32_t>(report->passes.size()), took, report->decode_seconds);
   }
   scheduler_->Finish(step, std::move(report), took);
 }
@@ -42,7 +55,7 @@ absl::StatusOr<StepReport> EngineLoop::Execute(PlannedStep& step) {
     refused_.erase(id);
   }
   Engine& engine = *engines_[step.model];
-  Admit(engine, step);
+  HMAR_RETURN_IF_ERROR(Admit(engine, step));
   std::vector<ImageId> held;
   std::vector<FailureReport> refused;
   for (ImageId id : step.ids) {
@@ -67,11 +80,13 @@ absl::StatusOr<StepReport> EngineLoop::Execute(PlannedStep& step) {
   return report;
 }
 
-void EngineLoop::Admit(Engine& engine, PlannedStep& step) {
+absl::Status EngineLoop::Admit(Engine& engine, PlannedStep& step) {
   for (PlannedStep::NewImage& image : step.admitted) {
     absl::Status status = engine.Admit(image.id, std::move(image.task));
+    if (absl::IsUnavailable(status)) return status;
     if (!status.ok()) refused_.emplace(image.id, std::move(status));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace hmar

@@ -1,6 +1,7 @@
 #ifndef HMAR_SERVER_ENGINE_LOOP_H_
 #define HMAR_SERVER_ENGINE_LOOP_H_
 
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -19,14 +20,23 @@ class Metrics;
 // scheduler plans, step by step, until the scheduler says that there will be no more. It decides
 // nothing and keeps no queue.
 //
+// A lost device (engine.h: UNAVAILABLE) ends the loop: it says so to its owner and asks the engines
+// for nothing more.
+//
 // Order of life: construct, Start, ... Scheduler::Stop or BeginDrain from any thread, Join. An
 // EngineLoop that was never started may be destroyed at once; the destructor of a started one
 // joins, so the scheduler must have been told to end.
 class EngineLoop {
  public:
-  // `engines` by model index, as in SchedulerOptions::models. `scheduler` and `metrics` (may be
-  // null) outlive the loop.
-  EngineLoop(Scheduler* scheduler, std::vector<std::unique_ptr<Engine>> engines, Metrics* metrics);
+  // Called once, on the loop's thread, with what the engine said when its device was lost. By its
+  // return the scheduler must have been stopped.
+  using LostCallback = std::function<void(const absl::Status&)>;
+
+  // The loop of device `device`; `engines` by model index, as in SchedulerOptions::devices.
+  // `scheduler` and `metrics` (may be null) outlive the loop. Without `on_lost` the loop stops the
+  // scheduler itself.
+  EngineLoop(Scheduler* scheduler, size_t device, std::vector<std::unique_ptr<Engine>> engines,
+             Metrics* metrics, LostCallback on_lost = nullptr);
   ~EngineLoop();
 
   EngineLoop(const EngineLoop&) = delete;
@@ -47,11 +57,13 @@ class EngineLoop {
  private:
   absl::StatusOr<StepReport> Execute(PlannedStep& step);
   // Takes new images in. Those that the engine refuses are kept in refused_ until a report can
-  // carry them.
-  void Admit(Engine& engine, PlannedStep& step);
+  // carry them. UNAVAILABLE: the device is lost.
+  absl::Status Admit(Engine& engine, PlannedStep& step);
 
   Scheduler* const scheduler_;
+  const size_t device_;
   Metrics* const metrics_;
+  const LostCallback on_lost_;
   std::vector<std::unique_ptr<Engine>> engines_;        // The loop's thread only, once started.
   absl::flat_hash_map<ImageId, absl::Status> refused_;  // Likewise.
   std::thread thread_;

@@ -45,6 +45,9 @@ constexpr std::array kTable = {
               "The device had no memory for this image, even in a step of its own."},
     ReasonRow{Reason::kDraining, "DRAINING", Code::kUnavailable,
               "The server is going down; another one, or this one after a restart, will answer."},
+    ReasonRow{Reason::kDeviceLost, "DEVICE_LOST", Code::kUnavailable,
+              "A device of the server failed for good, and the server is ending; another one, or "
+              "this one after a restart, will answer."},
     ReasonRow{Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded,
               "The call's deadline passed before its last image."},
     ReasonRow{Reason::kCancelled, "CANCELLED", Code::kCancelled, "The client cancelled the call."},

@@ -26,6 +26,7 @@ enum class Reason {
   kClientTooSlow,
   kOutOfMemory,
   kDraining,
+  kDeviceLost,
   kDeadlineExceeded,
   kCancelled,
   kGenerationFailed,

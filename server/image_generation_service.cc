@@ -25,7 +25,7 @@ grpc::ServerUnaryReactor* ImageGenerationService::ListModels(grpc::CallbackServe
                                                              v1::ListModelsResponse* response) {
   bool is_default = true;
   for (const EngineInfo& model : context_.catalog->models()) {
-    *response->add_models() = ToProto(model, is_default);
+    *response->add_models() = ToProto(model, context_.catalog->devices(), is_default);
     is_default = false;
   }
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
@@ -39,7 +39,8 @@ grpc::ServerUnaryReactor* ImageGenerationService::GetModel(grpc::CallbackServerC
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   const std::optional<size_t> index = context_.catalog->Find(request->name());
   if (index.has_value()) {
-    *response->mutable_model() = ToProto(context_.catalog->models()[*index], *index == 0);
+    const ModelCatalog& catalog = *context_.catalog;
+    *response->mutable_model() = ToProto(catalog.models()[*index], catalog.devices(), *index == 0);
     reactor->Finish(grpc::Status::OK);
   } else {
     reactor->Finish(ToGrpcStatus(ModelNotFound(request->name(), context_.catalog->names()), ""));

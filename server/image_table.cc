@@ -1,6 +1,7 @@
 #include "server/image_table.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace hmar {
@@ -34,6 +35,13 @@ ImageRecord* ImageTable::Find(ImageId id) {
   return found == images_.end() ? nullptr : &found->second;
 }
 
+void ImageTable::Run(ImageRecord& image, size_t device) {
+  image.device = device;
+  SetState(image, ImageState::kRunning);
+}
+
+void ImageTable::Decode(ImageRecord& image) { SetState(image, ImageState::kDecoding); }
+
 void ImageTable::SetState(ImageRecord& image, ImageState state) {
   --CountOf(image);
   image.state = state;
@@ -47,35 +55,32 @@ void ImageTable::Erase(ImageId id) {
   images_.erase(found);
 }
 
-std::vector<ImageId> ImageTable::InState(size_t model, ImageState state) const {
+std::vector<ImageId> ImageTable::Decoding(size_t device, size_t model) const {
   std::vector<ImageId> ids;
   for (const auto& [id, image] : images_) {
-    if (image.model == model && image.state == state) ids.push_back(id);
+    if (image.state == ImageState::kDecoding && image.device == device && image.model == model) {
+      ids.push_back(id);
+    }
   }
   return ids;
 }
 
-ImageTable::Counts ImageTable::total() const {
-  Counts total;
-  for (const Counts& counts : counts_) {
-    total.waiting += counts.waiting;
-    total.running += counts.running;
-    total.decoding += counts.decoding;
+uint32_t ImageTable::waiting() const {
+  return std::accumulate(waiting_.begin(), waiting_.end(), uint32_t{0});
+}
+
+uint32_t ImageTable::held() const {
+  uint32_t total = 0;
+  for (const std::vector<Held>& models : held_) {
+    for (const Held& held : models) total += held.total();
   }
   return total;
 }
 
 uint32_t& ImageTable::CountOf(const ImageRecord& image) {
-  Counts& counts = counts_[image.model];
-  switch (image.state) {
-    case ImageState::kWaiting:
-      return counts.waiting;
-    case ImageState::kRunning:
-      return counts.running;
-    case ImageState::kDecoding:
-      break;
-  }
-  return counts.decoding;
+  if (image.state == ImageState::kWaiting) return waiting_[image.model];
+  Held& held = held_[*image.device][image.model];
+  return image.state == ImageState::kRunning ? held.running : held.decoding;
 }
 
 }  // namespace hmar

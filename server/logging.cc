@@ -43,6 +43,12 @@ Logging::Logging(const std::string& level, bool access)
 
 Logging::~Logging() { spdlog::drop("hmar"); }
 
+void Logging::Close() {
+  log_->set_level(spdlog::level::off);
+  if (access_ != nullptr) access_->set_level(spdlog::level::off);
+  writer_.reset();  // The loggers do not own it.
+}
+
 void Logging::TakeGrpcMessages() {
   spdlog::register_logger(log_);
   gpr_set_log_function(LogGrpcMessage);

@@ -22,6 +22,9 @@ class Logging {
   Logging(const std::string& level, bool access);
   ~Logging();
 
+  // Writes what waits; later lines are lost. For an end that runs no destructors.
+  void Close();
+
   // Events of the server, to standard error.
   const std::shared_ptr<spdlog::logger>& log() const { return log_; }
   // A line of JSON a request, to standard output.

@@ -1,55 +1,55 @@
 // hmar-server. Exit codes: 0 stopped by a signal, all accepted requests finished; 1 could not start
 // (a model, a port); 2 bad flags; 3 failed while running (a probe image), or requests were left at
-// the end of --drain-seconds; 4 ended at once by a second signal.
+// the end of --drain-seconds; 4 ended at once by a second signal; 5 a device was lost.
 
 #include <spdlog/logger.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "model/cpu_engine.h"
-#include "model/model_folder.h"
-#include "model/status_macros.h"
 #include "server/clock.h"
+#include "server/engine_factory.h"
+#include "server/error_reasons.h"
 #include "server/logging.h"
 #include "server/options.h"
 #include "server/random_source.h"
 #include "server/server.h"
+#include "server/status_details.h"
 #include "server/stop_signals.h"
 
 namespace hmar {
 namespace {
 
-enum ExitCode { kStopped = 0, kCannotStart = 1, kBadFlags = 2, kFailed = 3 };
+enum ExitCode { kStopped = 0, kCannotStart = 1, kBadFlags = 2, kFailed = 3, kDeviceLost = 5 };
 
-absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(const ModelSpec& spec,
-                                                   const ServerOptions& options) {
-  if (options.device != "cpu") {
-    return absl::UnimplementedError("--device " + options.device +
-                                    ": this build has no CUDA engine");
-  }
-  HMAR_ASSIGN_OR_RETURN(ModelFolder folder, OpenModelFolder(spec.path, options.architecture));
-  folder.config.name = spec.name;
-  CpuEngineOptions engine_options;
-  engine_options.max_images = options.max_images_in_flight;
-  engine_options.threads = static_cast<int>(options.threads);
-  return MakeCpuEngine(std::move(folder), engine_options);
+constexpr absl::Duration kLastWords = absl::Seconds(2);  // For clients to hear of a lost device.
+
+ExitCode CodeOf(const absl::Status& fatal) {
+  return ReasonName(fatal) == RowOf(Reason::kDeviceLost).name ? kDeviceLost : kFailed;
 }
 
-int Serve(const ServerOptions& options, StopSignals* signals, const Logging& logging) {
-  spdlog::logger& log = *logging.log();
+// Without destructors and exit handlers: engines may wait for a lost device for ever.
+[[noreturn]] void EndAtOnce(Server* server, Logging* logging) {
+  server->AwaitCalls(kLastWords);
+  logging->Close();
+  std::_Exit(kDeviceLost);
+}
+
+int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) {
+  spdlog::logger& log = *logging->log();
   const RealClock clock;
   DeviceSeededRandom random;
   ServerDependencies dependencies;
   dependencies.make_engine = MakeEngine;
   dependencies.clock = &clock;
   dependencies.random = &random;
-  dependencies.log = logging.log();
-  dependencies.access = logging.access();
+  dependencies.log = logging->log();
+  dependencies.access = logging->access();
   dependencies.on_fatal = [signals](const absl::Status& status) {
-    signals->Stop({true, std::string(status.message())});
+    signals->Stop({CodeOf(status), std::string(status.message())});
   };
   auto server = Server::Start(options, std::move(dependencies));
   if (!server.ok()) {
@@ -58,9 +58,10 @@ int Serve(const ServerOptions& options, StopSignals* signals, const Logging& log
   }
   log.info("options {}", DescribeOptions(options));
   const StopReason reason = signals->Await();
-  if (reason.failed) {
+  if (reason.exit_code != kStopped) {
     log.error("{}", reason.what);
-    return kFailed;
+    if (reason.exit_code == kDeviceLost) EndAtOnce(server->get(), logging);
+    return reason.exit_code;
   }
   log.info("{}: finishing what was accepted, for at most {} s", reason.what, options.drain_seconds);
   if (!(*server)->Drain(absl::Seconds(options.drain_seconds))) {
@@ -84,7 +85,7 @@ int Main(int argc, const char* const* argv) {
   StopSignals signals;
   Logging logging(command_line->options.log_level, command_line->options.access_log);
   logging.TakeGrpcMessages();
-  return Serve(command_line->options, &signals, logging);
+  return Serve(command_line->options, &signals, &logging);
 }
 
 }  // namespace

@@ -26,11 +26,11 @@
 // | hmar_decode_duration_seconds{model,device}     | decoder's part of a step that decoded     |
 // | hmar_device_busy_seconds_total{device}         | time inside steps                         |
 // and constant, or read at each scrape:
+// | hmar_device_memory_bytes{device,kind}          | what the engines took; only of devices whose |
+// |                                                | engines say so                            |
 // | hmar_model_info{model,digest,precision}        | 1                                         |
 // | hmar_build_info{version}                       | 1                                         |
 // | process_*                                      | see process_metrics.h                     |
-//
-// Not there yet, for want of a source: hmar_device_memory_bytes{device,kind}.
 
 #include <cstdint>
 #include <memory>
@@ -49,6 +49,8 @@ class Collectable;
 
 namespace hmar {
 
+class MetricFamilies;
+
 // How an image ended.
 enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
 
@@ -58,7 +60,8 @@ enum class RejectReason {
   kDraining,   // DRAINING
 };
 
-// Thread-safe. Models go by their index in Create's list; scales by their index in the model.
+// Thread-safe. Models and devices go by their index in Create's lists, scales by their index in the
+// model.
 class Metrics {
  public:
   // A model's labels.
@@ -66,13 +69,18 @@ class Metrics {
     std::string name;  // As clients call it.
     std::string digest;
     std::string precision;
-    std::string device;
     uint32_t num_scales = 0;
+  };
+  // A device, which holds every model.
+  struct Device {
+    std::string name;
+    std::vector<MemoryUse> memory;  // Over its models; kinds differ.
   };
 
   // Makes every family and series. INVALID_ARGUMENT: two models of one name. INTERNAL:
   // prometheus-cpp refused.
   static absl::StatusOr<std::unique_ptr<Metrics>> Create(const std::vector<Model>& models,
+                                                         const std::vector<Device>& devices,
                                                          const std::string& version);
   ~Metrics();
 
@@ -91,21 +99,21 @@ class Metrics {
 
   // Scheduler.
   void AdmissionRejected(RejectReason reason);
-  void QueueChanged(size_t model, uint32_t queued_images, uint32_t running_images);
+  void QueueChanged(size_t model, uint32_t queued_images);
+  void RunningChanged(size_t device, size_t model, uint32_t running_images);
   void ImageStarted(size_t model, absl::Duration queued);
   void ImagesEnded(size_t model, ImageOutcome outcome, uint32_t images);
-  void ScaleRan(size_t model, uint32_t scale, double device_seconds);
+  void ScaleRan(size_t device, size_t model, uint32_t scale, double device_seconds);
   void CancelReleased(size_t model, absl::Duration since_cancel);
 
   // Engine loop: a step of `images` images and `rows` forward rows; `decode_seconds` of it in the
   // decoder (0: none).
-  void StepDone(size_t model, uint32_t rows, uint32_t images, absl::Duration took,
+  void StepDone(size_t device, size_t model, uint32_t rows, uint32_t images, absl::Duration took,
                 double decode_seconds);
 
  private:
-  class Families;
-  explicit Metrics(std::unique_ptr<Families> families);
-  std::unique_ptr<Families> families_;
+  explicit Metrics(std::unique_ptr<MetricFamilies> families);
+  std::unique_ptr<MetricFamilies> families_;
 };
 
 }  // namespace hmar

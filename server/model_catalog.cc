@@ -4,7 +4,8 @@
 
 namespace hmar {
 
-ModelCatalog::ModelCatalog(std::vector<EngineInfo> models) : models_(std::move(models)) {
+ModelCatalog::ModelCatalog(std::vector<EngineInfo> models, std::vector<std::string> devices)
+    : models_(std::move(models)), devices_(std::move(devices)) {
   for (size_t i = 0; i < models_.size(); ++i) {
     by_name_.emplace(models_[i].config.name, i);
     auto& ids = class_ids_.emplace_back();

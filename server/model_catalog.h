@@ -12,13 +12,16 @@
 
 namespace hmar {
 
-// The models a server holds, by the names that requests use. Immutable, so safe from any thread.
+// The models a server holds, by the names that requests use, and the devices that hold them.
+// Immutable, so safe from any thread.
 class ModelCatalog {
  public:
-  // The first model is the default. REQUIRES: at least one; names (config.name) differ.
-  explicit ModelCatalog(std::vector<EngineInfo> models);
+  // The first model is the default. Every model is on every device; what `models` say of theirs is
+  // one of them. REQUIRES: at least one of each; names (config.name) differ.
+  ModelCatalog(std::vector<EngineInfo> models, std::vector<std::string> devices);
 
   absl::Span<const EngineInfo> models() const { return models_; }
+  absl::Span<const std::string> devices() const { return devices_; }
   std::vector<std::string> names() const;
 
   // Index of the model; the default's for an empty name; nothing for an unknown one.
@@ -29,6 +32,7 @@ class ModelCatalog {
 
  private:
   std::vector<EngineInfo> models_;
+  std::vector<std::string> devices_;
   absl::flat_hash_map<std::string, size_t> by_name_;
   std::vector<absl::flat_hash_map<std::string, uint32_t>>
       class_ids_;  // By model. A name used twice: its first id.

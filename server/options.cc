@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "model/status_macros.h"
 #include "server/api_messages.h"
+#include "server/devices.h"
 
 namespace hmar {
 namespace {
@@ -51,9 +52,14 @@ std::string CheckOptionalAddress(const std::string& text) {
 }
 
 std::string CheckDevice(const std::string& text) {
-  uint32_t index = 0;
-  const bool cuda = text.rfind("cuda:", 0) == 0 && absl::SimpleAtoi(text.substr(5), &index);
-  return text == "cpu" || cuda ? "" : "'" + text + "' is neither cpu nor cuda:N";
+  return std::string(ParseDevices(text).status().message());
+}
+
+std::string CheckPrecision(const std::string& text) {
+  for (const char* precision : {"auto", "fp32", "bf16", "fp8"}) {
+    if (text == precision) return "";
+  }
+  return "'" + text + "' is none of auto, fp32, bf16, fp8";
 }
 
 std::string CheckLogLevel(const std::string& text) {
@@ -73,7 +79,14 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
       {"architecture", "NAME", &o->architecture,
        "Architecture of model folders without a config.json: hmar-d16, hmar-d20, hmar-d24, "
        "hmar-d30"},
-      {"device", "cpu|cuda:N", &o->device, "Where the models run", 0, 0, CheckDevice},
+      {"device", "cpu|cuda:N[,cuda:M...]", &o->device,
+       "Where the models run; with several GPUs each holds every model, and an image goes to the "
+       "one "
+       "that will finish it first",
+       0, 0, CheckDevice},
+      {"precision", "auto|fp32|bf16|fp8", &o->precision,
+       "What a device computes in: fp32 on the CPU, bf16 or fp8 on a GPU; auto: fp32, bf16", 0, 0,
+       CheckPrecision},
       {"threads", "N", &o->threads, "CPU threads of one operator; 0: one a core", 0, 1024},
       {"listen", "HOST:PORT", &o->listen, "Where to serve gRPC; port 0 takes a free one", 0, 0,
        CheckAddress},
@@ -82,13 +95,16 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        "Where to serve Prometheus metrics, on /metrics; empty: nowhere", 0, 0,
        CheckOptionalAddress},
       {"max-images-in-flight", "N", &o->max_images_in_flight,
-       "Images of one model that run at the same time", 1, 65536},
+       "Images of one model that run at the same time on a device; 0: 64 on the CPU, all that fit "
+       "on a GPU",
+       0, 65536},
       {"max-queued-images", "N", &o->max_queued_images,
        "Images that may wait, over all models; more are refused with RESOURCE_EXHAUSTED", 1, 1e6},
       {"max-images-per-request", "N", &o->max_images_per_request, "Limit of num_images", 1, 65536},
       {"max-step-rows", "N", &o->max_step_rows,
-       "Token rows that one step of a model may have; more rows, more throughput, longer steps", 1,
-       1 << 24},
+       "Token rows that one step of a model may have; more rows, more throughput, longer steps; 0: "
+       "4096 on the CPU, 16384 on a GPU",
+       0, 1 << 24},
       {"encoder-threads", "N", &o->encoder_threads, "Threads that write PNGs", 1, 256},
       {"png-compression", "0..9", &o->png_compression,
        "zlib level of PNGs for requests that do not say", 0, 9},
@@ -166,6 +182,14 @@ absl::Status CheckDistinctModels(const ServerOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status CheckPrecisionOfDevices(const ServerOptions& options) {
+  HMAR_ASSIGN_OR_RETURN(const std::vector<Device> devices, ParseDevices(options.device));
+  for (const Device& device : devices) {
+    HMAR_RETURN_IF_ERROR(PrecisionOn(device, options.precision).status());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ModelSpec> ParseModelSpec(const std::string& text) {
@@ -205,6 +229,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   }
   if (markdown) result.print = OptionsMarkdown();
   HMAR_RETURN_IF_ERROR(CheckDistinctModels(result.options));
+  HMAR_RETURN_IF_ERROR(CheckPrecisionOfDevices(result.options));
   return result;
 }
 

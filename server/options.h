@@ -17,17 +17,18 @@ struct ServerOptions {
   std::vector<std::string>
       models;  // NAME=PATH; the first is the default. Empty: the bundled model.
   std::string architecture;
-  std::string device = "cpu";
+  std::string device = "cpu";      // See devices.h.
+  std::string precision = "auto";  // See devices.h.
   uint32_t threads = 0;
 
   std::string listen = "0.0.0.0:50051";
   std::string port_file;
   std::string metrics;
 
-  uint32_t max_images_in_flight = 64;
+  uint32_t max_images_in_flight = 0;  // 0: see LimitsOf in devices.h.
   uint32_t max_queued_images = 1024;
   uint32_t max_images_per_request = 64;
-  uint32_t max_step_rows = 4096;
+  uint32_t max_step_rows = 0;  // 0: see LimitsOf in devices.h.
 
   uint32_t encoder_threads = 1;
   uint32_t png_compression = 1;

@@ -11,6 +11,7 @@
 #include "model/sampling_plan.h"
 #include "server/cost_model.h"
 #include "server/image_table.h"
+#include "server/placement.h"
 #include "server/scheduler.h"
 
 namespace hmar {
@@ -19,13 +20,12 @@ namespace hmar {
 class Pricing {
  public:
   // `options` outlives it.
-  explicit Pricing(const SchedulerOptions* options)
-      : options_(*options), costs_(options->models.size()) {}
+  explicit Pricing(const SchedulerOptions* options);
 
-  // A step of model `model` was measured.
-  void Observe(size_t model, uint64_t rows, absl::Duration took) {
-    costs_[model].Observe(rows, took);
-  }
+  // A step of model `model` on `device` was measured. It counts for the other devices too, a tenth:
+  // one that has not run the model yet is taken to be like them, and one that looks slow because of
+  // a single slow step is tried again in time.
+  void Observe(size_t device, size_t model, uint64_t rows, absl::Duration took);
 
   // What a request for `images` images of `passes` each can be told, behind all of `ahead` (id 0).
   Admission Quote(const ImageTable& ahead, size_t model, uint32_t images,
@@ -34,11 +34,16 @@ class Pricing {
   // Until all of `images` is done.
   absl::Duration BacklogTime(const ImageTable& images) const;
 
+  // The devices with what runs on them; what waits is still to be placed.
+  Placement Running(const ImageTable& images) const;
+  // Puts a waiting image where it will be done first, or where it must go. Returns that device.
+  static size_t Place(const ImageRecord& image, Placement* placement);
+
  private:
-  std::vector<ModelLoad> Loads(const ImageTable& images) const;
+  Placement Everything(const ImageTable& images) const;
 
   const SchedulerOptions& options_;
-  std::vector<CostModel> costs_;  // By model.
+  std::vector<std::vector<CostModel>> costs_;  // By device and model.
 };
 
 }  // namespace hmar

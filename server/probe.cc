@@ -49,11 +49,12 @@ class ProbeListener final : public WorkListener {
   absl::Notification ended_;
 };
 
-absl::Status MakeOneImage(Scheduler* scheduler, size_t model, const ModelConfig& config,
-                          absl::Duration timeout) {
+absl::Status MakeOneImage(Scheduler* scheduler, size_t device, size_t model,
+                          const ModelConfig& config, absl::Duration timeout) {
   auto listener = std::make_shared<ProbeListener>(config.image_size);
   Work work;
   work.model = model;
+  work.device = device;
   if (!config.classes.empty()) work.prototype.class_id = 0;
   work.prototype.sampling = config.sampling;
   work.client = "probe";
@@ -70,9 +71,9 @@ absl::Status MakeOneImage(Scheduler* scheduler, size_t model, const ModelConfig&
 
 }  // namespace
 
-absl::Status Probe(Scheduler* scheduler, size_t model, const ModelConfig& config,
+absl::Status Probe(Scheduler* scheduler, size_t device, size_t model, const ModelConfig& config,
                    absl::Duration timeout) {
-  const absl::Status status = MakeOneImage(scheduler, model, config, timeout);
+  const absl::Status status = MakeOneImage(scheduler, device, model, config, timeout);
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat("probe image of model ", config.name, ": ",
                                                   std::string(status.message())));

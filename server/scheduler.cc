@@ -1,5 +1,6 @@
 #include "server/scheduler.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -9,6 +10,7 @@
 #include "model/status_macros.h"
 #include "server/metrics.h"
 #include "server/pricing.h"
+#include "server/step_booking.h"
 #include "server/step_planner.h"
 #include "server/work_ledger.h"
 
@@ -21,25 +23,21 @@ class Scheduler::Impl {
   absl::StatusOr<Admission> Submit(Work work);
   absl::StatusOr<Admission> Price(const Work& work) const;
   void Cancel(WorkId id);
-  std::optional<PlannedStep> NextStep();
-  std::optional<PlannedStep> AwaitStep();
+  std::optional<PlannedStep> NextStep(size_t device);
+  std::optional<PlannedStep> AwaitStep(size_t device);
   void Finish(const PlannedStep& step, absl::StatusOr<StepReport> report, absl::Duration took);
   void BeginDrain();
   void Stop(const absl::Status& status);
   absl::Duration backlog_time() const;
-  ImageTable::Counts counts() const;
+  uint32_t waiting() const;
+  uint32_t held() const;
 
  private:
   std::vector<Pass> PassesOf(const Work& work) const;
   absl::Status CheckRoom(const Work& work) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  std::optional<PlannedStep> Plan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<PlannedStep> Plan(size_t device) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  void Absorb(const PlannedStep& step, StepReport report, absl::Duration took)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void BookPasses(const PlannedStep& step, const std::vector<PassReport>& passes,
-                  absl::Duration took) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Split(const PlannedStep& step, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -56,29 +54,36 @@ class Scheduler::Impl {
   absl::CondVar changed_;  // Something that AwaitStep may be waiting for.
   WorkLedger ledger_ ABSL_GUARDED_BY(mutex_);
   Pricing pricing_ ABSL_GUARDED_BY(mutex_);
-  StepPlanner planner_ ABSL_GUARDED_BY(mutex_);
-  bool step_under_way_ ABSL_GUARDED_BY(mutex_) = false;
+  StepBooking booking_ ABSL_GUARDED_BY(mutex_);
+  std::vector<StepPlanner> planners_ ABSL_GUARDED_BY(mutex_);  // By device.
+  std::vector<bool> step_under_way_ ABSL_GUARDED_BY(mutex_);   // By device.
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status stopped_ ABSL_GUARDED_BY(mutex_);  // OK until Stop.
 };
 
 Scheduler::Impl::Impl(SchedulerOptions options, const Clock* clock, Metrics* metrics)
     : options_(std::move(options)),
       clock_(clock),
       metrics_(metrics),
-      ledger_(options_.models.size(), metrics),
+      ledger_(options_.devices.size(), options_.models().size(), metrics),
       pricing_(&options_),
-      planner_(&options_, &ledger_, metrics) {}
+      booking_(&ledger_, &pricing_, metrics),
+      step_under_way_(options_.devices.size()) {
+  for (size_t device = 0; device < options_.devices.size(); ++device) {
+    planners_.emplace_back(&options_, device, &ledger_, &pricing_, metrics);
+  }
+}
 
 std::vector<Pass> Scheduler::Impl::PassesOf(const Work& work) const {
   const ImageTask& task = work.prototype;
-  return PlanPasses(options_.models[work.model].config, task.sampling, task.class_id.has_value(),
+  return PlanPasses(options_.models()[work.model].config, task.sampling, task.class_id.has_value(),
                     static_cast<int>(task.prefix.size()));
 }
 
 absl::Status Scheduler::Impl::CheckRoom(const Work& work) const {
-  if (stopped_ || draining_) return absl::UnavailableError("the server is shutting down");
-  const uint32_t waiting = ledger_.images().total().waiting;
+  HMAR_RETURN_IF_ERROR(stopped_);
+  if (draining_) return absl::UnavailableError("the server is shutting down");
+  const uint32_t waiting = ledger_.images().waiting();
   if (waiting + uint64_t{work.images} > options_.max_queued_images) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the queue is full: ", waiting, " images wait and the request has ",
@@ -116,9 +121,14 @@ absl::Duration Scheduler::Impl::backlog_time() const {
   return pricing_.BacklogTime(ledger_.images());
 }
 
-ImageTable::Counts Scheduler::Impl::counts() const {
+uint32_t Scheduler::Impl::waiting() const {
   absl::MutexLock lock(&mutex_);
-  return ledger_.images().total();
+  return ledger_.images().waiting();
+}
+
+uint32_t Scheduler::Impl::held() const {
+  absl::MutexLock lock(&mutex_);
+  return ledger_.images().held();
 }
 
 void Scheduler::Impl::Cancel(WorkId id) {
@@ -132,26 +142,26 @@ void Scheduler::Impl::Cancel(WorkId id) {
   if (outbox != nullptr) outbox->Close();
 }
 
-std::optional<PlannedStep> Scheduler::Impl::NextStep() {
+std::optional<PlannedStep> Scheduler::Impl::NextStep(size_t device) {
   std::optional<PlannedStep> step;
   WorkLedger::Outboxes outboxes;
   {
     absl::MutexLock lock(&mutex_);
-    step = Plan();
+    step = Plan(device);
     outboxes = Settle();
   }
   Deliver(outboxes);
   return step;
 }
 
-std::optional<PlannedStep> Scheduler::Impl::AwaitStep() {
+std::optional<PlannedStep> Scheduler::Impl::AwaitStep(size_t device) {
   std::optional<PlannedStep> step;
   bool ended = false;
   while (!step && !ended) {
     WorkLedger::Outboxes outboxes;
     {
       absl::MutexLock lock(&mutex_);
-      step = Plan();
+      step = Plan(device);
       ended = Ended();
       outboxes = Settle();
       if (!step && !ended && outboxes.empty()) changed_.Wait(&mutex_);
@@ -161,17 +171,24 @@ std::optional<PlannedStep> Scheduler::Impl::AwaitStep() {
   return step;
 }
 
-std::optional<PlannedStep> Scheduler::Impl::Plan() {
-  if (stopped_ || step_under_way_) return std::nullopt;
+std::optional<PlannedStep> Scheduler::Impl::Plan(size_t device) {
+  if (!stopped_.ok() || step_under_way_[device]) return std::nullopt;
   const absl::Time now = clock_->Now();
   ledger_.Expire(now);
-  std::optional<PlannedStep> step = planner_.Plan(now);
-  step_under_way_ = step.has_value();
+  std::optional<PlannedStep> step = planners_[device].Plan(now);
+  step_under_way_[device] = step.has_value();
+  // What this device left waiting may have become another's to take.
+  if (step.has_value() && planners_.size() > 1 && ledger_.images().waiting() > 0) {
+    changed_.SignalAll();
+  }
   return step;
 }
 
+// While images run on one device, those of another may end the same requests: all end together.
 bool Scheduler::Impl::Ended() const {
-  return stopped_ || (draining_ && !step_under_way_ && ledger_.images().size() == 0);
+  const bool busy =
+      std::find(step_under_way_.begin(), step_under_way_.end(), true) != step_under_way_.end();
+  return !stopped_.ok() || (draining_ && !busy && ledger_.images().size() == 0);
 }
 
 void Scheduler::Impl::Finish(const PlannedStep& step, absl::StatusOr<StepReport> report,
@@ -179,9 +196,9 @@ void Scheduler::Impl::Finish(const PlannedStep& step, absl::StatusOr<StepReport>
   WorkLedger::Outboxes outboxes;
   {
     absl::MutexLock lock(&mutex_);
-    step_under_way_ = false;
+    step_under_way_[step.device] = false;
     if (report.ok()) {
-      Absorb(step, *std::move(report), took);
+      booking_.Book(step, *std::move(report), took, clock_->Now());
     } else {
       Split(step, report.status());
     }
@@ -191,40 +208,12 @@ void Scheduler::Impl::Finish(const PlannedStep& step, absl::StatusOr<StepReport>
   Deliver(outboxes);
 }
 
-void Scheduler::Impl::Absorb(const PlannedStep& step, StepReport report, absl::Duration took) {
-  BookPasses(step, report.passes, took);
-  const absl::Time now = clock_->Now();
-  for (PreviewReport& preview : report.previews) ledger_.BookPreview(std::move(preview));
-  for (ImageReport& image : report.images) ledger_.BookPicture(std::move(image), now);
-  for (const FailureReport& failure : report.failures) ledger_.BookFailure(failure, now);
-}
-
-void Scheduler::Impl::BookPasses(const PlannedStep& step, const std::vector<PassReport>& passes,
-                                 absl::Duration took) {
-  uint64_t rows = 0;
-  for (const PassReport& pass : passes) rows += pass.rows;
-  if (rows > 0) pricing_.Observe(step.model, rows, took);
-  for (const PassReport& pass : passes) {
-    const double share = rows == 0 ? 0 : static_cast<double>(pass.rows) / rows;
-    const double seconds = share * absl::ToDoubleSeconds(took);
-    ledger_.BookPass(pass, seconds, static_cast<uint32_t>(passes.size()));
-    if (metrics_ != nullptr && pass.rows > 0) metrics_->ScaleRan(step.model, pass.scale, seconds);
-  }
-  for (ImageId id : step.ids) {
-    ImageRecord* image = ledger_.images().Find(id);
-    if (image != nullptr && image->next_pass >= image->passes->size()) {
-      ledger_.images().SetState(*image, ImageState::kDecoding);
-    }
-  }
-}
-
 void Scheduler::Impl::Split(const PlannedStep& step, const absl::Status& status) {
-  if (stopped_) return;
+  if (!stopped_.ok()) return;
   if (step.await_pictures) {
-    ledger_.FailImages(ledger_.images().InState(step.model, ImageState::kDecoding), status,
-                       clock_->Now());
+    ledger_.FailImages(ledger_.images().Decoding(step.device, step.model), status, clock_->Now());
   } else if (step.ids.size() > 1) {
-    planner_.Halve(step);
+    planners_[step.device].Halve(step);
   } else {
     ledger_.FailImages(step.ids, status, clock_->Now());
   }
@@ -240,8 +229,8 @@ void Scheduler::Impl::Stop(const absl::Status& status) {
   WorkLedger::Outboxes outboxes;
   {
     absl::MutexLock lock(&mutex_);
-    stopped_ = true;
-    planner_.Clear();
+    stopped_.Update(status);
+    for (StepPlanner& planner : planners_) planner.Clear();
     ledger_.FailAll(status, clock_->Now());
     outboxes = Settle();
     changed_.SignalAll();
@@ -251,9 +240,12 @@ void Scheduler::Impl::Stop(const absl::Status& status) {
 
 WorkLedger::Outboxes Scheduler::Impl::Settle() {
   if (metrics_ != nullptr) {
-    for (size_t m = 0; m < options_.models.size(); ++m) {
-      const ImageTable::Counts& counts = ledger_.images().counts(m);
-      metrics_->QueueChanged(m, counts.waiting, counts.running + counts.decoding);
+    const ImageTable& images = ledger_.images();
+    for (size_t model = 0; model < options_.models().size(); ++model) {
+      metrics_->QueueChanged(model, images.waiting(model));
+      for (size_t device = 0; device < planners_.size(); ++device) {
+        metrics_->RunningChanged(device, model, images.held(device, model).total());
+      }
     }
   }
   return ledger_.TakeOutboxes();
@@ -277,9 +269,9 @@ absl::StatusOr<Admission> Scheduler::Price(const Work& work) const { return impl
 
 void Scheduler::Cancel(WorkId id) { impl_->Cancel(id); }
 
-std::optional<PlannedStep> Scheduler::NextStep() { return impl_->NextStep(); }
+std::optional<PlannedStep> Scheduler::NextStep(size_t device) { return impl_->NextStep(device); }
 
-std::optional<PlannedStep> Scheduler::AwaitStep() { return impl_->AwaitStep(); }
+std::optional<PlannedStep> Scheduler::AwaitStep(size_t device) { return impl_->AwaitStep(device); }
 
 void Scheduler::Finish(const PlannedStep& step, absl::StatusOr<StepReport> report,
                        absl::Duration took) {
@@ -292,11 +284,8 @@ void Scheduler::Stop(const absl::Status& status) { impl_->Stop(status); }
 
 absl::Duration Scheduler::backlog_time() const { return impl_->backlog_time(); }
 
-uint32_t Scheduler::queued_images() const { return impl_->counts().waiting; }
+uint32_t Scheduler::queued_images() const { return impl_->waiting(); }
 
-uint32_t Scheduler::running_images() const {
-  const ImageTable::Counts counts = impl_->counts();
-  return counts.running + counts.decoding;
-}
+uint32_t Scheduler::running_images() const { return impl_->held(); }
 
 }  // namespace hmar

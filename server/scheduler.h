@@ -1,10 +1,11 @@
 #ifndef HMAR_SERVER_SCHEDULER_H_
 #define HMAR_SERVER_SCHEDULER_H_
 
-// Holds what waits and what runs, and says what the next step of a device is. A passive object: it
-// has no thread, reads the time from an injected clock, and takes its decisions in batch_policy.h's
-// pure function.
+// Holds what waits, for all devices, and what runs on each, and says what the next step of a device
+// is. A passive object: it has no thread and reads the time from an injected clock. placement.h
+// decides which device a waiting image is for, batch_policy.h who takes part in a device's step.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,14 +31,23 @@ struct SchedulerOptions {
   uint32_t max_queued_images = 1024;
   // Token budget of a step, in forward rows; an image larger than it runs alone.
   uint32_t max_step_rows = 4096;
-  // By model index; all on one device here. max_images (> 0) bounds a model's running images.
-  std::vector<EngineInfo> models;
+  // By device, then by model: at least one device, the same models on each. max_images (> 0) bounds
+  // a model's running images there, max_step_rows its steps.
+  std::vector<std::vector<EngineInfo>> devices;
+
+  // What the models are, whatever the device.
+  const std::vector<EngineInfo>& models() const { return devices.front(); }
+  // Token budget of a model's steps on a device.
+  uint32_t StepRows(size_t device, size_t model) const {
+    const uint32_t engines_own = devices[device][model].max_step_rows;
+    return engines_own == 0 ? max_step_rows : std::min(max_step_rows, engines_own);
+  }
 };
 
 // What an accepted request can be told. Estimates are zero before any step of its model.
 struct Admission {
   WorkId id = 0;
-  // Images queued or running before this request's first, on its model's device.
+  // Images queued or running before this request's first, on the device that would take that now.
   uint32_t images_ahead = 0;
   // Until its last image, from the measured cost of a row and of a step.
   absl::Duration estimated_time;
@@ -45,9 +55,10 @@ struct Admission {
   double estimated_device_seconds = 0;
 };
 
-// One step for the engine loop: do these in order on the model's engine, then call Finish. An image
-// that the engine does not take goes into the report's failures.
+// One step for a device's engine loop: do these in order on the model's engine, then call Finish.
+// An image that the engine does not take goes into the report's failures.
 struct PlannedStep {
+  size_t device = 0;
   size_t model = 0;
   struct NewImage {
     ImageId id = 0;
@@ -83,13 +94,13 @@ class Scheduler {
   // finished ids are ignored.
   void Cancel(WorkId id);
 
-  // The next step, or nothing if no image can run now. Between a NextStep and its Finish no other
-  // step is planned.
-  std::optional<PlannedStep> NextStep();
+  // The device's next step, or nothing if it has nothing to do now. Between a NextStep and its
+  // Finish no other step of the device is planned.
+  std::optional<PlannedStep> NextStep(size_t device = 0);
 
   // Like NextStep, but blocks until there is one; nothing after Stop, or when draining has ended
-  // all work.
-  std::optional<PlannedStep> AwaitStep();
+  // all work of all devices.
+  std::optional<PlannedStep> AwaitStep(size_t device = 0);
 
   // Takes in what a planned step did, and delivers previews, images and failures to the listeners.
   // `took` is the time of the step. If the report is an error the step is split: halves are tried
@@ -99,7 +110,8 @@ class Scheduler {
   // Refuses new work from now on; AwaitStep ends when the last image is done.
   void BeginDrain();
 
-  // Fails everything with `status` and ends AwaitStep. Idempotent.
+  // Fails everything with `status`, which Submit answers from now on, and ends AwaitStep.
+  // Idempotent: the first status stands.
   void Stop(const absl::Status& status);
 
   // Until all that was accepted so far is done, by measured costs; zero before any step. What a

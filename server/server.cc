@@ -5,6 +5,7 @@
 #include <grpcpp/server_builder.h>
 #include <spdlog/logger.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -13,7 +14,6 @@
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
 #include "server/api_messages.h"
-#include "server/bundled_model.h"
 #include "server/probe.h"
 #include "server/status_details.h"
 
@@ -22,15 +22,22 @@ namespace {
 
 constexpr absl::Duration kStopTime = absl::Seconds(5);  // For calls to end once they have failed.
 
-absl::StatusOr<std::vector<ModelSpec>> ModelSpecs(const ServerOptions& options) {
-  std::vector<ModelSpec> specs;
-  for (const std::string& text : options.models) {
-    HMAR_ASSIGN_OR_RETURN(specs.emplace_back(), ParseModelSpec(text));
+// Over the models of a device, by kind in the order of their first mention.
+std::vector<MemoryUse> MemoryOf(const DeviceEngines& engines) {
+  std::vector<MemoryUse> sums;
+  for (const std::unique_ptr<Engine>& engine : engines) {
+    for (const MemoryUse& use : engine->info().memory) {
+      const auto sum = std::find_if(sums.begin(), sums.end(), [&use](const MemoryUse& other) {
+        return other.kind == use.kind;
+      });
+      if (sum == sums.end()) {
+        sums.push_back(use);
+      } else {
+        sum->bytes += use.bytes;
+      }
+    }
   }
-  if (specs.empty()) {
-    HMAR_ASSIGN_OR_RETURN(specs.emplace_back(), BundledModel());
-  }
-  return specs;
+  return sums;
 }
 
 // Through a temporary file: who waits for the file never reads half a number.
@@ -64,11 +71,14 @@ void SetChannelArguments(const ServerOptions& options, grpc::ServerBuilder* buil
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       ServerDependencies dependencies) {
   auto server = std::unique_ptr<Server>(new Server(options, std::move(dependencies)));
-  HMAR_RETURN_IF_ERROR(server->LoadModels());
-  HMAR_RETURN_IF_ERROR(server->BuildCore());
+  HMAR_ASSIGN_OR_RETURN(const std::vector<Device> devices, ParseDevices(options.device));
+  HMAR_ASSIGN_OR_RETURN(server->engines_,
+                        LoadModels(options, devices, server->dependencies_.make_engine,
+                                   server->dependencies_.log.get()));
+  HMAR_RETURN_IF_ERROR(server->BuildCore(devices));
   HMAR_RETURN_IF_ERROR(server->ListenForMetrics());
   HMAR_RETURN_IF_ERROR(server->Listen());
-  server->loop_->Start();
+  for (const std::unique_ptr<EngineLoop>& loop : server->loops_) loop->Start();
   server->prober_ = std::thread([raw = server.get()] { raw->ProbeModels(); });
   return server;
 }
@@ -80,40 +90,46 @@ Server::Server(const ServerOptions& options, ServerDependencies dependencies)
 
 Server::~Server() { Drain(absl::ZeroDuration()); }
 
-absl::Status Server::LoadModels() {
-  HMAR_ASSIGN_OR_RETURN(const std::vector<ModelSpec> specs, ModelSpecs(options_));
-  for (const ModelSpec& spec : specs) {
-    const absl::Time start = absl::Now();
-    HMAR_ASSIGN_OR_RETURN(engines_.emplace_back(), dependencies_.make_engine(spec, options_));
-    const EngineInfo& info = engines_.back()->info();
-    dependencies_.log->info(
-        "model {}: {} px, {} classes, {} parameters, {} on {}, loaded in {}", info.config.name,
-        info.config.image_size, info.config.classes.size(), info.parameters, info.precision,
-        info.device, absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Milliseconds(1))));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Server::BuildCore() {
+absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   SchedulerOptions scheduler_options;
   scheduler_options.max_queued_images = options_.max_queued_images;
-  scheduler_options.max_step_rows = options_.max_step_rows;
-  std::vector<Metrics::Model> labels;
-  for (const std::unique_ptr<Engine>& engine : engines_) {
-    const EngineInfo& info = engine->info();
-    scheduler_options.models.push_back(info);
-    labels.push_back({info.config.name, info.digest, info.precision, info.device,
-                      static_cast<uint32_t>(info.config.num_scales())});
+  scheduler_options.max_step_rows = LimitsOf(options_, devices.front()).max_step_rows;
+  for (const DeviceEngines& engines : engines_) {
+    std::vector<EngineInfo>& infos = scheduler_options.devices.emplace_back();
+    for (const std::unique_ptr<Engine>& engine : engines) infos.push_back(engine->info());
   }
-  HMAR_ASSIGN_OR_RETURN(metrics_, Metrics::Create(labels, ServerVersion()));
-  catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models);
+  std::vector<std::string> names;
+  for (const Device& device : devices) names.push_back(device.name);
+  HMAR_RETURN_IF_ERROR(MakeMetrics(devices));
+  catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models(), std::move(names));
   scheduler_ = std::make_unique<Scheduler>(std::move(scheduler_options), dependencies_.clock,
                                            metrics_.get());
   EncoderPoolOptions encoder_options;
   encoder_options.threads = static_cast<int>(options_.encoder_threads);
   encoder_ = std::make_unique<EncoderPool>(encoder_options);
-  loop_ = std::make_unique<EngineLoop>(scheduler_.get(), std::move(engines_), metrics_.get());
+  for (size_t i = 0; i < devices.size(); ++i) {
+    loops_.push_back(
+        std::make_unique<EngineLoop>(scheduler_.get(), i, std::move(engines_[i]), metrics_.get(),
+                                     [this, name = devices[i].name](const absl::Status& status) {
+                                       OnDeviceLost(name, status);
+                                     }));
+  }
   service_ = std::make_unique<ImageGenerationService>(MakeContext());
+  return absl::OkStatus();
+}
+
+absl::Status Server::MakeMetrics(const std::vector<Device>& devices) {
+  std::vector<Metrics::Model> models;
+  for (const std::unique_ptr<Engine>& engine : engines_.front()) {
+    const EngineInfo& info = engine->info();
+    models.push_back({info.config.name, info.digest, info.precision,
+                      static_cast<uint32_t>(info.config.num_scales())});
+  }
+  std::vector<Metrics::Device> places;
+  for (size_t i = 0; i < devices.size(); ++i) {
+    places.push_back({devices[i].name, MemoryOf(engines_[i])});
+  }
+  HMAR_ASSIGN_OR_RETURN(metrics_, Metrics::Create(models, places, ServerVersion()));
   return absl::OkStatus();
 }
 
@@ -165,23 +181,42 @@ absl::Status Server::Listen() {
   return WritePortFile(options_.port_file, port_);
 }
 
+// The devices one after the other: each warms up alone, and a failure names the first.
 void Server::ProbeModels() {
-  for (size_t i = 0; i < catalog_->models().size(); ++i) {
-    const absl::Status status = Probe(scheduler_.get(), i, catalog_->models()[i].config,
-                                      absl::Seconds(options_.probe_seconds));
+  for (size_t device = 0; device < loops_.size(); ++device) {
+    const absl::Status status = ProbeDevice(device);
     if (draining_) return;
     if (!status.ok()) {
-      if (dependencies_.on_fatal) dependencies_.on_fatal(status);
+      // A lost device tells of itself.
+      if (!failed_.exchange(true) && dependencies_.on_fatal) dependencies_.on_fatal(status);
       return;
     }
   }
-  health_->SetReady(true);
+  health_->SetReady();
   dependencies_.log->info("ready");
+}
+
+absl::Status Server::ProbeDevice(size_t device) {
+  for (size_t model = 0; model < catalog_->models().size(); ++model) {
+    HMAR_RETURN_IF_ERROR(Probe(scheduler_.get(), device, model, catalog_->models()[model].config,
+                               absl::Seconds(options_.probe_seconds)));
+  }
+  return absl::OkStatus();
+}
+
+void Server::OnDeviceLost(const std::string& device, const absl::Status& status) {
+  const absl::Status lost =
+      ErrorOf(Reason::kDeviceLost,
+              absl::StrCat("device ", device, " is lost: ", std::string(status.message())));
+  const bool first = !failed_.exchange(true);
+  health_->End();
+  scheduler_->Stop(lost);
+  if (first && dependencies_.on_fatal) dependencies_.on_fatal(lost);
 }
 
 bool Server::Drain(absl::Duration limit) {
   if (draining_.exchange(true)) return true;
-  if (health_ != nullptr) health_->SetReady(false);
+  if (health_ != nullptr) health_->End();
   if (scheduler_ != nullptr) scheduler_->BeginDrain();
   const bool finished = service_ == nullptr || service_->active_calls().AwaitNone(limit);
   const absl::Status going_down = ErrorOf(Reason::kDraining, "the server is going down");
@@ -192,7 +227,7 @@ bool Server::Drain(absl::Duration limit) {
   // has run its last step before the encoder goes, which it posts to.
   if (grpc_server_ != nullptr) grpc_server_->Shutdown(std::chrono::system_clock::now());
   metrics_server_.reset();
-  if (loop_ != nullptr) loop_->Join();
+  for (const std::unique_ptr<EngineLoop>& loop : loops_) loop->Join();
   encoder_.reset();
   return finished;
 }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "model/engine.h"
 #include "server/access_log.h"
 #include "server/clock.h"
+#include "server/devices.h"
 #include "server/encoder_pool.h"
 #include "server/engine_loop.h"
 #include "server/health.h"
@@ -22,16 +24,12 @@
 #include "server/metrics.h"
 #include "server/metrics_server.h"
 #include "server/model_catalog.h"
+#include "server/model_loader.h"
 #include "server/options.h"
 #include "server/random_source.h"
 #include "server/scheduler.h"
 
 namespace hmar {
-
-// Loads one model. What comes back is called spec.name (info().config.name). Errors name the
-// folder.
-using EngineFactory = std::function<absl::StatusOr<std::unique_ptr<Engine>>(
-    const ModelSpec& spec, const ServerOptions& options)>;
 
 // What a server gets from outside.
 struct ServerDependencies {
@@ -41,7 +39,7 @@ struct ServerDependencies {
   std::shared_ptr<spdlog::logger> log;     // Not null.
   std::shared_ptr<spdlog::logger> access;  // Null: no access log.
   // Called once, from a thread of the server, when it turns out that it cannot serve: a probe image
-  // failed. May be empty.
+  // failed or, with the reason DEVICE_LOST, a device is lost. May be empty.
   std::function<void(const absl::Status&)> on_fatal;
 };
 
@@ -50,8 +48,8 @@ struct ServerDependencies {
 class Server {
  public:
   // Loads the models, then listens; on failure nothing listens any more. When it returns, the port
-  // is open and health says NOT_SERVING until every model has made its probe image. Errors are for
-  // the user: one line that names the flag, the folder or the address.
+  // is open and health says NOT_SERVING until every model has made its probe image on every device.
+  // Errors are for the user: one line that names the flag, the folder or the address.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        ServerDependencies dependencies);
 
@@ -67,24 +65,32 @@ class Server {
   // from one thread.
   bool Drain(absl::Duration limit);
 
+  // For the end after a lost device, when everything has failed already: waits until the calls have
+  // ended and their clients know, or `limit` has passed. The engines may never let go of a lost
+  // device, so end the process then without destroying the server.
+  void AwaitCalls(absl::Duration limit) { service_->active_calls().AwaitNone(limit); }
+
  private:
   Server(const ServerOptions& options, ServerDependencies dependencies);
-  absl::Status LoadModels();
-  absl::Status BuildCore();
+  absl::Status BuildCore(const std::vector<Device>& devices);
+  absl::Status MakeMetrics(const std::vector<Device>& devices);
   absl::Status Listen();
   absl::Status ListenForMetrics();
   void ProbeModels();
+  absl::Status ProbeDevice(size_t device);
+  // On the thread of a device that is lost: not ready, fail everything, tell the program.
+  void OnDeviceLost(const std::string& device, const absl::Status& status);
   ServiceContext MakeContext();
 
   const ServerOptions options_;
   const ServerDependencies dependencies_;
   const AccessLog access_log_;
-  std::vector<std::unique_ptr<Engine>> engines_;  // Until the loop takes them.
+  std::vector<DeviceEngines> engines_;  // By device, until the loops take them.
   std::unique_ptr<ModelCatalog> catalog_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<EncoderPool> encoder_;
-  std::unique_ptr<EngineLoop> loop_;
+  std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<Health> health_;
@@ -92,6 +98,7 @@ class Server {
   std::thread prober_;
   int port_ = 0;
   std::atomic<bool> draining_ = false;
+  std::atomic<bool> failed_ = false;  // on_fatal has been, or is being, called.
 };
 
 }  // namespace hmar

@@ -6,7 +6,8 @@ namespace hmar {
 
 std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
   PlannedStep step;
-  step.cancelled = ledger_.TakeReleases(now);
+  step.device = device_;
+  step.cancelled = ledger_.TakeReleases(device_, now);
   TakeRetry(step);
   if (step.ids.empty()) TakeChoice(step, now);
   if (step.ids.empty() && step.cancelled.empty() && !step.await_pictures) return std::nullopt;
@@ -45,29 +46,53 @@ void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
 }
 
 std::optional<StepChoice> StepPlanner::Choose(absl::Time now) const {
-  std::vector<QueuedImage> queued;
   std::vector<RunningImage> running;
   for (const auto& [id, image] : ledger_.images()) {
-    if (image.state == ImageState::kWaiting) {
-      const Work& work = ledger_.work(image.work);
-      queued.push_back({id, image.model, image.next_rows(), image.submitted, work.priority,
-                        work.deadline, work.client});
-    } else if (image.state == ImageState::kRunning) {
+    if (image.state == ImageState::kRunning && image.device == device_) {
       running.push_back({id, image.model, image.next_rows(), image.last_step});
     }
   }
-  std::vector<ModelSlots> models;
-  for (size_t m = 0; m < options_.models.size(); ++m) {
-    const ImageTable::Counts& counts = ledger_.images().counts(m);
-    models.push_back(
-        {options_.models[m].max_images - counts.running - counts.decoding, counts.decoding});
+  const std::vector<ModelSlots> slots = Slots();
+  const std::vector<QueuedImage> queued = Offered(slots);
+  return ChooseStep({queued, running, slots, options_.max_step_rows, now, last_model_});
+}
+
+std::vector<ModelSlots> StepPlanner::Slots() const {
+  std::vector<ModelSlots> slots;
+  for (size_t model = 0; model < options_.models().size(); ++model) {
+    const ImageTable::Held& held = ledger_.images().held(device_, model);
+    slots.push_back({options_.devices[device_][model].max_images - held.total(), held.decoding,
+                     options_.StepRows(device_, model)});
   }
-  return ChooseStep({queued, running, models, options_.max_step_rows, now, last_model_});
+  return slots;
+}
+
+std::vector<QueuedImage> StepPlanner::Offered(const std::vector<ModelSlots>& slots) const {
+  std::vector<uint32_t> left;  // By model.
+  uint32_t all_left = 0;
+  for (const ModelSlots& model : slots) {
+    left.push_back(model.free_slots);
+    all_left += model.free_slots;
+  }
+  std::vector<QueuedImage> offered;
+  if (all_left == 0 || ledger_.images().waiting() == 0) return offered;
+  Placement placement = pricing_.Running(ledger_.images());
+  for (const auto& [id, image] : ledger_.images()) {
+    if (all_left == 0) break;
+    if (image.state != ImageState::kWaiting) continue;
+    if (Pricing::Place(image, &placement) != device_ || left[image.model] == 0) continue;
+    --left[image.model];
+    --all_left;
+    const Work& work = ledger_.work(image.work);
+    offered.push_back({id, image.model, image.next_rows(), image.submitted, work.priority,
+                       work.deadline, work.client});
+  }
+  return offered;
 }
 
 PlannedStep::NewImage StepPlanner::Start(ImageId id, absl::Time now) {
   ImageRecord& image = *ledger_.images().Find(id);
-  ledger_.images().SetState(image, ImageState::kRunning);
+  ledger_.images().Run(image, device_);
   image.started = now;
   if (metrics_ != nullptr) metrics_->ImageStarted(image.model, now - image.submitted);
   PlannedStep::NewImage started{id, ledger_.work(image.work).prototype};

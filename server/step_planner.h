@@ -11,22 +11,29 @@
 #include "model/engine.h"
 #include "server/batch_policy.h"
 #include "server/metrics.h"
+#include "server/pricing.h"
 #include "server/scheduler.h"
 #include "server/work_ledger.h"
 
 namespace hmar {
 
-// Turns the books into steps: first the parts of a step that failed, then what batch_policy.h
-// chooses. Thread-compatible.
+// Turns the books into the steps of one device: first the parts of a step that failed, then what
+// batch_policy.h chooses of the device's running images and the waiting ones that placement.h gives
+// it. Thread-compatible.
 class StepPlanner {
  public:
-  // `options`, `ledger` and `metrics` (may be null) outlive it.
-  StepPlanner(const SchedulerOptions* options, WorkLedger* ledger, Metrics* metrics)
-      : options_(*options), ledger_(*ledger), metrics_(metrics) {}
+  // `options`, `ledger`, `pricing` and `metrics` (may be null) outlive it.
+  StepPlanner(const SchedulerOptions* options, size_t device, WorkLedger* ledger,
+              const Pricing* pricing, Metrics* metrics)
+      : options_(*options),
+        device_(device),
+        ledger_(*ledger),
+        pricing_(*pricing),
+        metrics_(metrics) {}
 
   // The next step, with its new images marked as running; nothing: there is nothing to do. As long
-  // as the books hold an image there is a step: it waits for a free slot, or it runs, or its
-  // picture is due, or an image that holds its slot does one of the latter two.
+  // as the books hold an image there is a step of some device: it waits for a free slot, or it
+  // runs, or its picture is due, or an image that holds its slot does one of the latter two.
   std::optional<PlannedStep> Plan(absl::Time now);
 
   // The step failed as a whole: its halves go before all other work. REQUIRES: it has two ids or
@@ -46,10 +53,17 @@ class StepPlanner {
   void TakeRetry(PlannedStep& step);
   void TakeChoice(PlannedStep& step, absl::Time now);
   std::optional<StepChoice> Choose(absl::Time now) const;
+  // By model.
+  std::vector<ModelSlots> Slots() const;
+  // The waiting images that are this device's to take now, in the order of submission: at most as
+  // many of a model as it has slots.
+  std::vector<QueuedImage> Offered(const std::vector<ModelSlots>& slots) const;
   PlannedStep::NewImage Start(ImageId id, absl::Time now);
 
   const SchedulerOptions& options_;
+  const size_t device_;
   WorkLedger& ledger_;
+  const Pricing& pricing_;
   Metrics* const metrics_;
   std::deque<Retry> retries_;
   std::optional<size_t> last_model_;

@@ -56,7 +56,7 @@ void StopSignals::Watch() {
       if (ending_) return;
     }
     if (received > 0) std::_Exit(kSecondSignalExitCode);
-    Stop({false, strsignal(signal)});
+    Stop({0, strsignal(signal)});
   }
 }
 

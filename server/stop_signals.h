@@ -12,7 +12,7 @@ namespace hmar {
 
 // Why the program should end.
 struct StopReason {
-  bool failed = false;  // Something broke; otherwise a signal asked.
+  int exit_code = 0;  // Of the program; 0: a signal asked, otherwise something broke.
   std::string what;
 };
 

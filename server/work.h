@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,8 @@ struct Work {
   ImageTask prototype;
   int priority = 0;  // -10 .. 10; higher first. (The first-come policy does not look at it yet.)
   absl::Time deadline = absl::InfiniteFuture();
-  std::string client;  // Who asks: a key name or a peer's address. For fairness and logs.
+  std::string client;            // Who asks: a key name or a peer's address. For fairness and logs.
+  std::optional<size_t> device;  // The only device that may run them (a probe's); else any.
   std::shared_ptr<WorkListener> listener;
 };
 

@@ -17,6 +17,7 @@ WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, absl::Time now) {
     image.work = id;
     image.index = index;
     image.model = request.work.model;
+    image.device = request.work.device;
     image.passes = shared_passes;
     image.submitted = now;
     request.open_images.push_back(images_.Add(std::move(image)).id);
@@ -106,13 +107,13 @@ std::shared_ptr<ListenerOutbox> WorkLedger::Cancel(WorkId id, absl::Time now) {
   return outbox;
 }
 
-std::vector<std::pair<size_t, ImageId>> WorkLedger::TakeReleases(absl::Time now) {
+std::vector<std::pair<size_t, ImageId>> WorkLedger::TakeReleases(size_t device, absl::Time now) {
   std::vector<std::pair<size_t, ImageId>> taken;
-  for (const Release& release : releases_) {
+  for (const Release& release : releases_[device]) {
     taken.emplace_back(release.model, release.id);
     if (metrics_ != nullptr) metrics_->CancelReleased(release.model, now - release.since);
   }
-  releases_.clear();
+  releases_[device].clear();
   return taken;
 }
 
@@ -132,8 +133,9 @@ void WorkLedger::Post(WorkId id, ListenerOutbox::Call call) {
 
 void WorkLedger::CloseImages(Request& request, ImageOutcome outcome, absl::Time now, ImageId lost) {
   for (ImageId id : request.open_images) {
-    if (images_.Find(id)->state != ImageState::kWaiting && id != lost) {
-      releases_.push_back({request.work.model, id, now});
+    const ImageRecord& image = *images_.Find(id);
+    if (image.state != ImageState::kWaiting && id != lost) {
+      releases_[*image.device].push_back({image.model, id, now});
     }
     images_.Erase(id);
   }

@@ -31,7 +31,8 @@ class WorkLedger {
   using Outboxes = std::map<WorkId, std::shared_ptr<ListenerOutbox>>;
 
   // `metrics` may be null; it hears of every image's end.
-  WorkLedger(size_t models, Metrics* metrics) : images_(models), metrics_(metrics) {}
+  WorkLedger(size_t devices, size_t models, Metrics* metrics)
+      : images_(devices, models), releases_(devices), metrics_(metrics) {}
 
   // Opens a request whose images wait and take `passes` each. Takes the listener.
   WorkId Open(Work work, std::vector<Pass> passes, absl::Time now);
@@ -62,9 +63,9 @@ class WorkLedger {
   // without the scheduler's lock; null: no such request.
   std::shared_ptr<ListenerOutbox> Cancel(WorkId id, absl::Time now);
 
-  // Images of ended requests that the engine still holds, as PlannedStep::cancelled wants them. The
-  // caller takes over: they are not returned again.
-  std::vector<std::pair<size_t, ImageId>> TakeReleases(absl::Time now);
+  // Images of ended requests that the device's engines still hold, as PlannedStep::cancelled wants
+  // them. The caller takes over: they are not returned again.
+  std::vector<std::pair<size_t, ImageId>> TakeReleases(size_t device, absl::Time now);
 
   // Outboxes that were posted to since the last call.
   Outboxes TakeOutboxes() { return std::exchange(touched_, {}); }
@@ -90,10 +91,10 @@ class WorkLedger {
   void CountEnded(size_t model, ImageOutcome outcome, size_t images);
 
   ImageTable images_;
+  std::vector<std::vector<Release>> releases_;  // By device.
   Metrics* const metrics_;
   WorkId next_work_ = 1;
   std::map<WorkId, Request> requests_;
-  std::vector<Release> releases_;
   Outboxes touched_;
 };
 

@@ -1,6 +1,7 @@
 #include "tests/fakes/fake_engine.h"
 
 #include <bit>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -105,6 +106,7 @@ FakeEngine::~FakeEngine() { OpenGate(); }
 
 absl::Status FakeEngine::Admit(ImageId id, ImageTask task) {
   absl::MutexLock lock(&mutex_);
+  if (absl::Status device = CheckDevice(); !device.ok()) return device;
   if (held_.contains(id)) {
     return absl::AlreadyExistsError(Broken(absl::StrCat("id ", id, " admitted twice")).message());
   }
@@ -134,15 +136,20 @@ absl::StatusOr<StepReport> FakeEngine::Step(absl::Span<const ImageId> ids) {
   mutex_.Await(absl::Condition(&gate_open_));
   step_at_gate_ = false;
 
-  const absl::Status status = CheckStep(ids);
+  const absl::Status device = CheckDevice();
+  const absl::Status status = device.ok() ? CheckStep(ids) : device;
   Record(Call::kStep, ids, status.ok());
   if (!status.ok()) return status;
   ++step_count_;
   StepReport report;
   for (ImageId id : ids) Advance(id, held_.at(id), report);
-  DeliverPictures(/*wait=*/ids.empty(), report);
-  for (const FailureReport& failure : report.failures) held_.erase(failure.id);
+  Deliver(/*wait=*/ids.empty(), report);
   return report;
+}
+
+absl::Status FakeEngine::CheckDevice() const {
+  if (step_count_ < faults_.lost_after_steps) return absl::OkStatus();
+  return absl::UnavailableError("CUDA error 719: unspecified launch failure");
 }
 
 absl::Status FakeEngine::CheckStep(absl::Span<const ImageId> ids) const {
@@ -164,8 +171,8 @@ absl::Status FakeEngine::CheckStep(absl::Span<const ImageId> ids) const {
 
 void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {
   if (held.next_pass == 1 && faults_.non_finite_seeds.contains(held.task.seed)) {
-    report.failures.push_back(NonFinite(id));
-    return;
+    held.failure_step = step_count_ + faults_.failure_delay_steps;
+    if (faults_.failure_delay_steps == 0) return;  // Less those that failed.
   }
   if (held.next_pass < held.passes.size()) {
     const Pass& pass = held.passes[held.next_pass++];
@@ -174,26 +181,37 @@ void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {
     report.rows += pass.rows();
     if (pass.settles_scale && held.task.preview_mode != PreviewMode::kNone &&
         held.task.preview_scales[pass.scale]) {
-      report.previews.push_back({id, pass.scale, FakePreview(info_, held.task, pass.scale)});
+      held.previews.emplace_back(pass.scale, step_count_ + faults_.preview_delay_steps);
     }
   }
   if (held.next_pass == held.passes.size()) {
     held.decoding = true;
-    held.due_step = step_count_ + faults_.picture_delay_steps;
+    held.picture_step = step_count_ + faults_.picture_delay_steps;
   }
 }
 
-void FakeEngine::DeliverPictures(bool wait, StepReport& report) {
+void FakeEngine::Deliver(bool wait, StepReport& report) {
   for (auto entry = held_.begin(); entry != held_.end();) {
-    const auto& [id, held] = *entry;
-    const bool due = held.decoding && (wait || held.due_step <= step_count_);
-    if (!due) {
-      ++entry;
-      continue;
+    auto& [id, held] = *entry;
+    const bool waited_for = wait && held.decoding;
+    const bool fails = held.failure_step && (waited_for || *held.failure_step <= step_count_);
+    const bool done =
+        !held.failure_step && held.decoding && (waited_for || held.picture_step <= step_count_);
+    if (!fails) DeliverPreviews(id, held, done, report);
+    if (fails) report.failures.push_back(NonFinite(id));
+    if (done) {
+      report.images.push_back({id, FakePicture(info_, held.task), FakeTokens(info_, held.task)});
     }
-    report.images.push_back({id, FakePicture(info_, held.task), FakeTokens(info_, held.task)});
-    entry = held_.erase(entry);
-    wait = false;  // A Step without ids promises one picture, no more.
+    if (waited_for) wait = false;  // A Step without ids promises one, no more.
+    entry = fails || done ? held_.erase(entry) : std::next(entry);
+  }
+}
+
+void FakeEngine::DeliverPreviews(ImageId id, Held& held, bool all, StepReport& report) {
+  while (!held.previews.empty() && (all || held.previews.front().second <= step_count_)) {
+    const uint32_t scale = held.previews.front().first;
+    report.previews.push_back({id, scale, FakePreview(info_, held.task, scale)});
+    held.previews.pop_front();
   }
 }
 

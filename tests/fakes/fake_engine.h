@@ -6,10 +6,13 @@
 // engine's order of events.
 
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -43,10 +46,18 @@ struct FakeFaults {
   std::set<uint64_t> step_fails_seeds = {};
   // Reported in failures at their second pass; the others advance.
   std::set<uint64_t> non_finite_seeds = {};
+  // As an engine that works ahead of its device: failures come this many Steps later, the image
+  // running on until then, also past its last pass; at 0 they come at once.
+  uint32_t failure_delay_steps = 0;
   // A larger Step: RESOURCE_EXHAUSTED, nobody advances.
   uint32_t max_step_images = std::numeric_limits<uint32_t>::max();
   // Pictures come this many Steps after the one that says `last`, or at once to a Step without ids.
   uint32_t picture_delay_steps = 0;
+  // Previews come this many Steps after their scale's last pass, or at once before their image's
+  // picture.
+  uint32_t preview_delay_steps = 0;
+  // The device is lost after this many Steps: every later call says UNAVAILABLE.
+  uint64_t lost_after_steps = std::numeric_limits<uint64_t>::max();
 };
 
 // Checks its caller: a broken rule of engine.h (an id twice, unknown, or past its last pass; an
@@ -88,13 +99,20 @@ class FakeEngine final : public Engine {
     ImageTask task;
     std::vector<Pass> passes;
     size_t next_pass = 0;
-    bool decoding = false;  // Past its last pass; its picture is due in step number due_step.
-    uint64_t due_step = 0;
+    bool decoding = false;  // Past its last pass; its picture is due in step number picture_step.
+    uint64_t picture_step = 0;
+    std::optional<uint64_t> failure_step;  // It failed; that is reported in this step.
+    std::deque<std::pair<uint32_t, uint64_t>> previews;  // Scales, each with the step it is due in.
   };
 
   absl::Status CheckStep(absl::Span<const ImageId> ids) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckDevice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(ImageId id, Held& held, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DeliverPictures(bool wait, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Reports what is due of the images held; with `wait`, the first picture (or its failure) also
+  // before its time.
+  void Deliver(bool wait, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DeliverPreviews(ImageId id, Held& held, bool all, StepReport& report)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Record(Call::Kind kind, absl::Span<const ImageId> ids, bool ok)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -16,20 +16,28 @@
 
 namespace hmar {
 
-// A scheduler and its engines, moved step by step by the test on its own thread, on a clock that
-// only steps move: a step takes 10 ms and 1 ms a row.
+// A scheduler and the engines of its devices, moved step by step by the test on its own thread, on
+// a clock that only steps move: a step takes 10 ms and 1 ms a row, unless a device is made slower.
+// Most tests have one device, of index 0.
 class PuppetDevice {
  public:
-  // One engine a name; `options` without models.
+  // One engine a model and device; `options` without devices.
   explicit PuppetDevice(std::vector<EngineInfo> models = {FakeEngineInfo()},
-                        SchedulerOptions options = {}, Metrics* metrics = nullptr) {
-    for (const EngineInfo& info : models) engines_.push_back(std::make_unique<FakeEngine>(info));
-    options.models = std::move(models);
+                        SchedulerOptions options = {}, Metrics* metrics = nullptr,
+                        size_t devices = 1)
+      : slowness_(devices, 1) {
+    for (size_t device = 0; device < devices; ++device) {
+      auto& engines = engines_.emplace_back();
+      for (const EngineInfo& info : models) engines.push_back(std::make_unique<FakeEngine>(info));
+      options.devices.push_back(models);
+    }
     scheduler_ = std::make_unique<Scheduler>(std::move(options), &clock_, metrics);
   }
 
   Scheduler& scheduler() { return *scheduler_; }
-  FakeEngine& engine(size_t model = 0) { return *engines_[model]; }
+  FakeEngine& engine(size_t model = 0, size_t device = 0) { return *engines_[device][model]; }
+  // Steps of the device take this many times as long.
+  void SlowDown(size_t device, double times) { slowness_[device] = times; }
   FakeClock& clock() { return clock_; }
 
   // A valid request.
@@ -37,7 +45,7 @@ class PuppetDevice {
     Work work;
     work.model = model;
     work.images = images;
-    work.prototype = FakeTask(engines_[model]->info(), seed);
+    work.prototype = FakeTask(engine(model).info(), seed);
     work.listener = std::make_shared<RecordingListener>();
     return work;
   }
@@ -59,8 +67,8 @@ class PuppetDevice {
 
   // Does what a planned step says and reports it.
   void Execute(const PlannedStep& step) {
-    for (const auto& [model, id] : step.cancelled) engines_[model]->Cancel(id);
-    FakeEngine& engine = *engines_[step.model];
+    for (const auto& [model, id] : step.cancelled) engine(model, step.device).Cancel(id);
+    FakeEngine& engine = this->engine(step.model, step.device);
     for (const PlannedStep::NewImage& image : step.admitted) {
       EXPECT_TRUE(engine.Admit(image.id, image.task).ok());
     }
@@ -68,26 +76,30 @@ class PuppetDevice {
     absl::Duration took;
     if (!step.ids.empty() || step.await_pictures) {
       report = engine.Step(step.ids);
-      took = absl::Milliseconds(10 + (report.ok() ? report->rows : 0));
+      took = absl::Milliseconds(10 + (report.ok() ? report->rows : 0)) * slowness_[step.device];
       clock_.Advance(took);
     }
     scheduler_->Finish(step, std::move(report), took);
   }
 
-  // Plans one step and runs it. Nothing: there was none.
-  std::optional<PlannedStep> RunOne() {
-    std::optional<PlannedStep> step = scheduler_->NextStep();
+  // Plans one step of a device and runs it. Nothing: there was none.
+  std::optional<PlannedStep> RunOne(size_t device = 0) {
+    std::optional<PlannedStep> step = scheduler_->NextStep(device);
     if (step) Execute(*step);
     return step;
   }
 
-  // Runs until there is no step left; the test fails if that takes more than `most` steps.
+  // Runs the devices in turn until none has a step left; the test fails if that takes more than
+  // `most` steps.
   std::vector<PlannedStep> RunAll(size_t most = 100'000) {
     std::vector<PlannedStep> steps;
     while (steps.size() < most) {
-      std::optional<PlannedStep> step = RunOne();
-      if (!step) return steps;
-      steps.push_back(*std::move(step));
+      const size_t before = steps.size();
+      for (size_t device = 0; device < engines_.size(); ++device) {
+        std::optional<PlannedStep> step = RunOne(device);
+        if (step) steps.push_back(*std::move(step));
+      }
+      if (steps.size() == before) return steps;
     }
     ADD_FAILURE() << "work is left after " << most << " steps";
     return steps;
@@ -95,15 +107,18 @@ class PuppetDevice {
 
   // Nothing waits, runs, or holds a slot, in the scheduler and in the engines.
   bool Idle() {
-    for (const auto& engine : engines_) {
-      if (engine->images_held() > 0) return false;
+    for (const auto& engines : engines_) {
+      for (const auto& engine : engines) {
+        if (engine->images_held() > 0) return false;
+      }
     }
     return scheduler_->queued_images() == 0 && scheduler_->running_images() == 0;
   }
 
  private:
   FakeClock clock_;
-  std::vector<std::unique_ptr<FakeEngine>> engines_;
+  std::vector<double> slowness_;                                   // By device.
+  std::vector<std::vector<std::unique_ptr<FakeEngine>>> engines_;  // By device and model.
   std::unique_ptr<Scheduler> scheduler_;
 };
 

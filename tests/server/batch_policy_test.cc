@@ -91,6 +91,16 @@ TEST(BatchPolicyTest, AnImageLargerThanTheBudgetRunsAlone) {
   EXPECT_THAT(scene.Choose()->admitted, ElementsAre(4));
 }
 
+TEST(BatchPolicyTest, AModelsOwnBoundOnRowsCountsToo) {
+  Scene scene;
+  scene.models = {{8, 0, /*max_step_rows=*/20}};
+  scene.running = {{1, 0, 15, 1}, {2, 0, 15, 1}};
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(1));
+  scene.models[0].max_step_rows = 1000;
+  scene.max_step_rows = 20;
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(1));
+}
+
 TEST(BatchPolicyTest, ModelsWithWorkTakeTurns) {
   Scene scene;
   scene.models = {{1, 0}, {1, 0}, {0, 0}, {1, 0}};

@@ -55,10 +55,22 @@ TEST(CostModelTest, FollowsADeviceThatThrottles) {
   EXPECT_NEAR(cost.seconds_per_row(), 2 * before, 0.05 * before);
 }
 
+TEST(CostModelTest, ATenthOfAWeightCountsATenth) {
+  CostModel cost;
+  for (int i = 0; i < 10; ++i) cost.Observe(0, absl::Milliseconds(20), 0.1);
+  cost.Observe(0, absl::Milliseconds(10));
+  EXPECT_NEAR(cost.seconds_per_step(), 0.015, 0.0001);
+}
+
 TEST(EstimateLoadTest, AFewImagesTakeOneWaveOfSteps) {
   const CostModel cost = Measured(0.02, 0.0005);
-  const ModelLoad load{&cost, /*images=*/3, /*rows=*/300, /*passes=*/5, /*slots=*/8};
-  const LoadEstimate estimate = EstimateLoad({load}, 0, 10'000);
+  const ModelLoad load{&cost,
+                       /*images=*/3,
+                       /*rows=*/300,
+                       /*passes=*/5,
+                       /*slots=*/8,
+                       /*max_step_rows=*/10'000};
+  const LoadEstimate estimate = EstimateLoad({load}, 0);
   EXPECT_NEAR(absl::ToDoubleSeconds(estimate.time), 5 * 0.02 + 300 * 0.0005, 1e-6);
   EXPECT_NEAR(estimate.device_seconds, 5 * 0.02 + 300 * 0.0005, 1e-9);
 }
@@ -66,8 +78,8 @@ TEST(EstimateLoadTest, AFewImagesTakeOneWaveOfSteps) {
 TEST(EstimateLoadTest, SlotsAndBudgetBoundWhatAStepHolds) {
   const CostModel cost = Measured(1, 0);
   const auto seconds = [&](uint32_t slots, uint32_t max_step_rows) {
-    const ModelLoad load{&cost, /*images=*/10, /*rows=*/1000, /*passes=*/5, slots};
-    return absl::ToDoubleSeconds(EstimateLoad({load}, 0, max_step_rows).time);
+    const ModelLoad load{&cost, /*images=*/10, /*rows=*/1000, /*passes=*/5, slots, max_step_rows};
+    return absl::ToDoubleSeconds(EstimateLoad({load}, 0).time);
   };
   EXPECT_NEAR(seconds(10, 10'000), 5, 1e-6);
   EXPECT_NEAR(seconds(4, 10'000), 15, 1e-6);
@@ -76,11 +88,26 @@ TEST(EstimateLoadTest, SlotsAndBudgetBoundWhatAStepHolds) {
 
 TEST(EstimateLoadTest, AnotherModelsStepsComeInBetweenButNoMoreThanOurs) {
   const CostModel cost = Measured(1, 0);
-  const ModelLoad ours{&cost, /*images=*/1, /*rows=*/10, /*passes=*/5, /*slots=*/1};
-  const ModelLoad shorter{&cost, /*images=*/1, /*rows=*/10, /*passes=*/2, /*slots=*/1};
-  const ModelLoad longer{&cost, /*images=*/100, /*rows=*/10, /*passes=*/5, /*slots=*/1};
+  const ModelLoad ours{&cost,
+                       /*images=*/1,
+                       /*rows=*/10,
+                       /*passes=*/5,
+                       /*slots=*/1,
+                       /*max_step_rows=*/1000};
+  const ModelLoad shorter{&cost,
+                          /*images=*/1,
+                          /*rows=*/10,
+                          /*passes=*/2,
+                          /*slots=*/1,
+                          /*max_step_rows=*/1000};
+  const ModelLoad longer{&cost,
+                         /*images=*/100,
+                         /*rows=*/10,
+                         /*passes=*/5,
+                         /*slots=*/1,
+                         /*max_step_rows=*/1000};
   const auto seconds = [&](const ModelLoad& other) {
-    return absl::ToDoubleSeconds(EstimateLoad({ours, other}, 0, 1000).time);
+    return absl::ToDoubleSeconds(EstimateLoad({ours, other}, 0).time);
   };
   EXPECT_NEAR(seconds(shorter), 7, 1e-6);
   EXPECT_NEAR(seconds(longer), 10, 1e-6);

@@ -54,10 +54,10 @@ class EngineLoopTest : public ::testing::Test {
   const EngineInfo info_ = FakeEngineInfo();
   FakeClock clock_;
   std::unique_ptr<Metrics> metrics_ =
-      *Metrics::Create({{"fake", "digest", "fp32", "cpu", 3}}, "test");
-  Scheduler scheduler_{{.models = {info_}}, &clock_, metrics_.get()};
+      *Metrics::Create({{"fake", "digest", "fp32", 3}}, {{"cpu", {}}}, "test");
+  Scheduler scheduler_{{.devices = {{info_}}}, &clock_, metrics_.get()};
   FakeEngine* const engine_ = new FakeEngine(info_);  // Owned by loop_.
-  EngineLoop loop_{&scheduler_, Engines(), metrics_.get()};
+  EngineLoop loop_{&scheduler_, 0, Engines(), metrics_.get()};
 
  private:
   std::vector<std::unique_ptr<Engine>> Engines() {
@@ -145,6 +145,28 @@ TEST_F(EngineLoopTest, ARefusedImageIsReportedEvenIfItsFirstStepFailsForAnother)
   EXPECT_EQ(refused.listener->status(), absl::InternalError("refused by the test"));
   EXPECT_THAT(std::string(guilty.listener->status().message()), HasSubstr("seed 2"));
   ExpectPicture(other, 3);
+}
+
+TEST_F(EngineLoopTest, ALostDeviceEndsTheThreadAndIsAskedForNothingMore) {
+  engine_->SetFaults({.lost_after_steps = 2});
+  const Submitted request = Submit(1, 20);
+  loop_.Start();
+  ASSERT_TRUE(request.listener->AwaitEnd(20));
+  EXPECT_EQ(request.listener->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(request.listener->status().message()), HasSubstr("719"));
+  loop_.Join();
+  EXPECT_THAT(engine_->steps(), SizeIs(3));
+}
+
+TEST_F(EngineLoopTest, ALostDeviceIsNoticedWhenItTakesNoImageIn) {
+  engine_->SetFaults({.lost_after_steps = 0});
+  const Submitted request = Submit(1);
+  loop_.RunStep(*scheduler_.NextStep());
+  EXPECT_EQ(request.listener->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(engine_->steps(), IsEmpty());
+  Work late;
+  late.prototype = FakeTask(info_);
+  EXPECT_EQ(scheduler_.Price(late).status(), request.listener->status());
 }
 
 TEST_F(EngineLoopTest, DrainEndsTheThreadAfterTheLastImage) {
@@ -241,14 +263,14 @@ TEST_F(EngineLoopTest, CountsItsSteps) {
 
 TEST_F(EngineLoopTest, AProbeMakesAPicture) {
   loop_.Start();
-  EXPECT_EQ(Probe(&scheduler_, 0, info_.config, kPatience), absl::OkStatus());
+  EXPECT_EQ(Probe(&scheduler_, 0, 0, info_.config, kPatience), absl::OkStatus());
   EXPECT_THAT(engine_->steps(), SizeIs(5));
 }
 
 TEST_F(EngineLoopTest, AProbeThatFailsSaysWhy) {
   engine_->SetFaults({.non_finite_seeds = {0}});
   loop_.Start();
-  const absl::Status status = Probe(&scheduler_, 0, info_.config, kPatience);
+  const absl::Status status = Probe(&scheduler_, 0, 0, info_.config, kPatience);
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
   EXPECT_EQ(status.message(), "probe image of model fake: logits are not finite");
 }
@@ -257,7 +279,7 @@ TEST_F(EngineLoopTest, AProbeChecksTheSizeOfThePicture) {
   ModelConfig larger = info_.config;
   larger.image_size = 24;
   loop_.Start();
-  const absl::Status status = Probe(&scheduler_, 0, larger, kPatience);
+  const absl::Status status = Probe(&scheduler_, 0, 0, larger, kPatience);
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(status.message()), HasSubstr("12 x 12"));
 }
@@ -265,7 +287,7 @@ TEST_F(EngineLoopTest, AProbeChecksTheSizeOfThePicture) {
 TEST_F(EngineLoopTest, AProbeGivesUpAndLeavesNothingBehind) {
   engine_->CloseGate();
   loop_.Start();
-  const absl::Status status = Probe(&scheduler_, 0, info_.config, absl::Milliseconds(1));
+  const absl::Status status = Probe(&scheduler_, 0, 0, info_.config, absl::Milliseconds(1));
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(scheduler_.queued_images() + scheduler_.running_images(), 0u);
 }

@@ -23,8 +23,8 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 std::unique_ptr<Metrics> TwoModels() {
-  auto metrics = Metrics::Create(
-      {{"small", "aa", "fp32", "cpu", 2}, {"large", "bb", "bf16", "cpu", 3}}, "1.2.3");
+  auto metrics = Metrics::Create({{"small", "aa", "fp32", 2}, {"large", "bb", "bf16", 3}},
+                                 {{"cpu", {}}}, "1.2.3");
   EXPECT_TRUE(metrics.ok()) << metrics.status();
   return *std::move(metrics);
 }
@@ -66,13 +66,14 @@ TEST(MetricsTest, EventsReachTheirSeries) {
   metrics->FirstPreview(0, absl::Milliseconds(40));
   metrics->PictureEncoded(absl::Milliseconds(2));
   metrics->AdmissionRejected(RejectReason::kDraining);
-  metrics->QueueChanged(1, 7, 3);
+  metrics->QueueChanged(1, 7);
+  metrics->RunningChanged(0, 1, 3);
   metrics->ImageStarted(1, absl::Seconds(4));
   metrics->ImagesEnded(1, ImageOutcome::kExpired, 5);
-  metrics->ScaleRan(1, 2, 0.25);
+  metrics->ScaleRan(0, 1, 2, 0.25);
   metrics->CancelReleased(0, absl::Milliseconds(250));
-  metrics->StepDone(0, 680, 12, absl::Milliseconds(100), 0.02);
-  metrics->StepDone(1, 16, 1, absl::Milliseconds(400), 0);
+  metrics->StepDone(0, 0, 680, 12, absl::Milliseconds(100), 0.02);
+  metrics->StepDone(0, 1, 16, 1, absl::Milliseconds(400), 0);
   const std::string text = metrics->Text();
   for (const char* line : {
            "hmar_requests_total{code=\"OK\",model=\"small\"} 1\n",
@@ -100,8 +101,36 @@ TEST(MetricsTest, EventsReachTheirSeries) {
   }
 }
 
+TEST(MetricsTest, EachDeviceHasSeriesOfItsOwn) {
+  const auto metrics = *Metrics::Create(
+      {{"small", "aa", "bf16", 2}},
+      {{"cuda:0", {{"weights", 7'000'000'000}, {"slots", 5}}}, {"cuda:1", {{"weights", 3}}}}, "1");
+  metrics->StepDone(1, 0, 680, 12, absl::Milliseconds(100), 0);
+  metrics->ScaleRan(1, 0, 1, 0.25);
+  metrics->RunningChanged(0, 0, 4);
+  const std::string text = metrics->Text();
+  for (const char* line : {
+           "hmar_step_images_sum{device=\"cuda:0\",model=\"small\"} 0\n",
+           "hmar_step_images_sum{device=\"cuda:1\",model=\"small\"} 12\n",
+           "hmar_device_busy_seconds_total{device=\"cuda:0\"} 0\n",
+           "hmar_device_busy_seconds_total{device=\"cuda:1\"} 0.1\n",
+           "hmar_running_images{device=\"cuda:0\",model=\"small\"} 4\n",
+           "hmar_running_images{device=\"cuda:1\",model=\"small\"} 0\n",
+           "hmar_scale_device_seconds_total{device=\"cuda:1\",model=\"small\",scale=\"1\"} 0.25\n",
+           "hmar_device_memory_bytes{device=\"cuda:0\",kind=\"weights\"} 7000000000\n",
+           "hmar_device_memory_bytes{device=\"cuda:0\",kind=\"slots\"} 5\n",
+           "hmar_device_memory_bytes{device=\"cuda:1\",kind=\"weights\"} 3\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
+TEST(MetricsTest, MemoryIsNotInventedWhereNoEngineReportsIt) {
+  EXPECT_THAT(TwoModels()->Text(), Not(HasSubstr("hmar_device_memory_bytes")));
+}
+
 TEST(MetricsTest, TwoModelsOfOneNameAreRefused) {
-  const auto metrics = Metrics::Create({{"a", "", "", "", 1}, {"a", "", "", "", 1}}, "1");
+  const auto metrics = Metrics::Create({{"a", "", "", 1}, {"a", "", "", 1}}, {{"cpu", {}}}, "1");
   EXPECT_EQ(metrics.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(metrics.status().message()), HasSubstr("named a"));
 }
@@ -112,8 +141,8 @@ TEST(MetricsTest, CountsFromManyThreadsAllArrive) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 1000; ++i) {
-        metrics->StepDone(0, 16, 1, absl::Milliseconds(1), 0);
-        metrics->ScaleRan(0, 1, 0.5);
+        metrics->StepDone(0, 0, 16, 1, absl::Milliseconds(1), 0);
+        metrics->ScaleRan(0, 0, 1, 0.5);
         if (i % 100 == 0) metrics->Text();
       }
     });
@@ -177,7 +206,7 @@ TEST(MetricsServerTest, ServesAScrapeOnTheRealPortOfPortZero) {
   const auto server = MetricsServer::Start("127.0.0.1:0", metrics->collectable());
   ASSERT_TRUE(server.ok()) << server.status();
   EXPECT_GT((*server)->port(), 0);
-  metrics->QueueChanged(0, 42, 0);
+  metrics->QueueChanged(0, 42);
   const std::string answer = Get((*server)->port());
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(answer, HasSubstr("hmar_queue_images{model=\"small\"} 42\n"));

@@ -50,7 +50,9 @@ TEST(OptionsTest, FlagsReachTheirFields) {
                              "--metrics",
                              "0.0.0.0:9464",
                              "--device",
-                             "cuda:1",
+                             "cuda:1,cuda:0",
+                             "--precision",
+                             "fp8",
                              "--threads",
                              "3",
                              "--max-images-in-flight",
@@ -66,7 +68,8 @@ TEST(OptionsTest, FlagsReachTheirFields) {
   EXPECT_EQ(options.architecture, "hmar-d16");
   EXPECT_EQ(options.listen, "127.0.0.1:0");
   EXPECT_EQ(options.metrics, "0.0.0.0:9464");
-  EXPECT_EQ(options.device, "cuda:1");
+  EXPECT_EQ(options.device, "cuda:1,cuda:0");
+  EXPECT_EQ(options.precision, "fp8");
   EXPECT_EQ(options.threads, 3u);
   EXPECT_EQ(options.max_images_in_flight, 7u);
   EXPECT_EQ(options.drain_seconds, 0u);
@@ -99,13 +102,17 @@ TEST(OptionsTest, AMissingConfigurationFileIsAnError) {
 TEST(OptionsTest, BadValuesAreNamedWithTheirFlagAndLimit) {
   EXPECT_THAT(ErrorOf({"--threads", "5000"}),
               AllOf(HasSubstr("--threads"), HasSubstr("5000"), HasSubstr("1024")));
-  EXPECT_THAT(ErrorOf({"--max-step-rows", "0"}), HasSubstr("--max-step-rows"));
+  EXPECT_THAT(ErrorOf({"--max-step-rows", "16777217"}), HasSubstr("--max-step-rows"));
   EXPECT_THAT(ErrorOf({"--threads", "-1"}), HasSubstr("--threads"));
   EXPECT_THAT(ErrorOf({"--threads", "two"}), HasSubstr("two"));
   EXPECT_THAT(ErrorOf({"--png-compression", "10"}), HasSubstr("9"));
   EXPECT_THAT(ErrorOf({"--listen", "50051"}), AllOf(HasSubstr("--listen"), HasSubstr("HOST:PORT")));
   EXPECT_THAT(ErrorOf({"--listen", "host:99999"}), HasSubstr("65535"));
   EXPECT_THAT(ErrorOf({"--device", "gpu"}), HasSubstr("cuda:N"));
+  EXPECT_THAT(ErrorOf({"--device", "cuda:0,cuda:0"}), HasSubstr("twice"));
+  EXPECT_THAT(ErrorOf({"--precision", "int4"}), AllOf(HasSubstr("int4"), HasSubstr("bf16")));
+  EXPECT_THAT(ErrorOf({"--precision", "fp8"}), HasSubstr("cpu computes in fp32"));
+  EXPECT_THAT(ErrorOf({"--device", "cuda:0", "--precision", "fp32"}), HasSubstr("cuda:0"));
   EXPECT_THAT(ErrorOf({"--log-level", "loud"}), HasSubstr("loud"));
   EXPECT_THAT(ErrorOf({"--model", "/a/path"}), HasSubstr("NAME=PATH"));
   EXPECT_THAT(ErrorOf({"--model", "a=/x", "--model", "a=/y"}), HasSubstr("two models named a"));

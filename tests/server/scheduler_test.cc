@@ -630,7 +630,7 @@ struct Crowd {
 
 TEST(SchedulerTest, TwoThousandImagesWithCancelsAndFaultsLeaveNothingBehind) {
   const auto metrics =
-      Metrics::Create({{"a", "d", "fp32", "cpu", 3}, {"b", "d", "fp32", "cpu", 3}}, "test");
+      Metrics::Create({{"a", "d", "fp32", 3}, {"b", "d", "fp32", 3}}, {{"cpu", {}}}, "test");
   ASSERT_TRUE(metrics.ok());
   SchedulerOptions options;
   options.max_step_rows = 60;

@@ -172,7 +172,7 @@ absl::Status StartStatus(ServerOptions options) {
   dependencies.random = &random;
   dependencies.log =
       std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
-  dependencies.make_engine = [](const ModelSpec& spec, const ServerOptions&) {
+  dependencies.make_engine = [](const ModelSpec& spec, const Device&, const ServerOptions&) {
     if (spec.path == "broken") {
       return absl::StatusOr<std::unique_ptr<Engine>>(absl::NotFoundError("broken: no such folder"));
     }

@@ -54,11 +54,9 @@ TestServer::TestServer(TestServerOptions options) : access_lines_(std::make_shar
     absl::MutexLock lock(&mutex_);
     fatal_ = status;
   };
-  dependencies.make_engine = [this, &options](const ModelSpec&, const ServerOptions&) {
-    auto engine = std::make_unique<FakeEngine>(options.models[engines_.size()], options.faults);
-    if (options.gate_closed) engine->CloseGate();
-    engines_.push_back(engine.get());
-    return absl::StatusOr<std::unique_ptr<Engine>>(std::move(engine));
+  dependencies.make_engine = [this, &options](const ModelSpec& spec, const Device& device,
+                                              const ServerOptions&) {
+    return MakeEngine(options, spec, device);
   };
   auto server = Server::Start(options.server, std::move(dependencies));
   if (!server.ok()) {
@@ -71,8 +69,23 @@ TestServer::TestServer(TestServerOptions options) : access_lines_(std::make_shar
   EXPECT_TRUE(options.gate_closed || AwaitHealth(true));
 }
 
+absl::StatusOr<std::unique_ptr<Engine>> TestServer::MakeEngine(const TestServerOptions& options,
+                                                               const ModelSpec& spec,
+                                                               const Device& device) {
+  size_t model = 0;
+  while (options.models[model].config.name != spec.name) ++model;
+  EngineInfo info = options.models[model];
+  info.device = device.name;
+  info.memory = options.memory;
+  auto engine = std::make_unique<FakeEngine>(std::move(info), options.faults);
+  if (options.gate_closed) engine->CloseGate();
+  absl::MutexLock lock(&mutex_);  // Devices load side by side.
+  engines_[{device.name, model}] = engine.get();
+  return engine;
+}
+
 TestServer::~TestServer() {
-  for (FakeEngine* engine : engines_) engine->OpenGate();
+  for (const auto& [place, engine] : engines_) engine->OpenGate();
   server_->Drain(kPatience);
 }
 

@@ -7,12 +7,15 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "hmar/v1/image_generation.grpc.pb.h"
@@ -32,8 +35,9 @@ ServerOptions LoopbackOptions();
 struct TestServerOptions {
   ServerOptions server = LoopbackOptions();
   std::vector<EngineInfo> models = {FakeEngineInfo()};
-  FakeFaults faults;         // Of every engine.
-  bool gate_closed = false;  // Engines start behind closed gates; the probe waits, too.
+  FakeFaults faults;              // Of every engine.
+  std::vector<MemoryUse> memory;  // Likewise.
+  bool gate_closed = false;       // Engines start behind closed gates; the probe waits, too.
 };
 
 class TestServer {
@@ -45,7 +49,9 @@ class TestServer {
   ~TestServer();
 
   Server& server() { return *server_; }
-  FakeEngine& engine(size_t model = 0) { return *engines_[model]; }
+  FakeEngine& engine(size_t model = 0, const std::string& device = "cpu") {
+    return *engines_.at({device, model});
+  }
   v1::ImageGenerationService::Stub& stub() { return *stub_; }
 
   // A channel with a connection of its own.
@@ -67,7 +73,10 @@ class TestServer {
   const RealClock clock_;
   DeviceSeededRandom random_;
   std::shared_ptr<LineSink> access_lines_;
-  std::vector<FakeEngine*> engines_;  // Owned by the server.
+  absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(const TestServerOptions& options,
+                                                     const ModelSpec& spec, const Device& device);
+
+  std::map<std::pair<std::string, size_t>, FakeEngine*> engines_;  // Owned by the server.
   mutable absl::Mutex mutex_;
   absl::Status fatal_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Server> server_;

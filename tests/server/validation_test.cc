@@ -37,7 +37,7 @@ class CountingRandom final : public RandomSource {
 // The fake model: 3 scales of 1, 4 and 9 tokens, vocabulary 64, classes cat, dog, ship.
 class ValidationTest : public ::testing::Test {
  protected:
-  ValidationTest() : catalog_({FakeEngineInfo("first"), FakeEngineInfo("second")}) {
+  ValidationTest() : catalog_({FakeEngineInfo("first"), FakeEngineInfo("second")}, {"cpu"}) {
     context_.catalog = &catalog_;
     context_.random = &random_;
     context_.limits.max_images = 8;

@@ -1,0 +1,179 @@
+// A whole server on several devices, and one whose device is lost.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/null_sink.h>
+
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/barrier.h"
+#include "server/status_details.h"
+#include "tests/server/grpc_details.h"
+#include "tests/server/test_server.h"
+
+namespace hmar {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr size_t kPasses = 5;  // Of a fake model's image.
+
+TestServerOptions TwoGpus() {
+  TestServerOptions options;
+  options.server.device = "cuda:0,cuda:1";
+  return options;
+}
+
+TEST(DeviceServerTest, EveryModelIsOnEveryDeviceAndProbedThere) {
+  TestServerOptions options = TwoGpus();
+  options.models = {FakeEngineInfo("a"), FakeEngineInfo("b")};
+  TestServer server(options);
+  for (const char* device : {"cuda:0", "cuda:1"}) {
+    for (size_t model : {0, 1}) EXPECT_THAT(server.engine(model, device).steps(), SizeIs(kPasses));
+  }
+  grpc::ClientContext context;
+  v1::ListModelsResponse list;
+  ASSERT_TRUE(server.stub().ListModels(&context, {}, &list).ok());
+  ASSERT_EQ(list.models_size(), 2);
+  EXPECT_THAT(list.models(1).devices(), ElementsAre("cuda:0", "cuda:1"));
+}
+
+TEST(DeviceServerTest, ABrokenSecondDeviceNeverServes) {
+  TestServerOptions options = TwoGpus();
+  options.gate_closed = true;
+  TestServer server(options);
+  server.engine(0, "cuda:1").SetFaults({.non_finite_seeds = {0}});
+  for (const char* device : {"cuda:0", "cuda:1"}) server.engine(0, device).OpenGate();
+  EXPECT_THAT(std::string(server.AwaitFatal().message()), HasSubstr("probe"));
+  EXPECT_TRUE(server.AwaitHealth(false));
+}
+
+TEST(DeviceServerTest, BytesAreTheSameWhereverTheImagesOfARequestRun) {
+  TestServer server(TwoGpus());
+  const StreamResult result = Generate(server.stub(), SmallRequest(50, 8));
+  ASSERT_TRUE(result.status.ok()) << result.status.error_message();
+  for (uint32_t i = 0; i < 8; ++i) {
+    ASSERT_NE(result.image(i), nullptr);
+    EXPECT_EQ(result.image(i)->picture().data(), ExpectedRgb(FakeEngineInfo(), 50 + i));
+  }
+}
+
+// What Server::Start says when each device loads what `make` gives it.
+absl::Status StartStatus(EngineFactory make) {
+  const RealClock clock;
+  DeviceSeededRandom random;
+  ServerDependencies dependencies;
+  dependencies.clock = &clock;
+  dependencies.random = &random;
+  dependencies.log =
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
+  dependencies.make_engine = std::move(make);
+  ServerOptions options = LoopbackOptions();
+  options.models = {"fake=x"};
+  options.device = "cuda:0,cuda:1";
+  return Server::Start(options, std::move(dependencies)).status();
+}
+
+// Each waits for the other, so one after the other they would never end.
+TEST(DeviceServerTest, DevicesLoadSideBySide) {
+  auto* both = new absl::Barrier(2);
+  EXPECT_TRUE(StartStatus([&](const ModelSpec& spec, const Device&,
+                              const ServerOptions&) -> absl::StatusOr<std::unique_ptr<Engine>> {
+                if (both->Block()) delete both;  // True for the last that leaves.
+                return std::make_unique<FakeEngine>(FakeEngineInfo(spec.name));
+              }).ok());
+}
+
+TEST(DeviceServerTest, ADeviceThatCannotLoadIsAnErrorAtStart) {
+  const absl::Status status =
+      StartStatus([](const ModelSpec& spec, const Device& device,
+                     const ServerOptions&) -> absl::StatusOr<std::unique_ptr<Engine>> {
+        if (device.ordinal == 1) return absl::FailedPreconditionError("cuda:1: no such device");
+        return std::make_unique<FakeEngine>(FakeEngineInfo(spec.name));
+      });
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cuda:1: no such device"));
+}
+
+TEST(DeviceServerTest, DevicesThatHoldDifferentWeightsAreAnErrorAtStart) {
+  const absl::Status status =
+      StartStatus([](const ModelSpec& spec, const Device& device,
+                     const ServerOptions&) -> absl::StatusOr<std::unique_ptr<Engine>> {
+        EngineInfo info = FakeEngineInfo(spec.name);
+        info.digest = absl::StrCat(device.ordinal);
+        return std::make_unique<FakeEngine>(info);
+      });
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("fake"), HasSubstr("different")));
+}
+
+// Lost devices.
+
+TEST(LostDeviceTest, FailsWhatRunsAndWhatWaitsWithAReasonOfItsOwn) {
+  TestServerOptions options;
+  options.models = {FakeEngineInfo("fake", 1)};
+  TestServer server(options);
+  server.engine().CloseGate();
+  StreamResult runs;
+  StreamResult waits;
+  std::thread first([&] { runs = Generate(server.stub(), SmallRequest(1)); });
+  ASSERT_TRUE(server.engine().AwaitStepAtGate());
+  grpc::ClientContext context;
+  const auto stream = server.stub().Generate(&context, SmallRequest(2));
+  v1::GenerateResponse accepted;
+  ASSERT_TRUE(stream->Read(&accepted));  // There is one slot: it waits.
+  server.engine().SetFaults({.lost_after_steps = 0});
+  server.engine().OpenGate();
+  first.join();
+  EXPECT_FALSE(stream->Read(&accepted));
+  const grpc::Status waited = stream->Finish();
+  for (const grpc::Status& status : {runs.status, waited}) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(ReasonIn(status), "DEVICE_LOST");
+    EXPECT_THAT(status.error_message(), AllOf(HasSubstr("device cpu"), HasSubstr("719")));
+  }
+}
+
+TEST(LostDeviceTest, EndsReadinessAndTellsTheProgramOnce) {
+  TestServer server;
+  server.engine().SetFaults({.lost_after_steps = 0});
+  EXPECT_EQ(ReasonIn(Generate(server.stub(), SmallRequest(1)).status), "DEVICE_LOST");
+  const absl::Status fatal = server.AwaitFatal();
+  EXPECT_EQ(fatal.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonName(fatal), "DEVICE_LOST");
+  EXPECT_TRUE(server.AwaitHealth(false));
+  const StreamResult late = Generate(server.stub(), SmallRequest(2));
+  EXPECT_EQ(late.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ReasonIn(late.status), "DEVICE_LOST");
+}
+
+TEST(LostDeviceTest, DuringTheProbeIsALostDeviceToo) {
+  TestServerOptions options = TwoGpus();
+  options.gate_closed = true;
+  TestServer server(options);
+  server.engine(0, "cuda:1").SetFaults({.lost_after_steps = 2});
+  for (const char* device : {"cuda:0", "cuda:1"}) server.engine(0, device).OpenGate();
+  const absl::Status fatal = server.AwaitFatal();
+  EXPECT_EQ(ReasonName(fatal), "DEVICE_LOST");
+  EXPECT_THAT(std::string(fatal.message()), HasSubstr("cuda:1"));
+  EXPECT_TRUE(server.AwaitHealth(false));
+}
+
+TEST(LostDeviceTest, OneOfTwoEndsTheOtherAfterItsStep) {
+  TestServer server(TwoGpus());
+  server.engine(0, "cuda:1").SetFaults({.lost_after_steps = 0});
+  const StreamResult result = Generate(server.stub(), SmallRequest(1, 16));
+  EXPECT_EQ(ReasonIn(result.status), "DEVICE_LOST");
+  EXPECT_THAT(result.status.error_message(), HasSubstr("cuda:1"));
+  const size_t steps = server.engine(0, "cuda:0").steps().size();
+  Generate(server.stub(), SmallRequest(2));
+  EXPECT_TRUE(server.server().Drain(kPatience));
+  EXPECT_LE(server.engine(0, "cuda:0").steps().size(), steps + 1);
+}
+
+}  // namespace
+}  // namespace hmar
