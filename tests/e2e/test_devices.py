@@ -1,0 +1,96 @@
+"""Several devices, and one that is lost: the real program with a fake libhmar_cuda.so, where an installed one would lie."""
+import shutil
+import threading
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from hmar.v1 import image_generation_pb2 as pb
+
+from requests_under_test import error_of
+from server_process import GENEROUS_SECONDS, READINESS, ServerProcess
+
+FLAGS = ["--device=cuda:0,cuda:2", "--max-images-in-flight=4"]
+
+
+def installed(hmar_server, build_dir, prefix):
+    """A copy of the program in prefix/bin with the fake engine in prefix/lib."""
+    for folder in ("bin", "lib"):
+        (prefix / folder).mkdir()
+    shutil.copy(build_dir / "tests" / "fakes" / "lib" / "libhmar_cuda.so", prefix / "lib")
+    return shutil.copy(hmar_server, prefix / "bin" / "hmar-server")
+
+
+@pytest.fixture
+def start_on_gpus(hmar_server, build_dir, model_folder, tmp_path):
+    program = installed(hmar_server, build_dir, tmp_path)
+    started = []
+
+    def start(*flags, device=FLAGS):
+        started.append(ServerProcess(program, [f"--model=m={model_folder}", *device, *flags], tmp_path))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+def small_request(**fields):
+    return pb.GenerateRequest(class_id=1, seed=5, output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_RGB8), **fields)
+
+
+def test_every_device_holds_the_model_runs_images_and_is_counted(start_on_gpus):
+    server = start_on_gpus("--precision=fp8")
+    server.wait_until_ready()
+    model = server.stub().GetModel(pb.GetModelRequest()).model
+    assert (list(model.devices), model.precision) == (["cuda:0", "cuda:2"], "fp8")
+    events = list(server.stub().Generate(small_request(num_images=16)))
+    assert sum(event.WhichOneof("event") == "image" for event in events) == 16
+    server.wait_until_idle()
+    for device in ("cuda:0", "cuda:2"):
+        assert server.metric("hmar_step_images_sum", device=device, model="m") >= 5  # The probe's.
+        assert server.metric("hmar_device_busy_seconds_total", device=device) > 0
+        assert server.metric("hmar_device_memory_bytes", device=device, kind="weights") == 1e6
+        assert server.metric("hmar_device_memory_bytes", device=device, kind="slots") == 4000
+    assert server.metric("hmar_images_total", model="m", outcome="done") == 16 + 2  # One probe a device.
+    assert server.metric("hmar_step_images_sum", model="m") == 5 * (16 + 2)  # An image takes five passes.
+
+
+def test_a_lost_device_ends_the_process_with_5_and_its_calls_with_a_reason(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_LOST_AFTER_STEPS", "40")
+    server = start_on_gpus()
+    server.wait_until_ready()
+    watch = server.health().Watch(health_pb2.HealthCheckRequest(service=READINESS), timeout=GENEROUS_SECONDS)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    states = []
+    watcher = threading.Thread(target=lambda: states.extend(_until_error(watch)))
+    watcher.start()
+    error = error_of(lambda: server.stub().Generate(small_request(num_images=64)))
+    assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DEVICE_LOST")
+    assert server.wait_for_exit() == 5
+    watcher.join()
+    assert states == [health_pb2.HealthCheckResponse.NOT_SERVING]
+    assert "is lost: CUDA error" in server.output
+
+
+def _until_error(watch):
+    states = []
+    try:
+        for state in watch:
+            states.append(state.status)
+    except grpc.RpcError:
+        pass
+    return states
+
+
+def test_a_gpu_that_is_not_there_is_an_error_at_start(start_on_gpus):
+    server = start_on_gpus(device=["--device=cuda:9"])
+    assert server.wait_for_exit() == 1
+    assert "model m on cuda:9: there are 8 devices" in server.output
+
+
+def test_a_library_that_cannot_be_opened_is_an_error_at_start(start_on_gpus, tmp_path):
+    (tmp_path / "lib" / "libhmar_cuda.so").write_text("no library")
+    server = start_on_gpus()
+    assert server.wait_for_exit() == 1
+    assert f"{tmp_path}/lib/libhmar_cuda.so: file too short" in server.output
