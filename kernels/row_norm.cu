@@ -1,94 +1,15 @@
 #include "kernels/row_norm.h"
 
-// A row stays in the registers of the threads that share it, as 16-byte chunks: one warp up to
-// C = 1,024, two up to 2,048 (240 of 256 chunks busy at C = 1,920), four up to 4,096. So a thread
-// has at most four chunks of each input, and all its loads are in flight before the first is used;
-// these kernels do nothing but wait for memory. Arithmetic on results is spelled in intrinsics, so
-// that both kernels round alike whatever the compiler would fuse.
+#include "kernels/row_slice.cuh"
+
+// A row stays in registers (row_slice.cuh); these kernels do nothing but wait for memory.
+// Arithmetic on results is spelled in intrinsics, so that all kernels round alike whatever the
+// compiler would fuse.
 
 namespace hmar::kernels {
 namespace {
 
 constexpr int kMaxC = 4096;
-constexpr int kChunkElements = 8;
-constexpr int kWarp = 32;
-
-struct alignas(16) Chunk {
-  uint32_t pair[4];  // Two bf16 each, the first in the low half.
-};
-
-__device__ float Low(uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ float High(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
-
-__device__ uint32_t Pack(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16 | __bfloat16_as_ushort(pair.x);
-}
-
-// How threads share rows.
-template <int kWarpsARow, int kChunksAThread>
-struct Split {
-  static constexpr int kChunks = kChunksAThread;
-  static constexpr int kWarps = kWarpsARow;
-  static constexpr int kThreads = kWarps * kWarp;  // A row's.
-  // Blocks of several rows only where warps do not meet at a barrier.
-  static constexpr int kRowsABlock = kWarps == 1 ? 4 : 1;
-  static constexpr int kBlock = kRowsABlock * kThreads;
-  // At least 640 threads an SM: up to 96 registers for each, in which everything above fits.
-  static constexpr int kBlocksAnSm = 640 / kBlock;
-
-  static __device__ int64_t Row() {
-    return static_cast<int64_t>(blockIdx.x) * kRowsABlock + threadIdx.x / kThreads;
-  }
-  // Where the thread's chunk i starts in its row; C and beyond: nowhere.
-  static __device__ int At(int i) {
-    return (i * kThreads + static_cast<int>(threadIdx.x) % kThreads) * kChunkElements;
-  }
-};
-
-// A thread's share of a row; zeros beyond C.
-template <typename S>
-struct Slice {
-  Chunk chunk[S::kChunks];
-
-  // Beyond C it loads the row's start and drops it: a branch could keep later loads waiting.
-  __device__ void Load(const __nv_bfloat16* row_C, int C) {
-#pragma unroll
-    for (int i = 0; i < S::kChunks; ++i) {
-      chunk[i] = *reinterpret_cast<const Chunk*>(row_C + (S::At(i) < C ? S::At(i) : 0));
-    }
-#pragma unroll
-    for (int i = 0; i < S::kChunks; ++i) {
-#pragma unroll
-      for (uint32_t& pair : chunk[i].pair) pair = S::At(i) < C ? pair : 0;
-    }
-  }
-
-  __device__ void Store(__nv_bfloat16* row_C, int C) const {
-#pragma unroll
-    for (int i = 0; i < S::kChunks; ++i) {
-      if (S::At(i) < C) *reinterpret_cast<Chunk*>(row_C + S::At(i)) = chunk[i];
-    }
-  }
-};
-
-// Sum of `value` over the row's threads, the same bits in each. partial: kWarps floats of the
-// block's shared memory, for one call.
-template <typename S>
-__device__ float RowSum(float value, float* partial) {
-#pragma unroll
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-    value += __shfl_xor_sync(0xffffffffu, value, distance);
-  }
-  if constexpr (S::kWarps == 1) return value;
-  if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  float sum = partial[0];
-#pragma unroll
-  for (int w = 1; w < S::kWarps; ++w) sum += partial[w];
-  return sum;
-}
-
 template <typename S>
 __device__ float Mean(const Slice<S>& x, float inverse_C, float* partial) {
   float sum = 0;
@@ -158,10 +79,21 @@ __device__ const __nv_bfloat16* VectorsOfRow(const ClassVectors& classes, int64_
   return classes.vectors + classes.class_of_row_T[row] * classes.class_stride;
 }
 
+// Where a normed row goes: as bf16, or rounded further to fp8.
 template <typename S>
+__device__ void StoreNormed(const Slice<S>& x, int64_t row, int C, __nv_bfloat16* out_TC) {
+  x.Store(out_TC + row * C, C);
+}
+
+template <typename S>
+__device__ void StoreNormed(const Slice<S>& x, int64_t row, int C, const Fp8Rows& out) {
+  StoreFp8(x, row, C, out);
+}
+
+template <typename S, typename Out>
 __global__ void __launch_bounds__(S::kBlock, S::kBlocksAnSm)
-    NormModulateRows(const __nv_bfloat16* __restrict__ x_TC, __nv_bfloat16* __restrict__ out_TC,
-                     int64_t T, int C, ClassVectors classes, NormModulation modulation) {
+    NormModulateRows(const __nv_bfloat16* __restrict__ x_TC, Out out, int64_t T, int C,
+                     ClassVectors classes, NormModulation modulation) {
   const int64_t row = S::Row();
   if (row >= T) return;  // A warp as a whole.
   const __nv_bfloat16* vectors = VectorsOfRow(classes, row);
@@ -170,14 +102,14 @@ __global__ void __launch_bounds__(S::kBlock, S::kBlocksAnSm)
   scale.Load(vectors + modulation.scale_offset, C);
   shift.Load(vectors + modulation.shift_offset, C);
   NormModulateSlice(scale, shift, C, modulation.eps, &x);
-  x.Store(out_TC + row * C, C);
+  StoreNormed(x, row, C, out);
 }
 
-// branch_TC and out_TC may be the same: a thread reads its share before it writes it.
-template <typename S>
+// branch_TC and out may be the same: a thread reads its share before it writes it.
+template <typename S, typename Out>
 __global__ void __launch_bounds__(S::kBlock, S::kBlocksAnSm)
-    GateNormModulateRows(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC, __nv_bfloat16* out_TC,
-                         int64_t T, int C, ClassVectors classes, int64_t gamma_offset,
+    GateNormModulateRows(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC, Out out, int64_t T,
+                         int C, ClassVectors classes, int64_t gamma_offset,
                          NormModulation modulation) {
   const int64_t row = S::Row();
   if (row >= T) return;
@@ -191,30 +123,8 @@ __global__ void __launch_bounds__(S::kBlock, S::kBlocksAnSm)
   GateSlice(gamma, branch, &x);
   x.Store(x_TC + row * C, C);
   NormModulateSlice(scale, shift, C, modulation.eps, &x);
-  x.Store(out_TC + row * C, C);
+  StoreNormed(x, row, C, out);
 }
-
-// Calls launch(Split<...>()) with the split of rows of C elements. It depends on C alone: the order
-// of a row's sums is part of its result.
-template <typename Launch>
-void WithSplit(int C, const Launch& launch) {
-  const int chunks = C / kChunkElements;
-  if (chunks <= 32) return launch(Split<1, 1>());
-  if (chunks <= 64) return launch(Split<1, 2>());
-  if (chunks <= 96) return launch(Split<1, 3>());
-  if (chunks <= 128) return launch(Split<1, 4>());
-  if (chunks <= 192) return launch(Split<2, 3>());
-  if (chunks <= 256) return launch(Split<2, 4>());
-  if (chunks <= 384) return launch(Split<4, 3>());
-  return launch(Split<4, 4>());
-}
-
-template <typename S>
-unsigned Blocks(S, int64_t T) {
-  return static_cast<unsigned>((T + S::kRowsABlock - 1) / S::kRowsABlock);
-}
-
-bool Aligned(const void* p) { return p != nullptr && reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
 bool Valid(int64_t T, int C, const ClassVectors& classes, const NormModulation& modulation) {
   return T >= 0 && T <= INT32_MAX && C > 0 && C <= kMaxC && C % kChunkElements == 0 &&
@@ -223,38 +133,65 @@ bool Valid(int64_t T, int C, const ClassVectors& classes, const NormModulation& 
          modulation.shift_offset % kChunkElements == 0;
 }
 
-}  // namespace
-
-cudaError_t NormModulate(const __nv_bfloat16* x_TC, __nv_bfloat16* out_TC, int64_t T, int C,
-                         const ClassVectors& classes, const NormModulation& modulation,
-                         cudaStream_t stream) {
+template <typename Out>
+cudaError_t LaunchNorm(const __nv_bfloat16* x_TC, const Out& out, int64_t T, int C,
+                       const ClassVectors& classes, const NormModulation& modulation,
+                       cudaStream_t stream) {
   if (T == 0) return cudaSuccess;
-  if (!Valid(T, C, classes, modulation) || !Aligned(x_TC) || !Aligned(out_TC)) {
+  if (!Valid(T, C, classes, modulation) || !Aligned(x_TC) || !Aligned(out)) {
     return cudaErrorInvalidValue;
   }
   WithSplit(C, [&](auto split) {
     using S = decltype(split);
     NormModulateRows<S>
-        <<<Blocks(split, T), S::kBlock, 0, stream>>>(x_TC, out_TC, T, C, classes, modulation);
+        <<<Blocks(split, T), S::kBlock, 0, stream>>>(x_TC, out, T, C, classes, modulation);
   });
   return cudaGetLastError();
+}
+
+template <typename Out>
+cudaError_t LaunchGateNorm(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC, const Out& out,
+                           int64_t T, int C, const ClassVectors& classes, int64_t gamma_offset,
+                           const NormModulation& modulation, cudaStream_t stream) {
+  if (T == 0) return cudaSuccess;
+  if (!Valid(T, C, classes, modulation) || gamma_offset % kChunkElements != 0 || !Aligned(x_TC) ||
+      !Aligned(branch_TC) || !Aligned(out)) {
+    return cudaErrorInvalidValue;
+  }
+  WithSplit(C, [&](auto split) {
+    using S = decltype(split);
+    GateNormModulateRows<S><<<Blocks(split, T), S::kBlock, 0, stream>>>(
+        x_TC, branch_TC, out, T, C, classes, gamma_offset, modulation);
+  });
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+cudaError_t NormModulate(const __nv_bfloat16* x_TC, __nv_bfloat16* out_TC, int64_t T, int C,
+                         const ClassVectors& classes, const NormModulation& modulation,
+                         cudaStream_t stream) {
+  return LaunchNorm(x_TC, out_TC, T, C, classes, modulation, stream);
+}
+
+cudaError_t NormModulate(const __nv_bfloat16* x_TC, const Fp8Rows& out, int64_t T, int C,
+                         const ClassVectors& classes, const NormModulation& modulation,
+                         cudaStream_t stream) {
+  return LaunchNorm(x_TC, out, T, C, classes, modulation, stream);
 }
 
 cudaError_t GateNormModulate(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC,
                              __nv_bfloat16* out_TC, int64_t T, int C, const ClassVectors& classes,
                              int64_t gamma_offset, const NormModulation& modulation,
                              cudaStream_t stream) {
-  if (T == 0) return cudaSuccess;
-  if (!Valid(T, C, classes, modulation) || gamma_offset % kChunkElements != 0 || !Aligned(x_TC) ||
-      !Aligned(branch_TC) || !Aligned(out_TC)) {
-    return cudaErrorInvalidValue;
-  }
-  WithSplit(C, [&](auto split) {
-    using S = decltype(split);
-    GateNormModulateRows<S><<<Blocks(split, T), S::kBlock, 0, stream>>>(
-        x_TC, branch_TC, out_TC, T, C, classes, gamma_offset, modulation);
-  });
-  return cudaGetLastError();
+  return LaunchGateNorm(x_TC, branch_TC, out_TC, T, C, classes, gamma_offset, modulation, stream);
+}
+
+cudaError_t GateNormModulate(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC,
+                             const Fp8Rows& out, int64_t T, int C, const ClassVectors& classes,
+                             int64_t gamma_offset, const NormModulation& modulation,
+                             cudaStream_t stream) {
+  return LaunchGateNorm(x_TC, branch_TC, out, T, C, classes, gamma_offset, modulation, stream);
 }
 
 }  // namespace hmar::kernels

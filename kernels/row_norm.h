@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/fp8_rows.h"
+
 namespace hmar::kernels {
 
 // AdaLN vectors of every class: `vectors` holds class_stride elements a class, among them vectors
@@ -37,6 +39,15 @@ cudaError_t NormModulate(const __nv_bfloat16* x_TC, __nv_bfloat16* out_TC, int64
 // sum. out_TC may be branch_TC. gamma_offset: where the class vectors hold gamma.
 cudaError_t GateNormModulate(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC,
                              __nv_bfloat16* out_TC, int64_t T, int C, const ClassVectors& classes,
+                             int64_t gamma_offset, const NormModulation& modulation,
+                             cudaStream_t stream);
+
+// The same, with the bf16 results rounded further to fp8, as QuantizeRows would.
+cudaError_t NormModulate(const __nv_bfloat16* x_TC, const Fp8Rows& out, int64_t T, int C,
+                         const ClassVectors& classes, const NormModulation& modulation,
+                         cudaStream_t stream);
+cudaError_t GateNormModulate(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC,
+                             const Fp8Rows& out, int64_t T, int C, const ClassVectors& classes,
                              int64_t gamma_offset, const NormModulation& modulation,
                              cudaStream_t stream);
 

@@ -1,0 +1,36 @@
+#include "kernels/fp8_rows.h"
+
+#include "kernels/row_slice.cuh"
+
+namespace hmar::kernels {
+namespace {
+
+constexpr int kMaxC = 8192;
+
+template <typename S>
+__global__ void __launch_bounds__(S::kBlock)
+    Quantize(const __nv_bfloat16* __restrict__ x_TC, int64_t T, int C, Fp8Rows out) {
+  const int64_t row = S::Row();
+  if (row >= T) return;  // A warp as a whole.
+  Slice<S> x;
+  x.Load(x_TC + row * C, C);
+  StoreFp8(x, row, C, out);
+}
+
+}  // namespace
+
+cudaError_t QuantizeRows(const __nv_bfloat16* x_TC, int64_t T, int C, const Fp8Rows& out,
+                         cudaStream_t stream) {
+  if (T == 0) return cudaSuccess;
+  if (T < 0 || T > INT32_MAX || C <= 0 || C > kMaxC || C % 16 != 0 || !Aligned(x_TC) ||
+      !Aligned(out)) {
+    return cudaErrorInvalidValue;
+  }
+  WithSplit(C, [&](auto split) {
+    using S = decltype(split);
+    Quantize<S><<<Blocks(split, T), S::kBlock, 0, stream>>>(x_TC, T, C, out);
+  });
+  return cudaGetLastError();
+}
+
+}  // namespace hmar::kernels
