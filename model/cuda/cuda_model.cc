@@ -71,9 +71,10 @@ absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const ModelFolder& fo
       static_cast<int>(std::clamp<int64_t>(kDecodePixels / (S * S), 1, kMaxDecodeBatch));
   HMAR_ASSIGN_OR_RETURN(model->decoder_,
                         CudaDecoder::Load(folder.config, &tokenizer, batch, &model->memory_));
-  HMAR_ASSIGN_OR_RETURN(model->transformer_,
-                        CudaTransformer::Load(folder.config, &transformer, model->max_rows_,
-                                              &model->memory_, model->main_stream_));
+  HMAR_ASSIGN_OR_RETURN(
+      model->transformer_,
+      CudaTransformer::Load(folder.config, &transformer, options.precision, model->max_rows_,
+                            &model->memory_, model->main_stream_));
   HMAR_RETURN_IF_ERROR(model->TakeSlots(options.max_images));
   return model;
 }

@@ -25,22 +25,62 @@ kernels::ClassVectors CudaTransformer::ClassesOf(const PackedRows& rows, int64_t
   return {class_vectors_, class_stride_, rows.class_of_row_T + first_row};
 }
 
+// The norms' output, from row `row` on, as the layers that follow read it.
+GemmInput CudaTransformer::Normed(int64_t row) const {
+  if (!fp8()) return normed_ + row * C_;
+  return kernels::Fp8Rows{fp8_.rows_TC + row * C_, fp8_.scale_T + row};
+}
+
+// x (rows, width), rows of the step from `row` on, as the layer that follows reads it.
+absl::StatusOr<GemmInput> CudaTransformer::Quantized(const __nv_bfloat16* x, int64_t row,
+                                                     int64_t rows, int64_t width,
+                                                     cudaStream_t stream) const {
+  if (!fp8()) return x;
+  const kernels::Fp8Rows out = {fp8_.rows_TC + row * width, fp8_.scale_T + row};
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::QuantizeRows(x, rows, static_cast<int>(width), out, stream));
+  return out;
+}
+
 absl::Status CudaTransformer::NormFirst(const Block& block, const PackedRows& rows,
                                         const Range& range, cudaStream_t stream) {
   const int64_t at = range.first_row * C_;
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::NormModulate(
-      x_ + at, normed_ + at, range.rows, static_cast<int>(C_), ClassesOf(rows, range.first_row),
-      Before(block, /*feed_forward=*/false), stream));
+  const kernels::Fp8Rows fp8_out = {fp8_.rows_TC + at, fp8_.scale_T + range.first_row};
+  const kernels::ClassVectors classes = ClassesOf(rows, range.first_row);
+  const kernels::NormModulation next = Before(block, /*feed_forward=*/false);
+  const auto C = static_cast<int>(C_);
+  HMAR_CUDA_RETURN_IF_ERROR(
+      fp8() ? kernels::NormModulate(x_ + at, fp8_out, range.rows, C, classes, next, stream)
+            : kernels::NormModulate(x_ + at, normed_ + at, range.rows, C, classes, next, stream));
   return absl::OkStatus();
 }
 
 absl::Status CudaTransformer::GateThenNorm(const PackedRows& rows, const Range& range,
                                            int64_t gamma, const kernels::NormModulation& next,
-                                           cudaStream_t stream) {
+                                           bool to_fp8, cudaStream_t stream) {
   const int64_t at = range.first_row * C_;
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::GateNormModulate(
-      x_ + at, branch_ + at, normed_ + at, range.rows, static_cast<int>(C_),
-      ClassesOf(rows, range.first_row), gamma, next, stream));
+  const kernels::Fp8Rows fp8_out = {fp8_.rows_TC + at, fp8_.scale_T + range.first_row};
+  const kernels::ClassVectors classes = ClassesOf(rows, range.first_row);
+  const auto C = static_cast<int>(C_);
+  HMAR_CUDA_RETURN_IF_ERROR(
+      to_fp8 ? kernels::GateNormModulate(x_ + at, branch_ + at, fp8_out, range.rows, C, classes,
+                                         gamma, next, stream)
+             : kernels::GateNormModulate(x_ + at, branch_ + at, normed_ + at, range.rows, C,
+                                         classes, gamma, next, stream));
+  return absl::OkStatus();
+}
+
+// Of the q, k, v in `wide_`, into `normed_`.
+absl::Status CudaTransformer::RunAttention(const Block& block, const Range& range,
+                                           cudaStream_t stream) {
+  kernels::SegmentAttentionArgs attention;
+  attention.qkv_T3C = wide_;  // Tiles count rows of the whole step.
+  attention.out_TC = normed_;
+  attention.tiles = range.tiles;
+  attention.tile_count = range.tile_count;
+  attention.heads = static_cast<int>(H_);
+  attention.head_scale_H = block.head_scale_H;
+  attention.plain_scale = 0.25f / std::sqrt(static_cast<float>(kernels::kAttentionHeadSize));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::SegmentAttention(attention, stream));
   return absl::OkStatus();
 }
 
@@ -48,33 +88,26 @@ absl::Status CudaTransformer::GateThenNorm(const PackedRows& rows, const Range& 
 // follows it; the last block's is left to the caller, who knows what follows.
 absl::Status CudaTransformer::RunStack(const std::vector<Block>& stack, const PackedRows& rows,
                                        const Range& range, cudaStream_t stream) {
-  const int64_t at = range.first_row * C_;
-  __nv_bfloat16* const qkv = wide_;
-  __nv_bfloat16* const hidden = wide_ + range.first_row * F_;
+  const int64_t row = range.first_row, n = range.rows, at = row * C_;
+  __nv_bfloat16* const qkv = wide_ + 3 * at;
+  __nv_bfloat16* const hidden = wide_ + row * F_;
   for (size_t i = 0; i < stack.size(); ++i) {
     const Block& block = stack[i];
+    HMAR_RETURN_IF_ERROR(gemm_->Run(block.qkv, Epilogue::kBias, Normed(row), n, qkv, stream));
+    HMAR_RETURN_IF_ERROR(RunAttention(block, range, stream));
+    HMAR_ASSIGN_OR_RETURN(const GemmInput attended, Quantized(normed_ + at, row, n, C_, stream));
     HMAR_RETURN_IF_ERROR(
-        gemm_->Run(block.qkv, Epilogue::kBias, normed_ + at, range.rows, qkv + 3 * at, stream));
-    kernels::SegmentAttentionArgs attention;
-    attention.qkv_T3C = qkv;  // Tiles count rows of the whole step.
-    attention.out_TC = normed_;
-    attention.tiles = range.tiles;
-    attention.tile_count = range.tile_count;
-    attention.heads = static_cast<int>(H_);
-    attention.head_scale_H = block.head_scale_H;
-    attention.plain_scale = 0.25f / std::sqrt(static_cast<float>(kernels::kAttentionHeadSize));
-    HMAR_CUDA_RETURN_IF_ERROR(kernels::SegmentAttention(attention, stream));
-    HMAR_RETURN_IF_ERROR(
-        gemm_->Run(block.proj, Epilogue::kBias, normed_ + at, range.rows, branch_ + at, stream));
+        gemm_->Run(block.proj, Epilogue::kBias, attended, n, branch_ + at, stream));
     HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, block.vectors + kGamma1 * C_,
-                                      Before(block, /*feed_forward=*/true), stream));
+                                      Before(block, /*feed_forward=*/true), fp8(), stream));
     HMAR_RETURN_IF_ERROR(
-        gemm_->Run(block.fc1, Epilogue::kBiasGelu, normed_ + at, range.rows, hidden, stream));
+        gemm_->Run(block.fc1, Epilogue::kBiasGelu, Normed(row), n, hidden, stream));
+    HMAR_ASSIGN_OR_RETURN(const GemmInput activated, Quantized(hidden, row, n, F_, stream));
     HMAR_RETURN_IF_ERROR(
-        gemm_->Run(block.fc2, Epilogue::kBias, hidden, range.rows, branch_ + at, stream));
+        gemm_->Run(block.fc2, Epilogue::kBias, activated, n, branch_ + at, stream));
     if (i + 1 < stack.size()) {
       HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, block.vectors + kGamma2 * C_,
-                                        Before(stack[i + 1], false), stream));
+                                        Before(stack[i + 1], false), fp8(), stream));
     }
   }
   return absl::OkStatus();
@@ -89,11 +122,11 @@ absl::Status CudaTransformer::RunTail(const std::vector<Block>& stack, const Lin
     HMAR_RETURN_IF_ERROR(NormFirst(stack.front(), rows, range, stream));
   } else {
     HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, base_.back().vectors + kGamma2 * C_,
-                                      Before(stack.front(), false), stream));
+                                      Before(stack.front(), false), fp8(), stream));
   }
   HMAR_RETURN_IF_ERROR(RunStack(stack, rows, range, stream));
-  HMAR_RETURN_IF_ERROR(
-      GateThenNorm(rows, range, stack.back().vectors + kGamma2 * C_, BeforeHead(mask), stream));
+  HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, stack.back().vectors + kGamma2 * C_,
+                                    BeforeHead(mask), /*to_fp8=*/false, stream));
   return gemm_->Run(head, Epilogue::kBias, normed_ + range.first_row * C_, range.rows,
                     logits_ + range.first_row * V_, stream);
 }

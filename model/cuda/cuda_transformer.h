@@ -18,6 +18,7 @@
 #include "model/cuda/device_memory.h"
 #include "model/cuda/gemm.h"
 #include "model/cuda/weight_reader.h"
+#include "model/cuda_engine.h"
 
 namespace hmar {
 
@@ -42,11 +43,9 @@ class CudaTransformer {
  public:
   // Uploads the weights, computes the class vectors, takes activations for max_rows rows.
   // FAILED_PRECONDITION: a shape that the kernels do not take.
-  static absl::StatusOr<std::unique_ptr<CudaTransformer>> Load(const ModelConfig& config,
-                                                               WeightReader* weights,
-                                                               int64_t max_rows,
-                                                               DeviceMemory* memory,
-                                                               cudaStream_t stream);
+  static absl::StatusOr<std::unique_ptr<CudaTransformer>> Load(
+      const ModelConfig& config, WeightReader* weights, Precision precision, int64_t max_rows,
+      DeviceMemory* memory, cudaStream_t stream);
 
   // Where Forward finds its input: x (max_rows, C).
   __nv_bfloat16* x_TC() const { return x_; }
@@ -72,21 +71,29 @@ class CudaTransformer {
     int tile_count;
   };
 
-  explicit CudaTransformer(const ModelConfig& config);
+  CudaTransformer(const ModelConfig& config, Precision precision);
   absl::Status LoadWeights(WeightReader* weights, DeviceMemory* memory);
+  absl::StatusOr<LinearWeights> LoadBlockLinear(const std::string& weight,
+                                                absl::Span<const float> bias, WeightReader* weights,
+                                                DeviceMemory* memory);
   absl::Status LoadEmbedding(WeightReader* weights, DeviceMemory* memory);
   absl::StatusOr<Block> LoadBlock(const std::string& name, WeightReader* weights,
                                   DeviceMemory* memory);
   absl::Status ComputeClassVectors(WeightReader* weights, DeviceMemory* memory,
                                    cudaStream_t stream);
   absl::Status TakeActivations(int64_t max_rows, DeviceMemory* memory);
-  absl::Status Tune(cudaStream_t stream);
+  absl::Status Tune(int64_t max_rows, cudaStream_t stream);
 
   std::vector<std::string> BlockNames() const;
   kernels::NormModulation Modulation(int64_t scale, int64_t shift) const;
   kernels::NormModulation Before(const Block& block, bool feed_forward) const;
   kernels::NormModulation BeforeHead(bool mask) const;
   kernels::ClassVectors ClassesOf(const PackedRows& rows, int64_t first_row) const;
+  bool fp8() const { return precision_ == Precision::kFp8; }
+  GemmInput Normed(int64_t row) const;
+  absl::StatusOr<GemmInput> Quantized(const __nv_bfloat16* x, int64_t row, int64_t rows,
+                                      int64_t width, cudaStream_t stream) const;
+  absl::Status RunAttention(const Block& block, const Range& range, cudaStream_t stream);
   absl::Status RunStack(const std::vector<Block>& stack, const PackedRows& rows, const Range& range,
                         cudaStream_t stream);
   absl::Status RunTail(const std::vector<Block>& stack, const LinearWeights& head, bool mask,
@@ -94,9 +101,10 @@ class CudaTransformer {
   absl::Status NormFirst(const Block& block, const PackedRows& rows, const Range& range,
                          cudaStream_t stream);
   absl::Status GateThenNorm(const PackedRows& rows, const Range& range, int64_t gamma,
-                            const kernels::NormModulation& next, cudaStream_t stream);
+                            const kernels::NormModulation& next, bool to_fp8, cudaStream_t stream);
 
   const ModelConfig config_;
+  const Precision precision_;
   const int64_t C_, H_, F_, V_;
   std::unique_ptr<Gemm> gemm_;
   std::vector<Block> base_, ns_, mask_;
@@ -108,6 +116,8 @@ class CudaTransformer {
   // Activations, (max_rows, .) each. `wide` is q, k, v (3 C) or the feed-forward part's hidden
   // layer (F).
   __nv_bfloat16 *x_ = nullptr, *normed_ = nullptr, *branch_ = nullptr, *wide_ = nullptr;
+  // What the blocks' layers read with fp8: (max_rows, F), of which narrower rows take the front.
+  kernels::Fp8Rows fp8_;
   float* logits_ = nullptr;
 };
 

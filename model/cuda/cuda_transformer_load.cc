@@ -39,7 +39,7 @@ absl::StatusOr<const __nv_bfloat16*> UploadBf16(const std::string& name, WeightR
   return reinterpret_cast<const __nv_bfloat16*>(data);
 }
 
-absl::StatusOr<const __nv_bfloat16*> UploadRounded(const std::vector<float>& floats,
+absl::StatusOr<const __nv_bfloat16*> UploadRounded(absl::Span<const float> floats,
                                                    DeviceMemory* memory) {
   std::vector<uint16_t> bits(floats.size());
   std::transform(floats.begin(), floats.end(), bits.begin(), Bf16Bits);
@@ -54,17 +54,15 @@ absl::StatusOr<const float*> UploadFloats(const std::string& name, WeightReader*
   return data;
 }
 
-// NAME.weight with NAME.bias.
-absl::StatusOr<LinearWeights> LoadLinear(const std::string& name, bool fp32_bias,
-                                         WeightReader* weights, DeviceMemory* memory) {
+// A head: NAME.weight with NAME.bias, whose output is fp32.
+absl::StatusOr<LinearWeights> LoadHead(const std::string& name, WeightReader* weights,
+                                       DeviceMemory* memory) {
   const std::vector<int64_t>& shape = weights->shape(name + ".weight");
-  LinearWeights layer = {nullptr, nullptr, shape[0], shape[1]};
+  LinearWeights layer;
+  layer.N = shape[0];
+  layer.K = shape[1];
   HMAR_ASSIGN_OR_RETURN(layer.weight_NK, UploadBf16(name + ".weight", weights, memory));
-  if (fp32_bias) {
-    HMAR_ASSIGN_OR_RETURN(layer.bias_N, UploadFloats(name + ".bias", weights, memory));
-  } else {
-    HMAR_ASSIGN_OR_RETURN(layer.bias_N, UploadBf16(name + ".bias", weights, memory));
-  }
+  HMAR_ASSIGN_OR_RETURN(layer.bias_N, UploadFloats(name + ".bias", weights, memory));
   return layer;
 }
 
@@ -79,26 +77,25 @@ std::vector<float> Transposed(const std::vector<float>& x, int64_t a, int64_t b)
 
 }  // namespace
 
-CudaTransformer::CudaTransformer(const ModelConfig& config)
+CudaTransformer::CudaTransformer(const ModelConfig& config, Precision precision)
     : config_(config),
+      precision_(precision),
       C_(config.transformer.embed_dim),
       H_(config.transformer.num_heads),
       F_(config.transformer.hidden()),
       V_(config.tokenizer.vocab_size) {}
 
-absl::StatusOr<std::unique_ptr<CudaTransformer>> CudaTransformer::Load(const ModelConfig& config,
-                                                                       WeightReader* weights,
-                                                                       int64_t max_rows,
-                                                                       DeviceMemory* memory,
-                                                                       cudaStream_t stream) {
+absl::StatusOr<std::unique_ptr<CudaTransformer>> CudaTransformer::Load(
+    const ModelConfig& config, WeightReader* weights, Precision precision, int64_t max_rows,
+    DeviceMemory* memory, cudaStream_t stream) {
   HMAR_RETURN_IF_ERROR(CheckShape(config));
-  std::unique_ptr<CudaTransformer> transformer(new CudaTransformer(config));
+  std::unique_ptr<CudaTransformer> transformer(new CudaTransformer(config, precision));
   HMAR_ASSIGN_OR_RETURN(transformer->gemm_, Gemm::Create(max_rows, memory));
   HMAR_RETURN_IF_ERROR(transformer->LoadWeights(weights, memory));
   HMAR_RETURN_IF_ERROR(transformer->LoadEmbedding(weights, memory));
   HMAR_RETURN_IF_ERROR(transformer->ComputeClassVectors(weights, memory, stream));
   HMAR_RETURN_IF_ERROR(transformer->TakeActivations(max_rows, memory));
-  HMAR_RETURN_IF_ERROR(transformer->Tune(stream));
+  HMAR_RETURN_IF_ERROR(transformer->Tune(max_rows, stream));
   return transformer;
 }
 
@@ -124,8 +121,8 @@ absl::Status CudaTransformer::LoadWeights(WeightReader* weights, DeviceMemory* m
     block.vectors = static_cast<int64_t>(i) * kBlockVectors * C_;
     (i < base ? base_ : i < base + top ? ns_ : mask_).push_back(block);
   }
-  HMAR_ASSIGN_OR_RETURN(ns_head_, LoadLinear("ns_head", /*fp32_bias=*/true, weights, memory));
-  HMAR_ASSIGN_OR_RETURN(mask_head_, LoadLinear("mask_head", true, weights, memory));
+  HMAR_ASSIGN_OR_RETURN(ns_head_, LoadHead("ns_head", weights, memory));
+  HMAR_ASSIGN_OR_RETURN(mask_head_, LoadHead("mask_head", weights, memory));
   return absl::OkStatus();
 }
 
@@ -138,12 +135,14 @@ absl::StatusOr<CudaTransformer::Block> CudaTransformer::LoadBlock(const std::str
   bias.resize(2 * C_, 0.0f);  // Keys have no bias.
   HMAR_ASSIGN_OR_RETURN(const std::vector<float> v_bias, weights->Floats(attn + "v_bias"));
   bias.insert(bias.end(), v_bias.begin(), v_bias.end());
-  block.qkv = {nullptr, nullptr, 3 * C_, C_};
-  HMAR_ASSIGN_OR_RETURN(block.qkv.weight_NK, UploadBf16(attn + "mat_qkv.weight", weights, memory));
-  HMAR_ASSIGN_OR_RETURN(block.qkv.bias_N, UploadRounded(bias, memory));
-  HMAR_ASSIGN_OR_RETURN(block.proj, LoadLinear(attn + "proj", false, weights, memory));
-  HMAR_ASSIGN_OR_RETURN(block.fc1, LoadLinear(name + ".ffn.fc1", false, weights, memory));
-  HMAR_ASSIGN_OR_RETURN(block.fc2, LoadLinear(name + ".ffn.fc2", false, weights, memory));
+  HMAR_ASSIGN_OR_RETURN(block.qkv, LoadBlockLinear(attn + "mat_qkv.weight", bias, weights, memory));
+  const std::pair<std::string, LinearWeights*> others[] = {{attn + "proj", &block.proj},
+                                                           {name + ".ffn.fc1", &block.fc1},
+                                                           {name + ".ffn.fc2", &block.fc2}};
+  for (const auto& [layer, at] : others) {
+    HMAR_ASSIGN_OR_RETURN(bias, weights->Floats(layer + ".bias"));
+    HMAR_ASSIGN_OR_RETURN(*at, LoadBlockLinear(layer + ".weight", bias, weights, memory));
+  }
   if (config_.transformer.attn_l2_norm) {
     // One learned temperature a head, stored as a logarithm, at most 100 (VAR, section 3.3).
     HMAR_ASSIGN_OR_RETURN(std::vector<float> scale, weights->Floats(attn + "scale_mul_1H11"));
@@ -151,6 +150,36 @@ absl::StatusOr<CudaTransformer::Block> CudaTransformer::LoadBlock(const std::str
     HMAR_ASSIGN_OR_RETURN(block.head_scale_H, memory->Upload<float>(kWeights, scale));
   }
   return block;
+}
+
+// In the transformer's precision.
+absl::StatusOr<LinearWeights> CudaTransformer::LoadBlockLinear(const std::string& weight,
+                                                               absl::Span<const float> bias,
+                                                               WeightReader* weights,
+                                                               DeviceMemory* memory) {
+  const std::vector<int64_t>& shape = weights->shape(weight);
+  LinearWeights layer;
+  layer.N = shape[0];
+  layer.K = shape[1];
+  HMAR_ASSIGN_OR_RETURN(layer.bias_N, UploadRounded(bias, memory));
+  if (!fp8()) {
+    HMAR_ASSIGN_OR_RETURN(layer.weight_NK, UploadBf16(weight, weights, memory));
+    return layer;
+  }
+  HMAR_ASSIGN_OR_RETURN(const std::vector<uint16_t> bits, weights->Bf16(weight));
+  HMAR_ASSIGN_OR_RETURN(const ScratchMemory scratch, ScratchMemory::Take(layer.N * layer.K * 2));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpy(scratch.as<uint16_t>(), bits.data(), layer.N * layer.K * 2,
+                                       cudaMemcpyHostToDevice));
+  kernels::Fp8Rows rows;
+  HMAR_ASSIGN_OR_RETURN(rows.rows_TC,
+                        memory->Allocate<__nv_fp8_storage_t>(kWeights, layer.N * layer.K));
+  HMAR_ASSIGN_OR_RETURN(rows.scale_T, memory->Allocate<float>(kWeights, layer.N));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::QuantizeRows(scratch.as<__nv_bfloat16>(), layer.N,
+                                                  static_cast<int>(layer.K), rows, nullptr));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(nullptr));
+  layer.weight_NK = rows.rows_TC;
+  layer.scale_N = rows.scale_T;
+  return layer;
 }
 
 absl::Status CudaTransformer::LoadEmbedding(WeightReader* weights, DeviceMemory* memory) {
@@ -243,18 +272,27 @@ absl::Status CudaTransformer::TakeActivations(int64_t max_rows, DeviceMemory* me
   HMAR_RETURN_IF_ERROR(take(C_, &normed_));
   HMAR_RETURN_IF_ERROR(take(C_, &branch_));
   HMAR_RETURN_IF_ERROR(take(std::max(3 * C_, F_), &wide_));
+  if (fp8()) {
+    HMAR_ASSIGN_OR_RETURN(fp8_.rows_TC, memory->Allocate<__nv_fp8_storage_t>(
+                                            kWorkspace, max_rows * std::max(C_, F_)));
+    HMAR_ASSIGN_OR_RETURN(fp8_.scale_T, memory->Allocate<float>(kWorkspace, max_rows));
+  }
   HMAR_ASSIGN_OR_RETURN(logits_, memory->Allocate<float>(kWorkspace, max_rows * V_));
   return absl::OkStatus();
 }
 
 // All blocks have the same shapes, and so have the heads.
-absl::Status CudaTransformer::Tune(cudaStream_t stream) {
+absl::Status CudaTransformer::Tune(int64_t max_rows, cudaStream_t stream) {
   const Block& block = ns_.front();
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.qkv, Epilogue::kBias, normed_, wide_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.proj, Epilogue::kBias, normed_, branch_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.fc1, Epilogue::kBiasGelu, normed_, wide_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.fc2, Epilogue::kBias, wide_, branch_, stream));
-  return gemm_->Tune(ns_head_, Epilogue::kBias, normed_, logits_, stream);
+  HMAR_RETURN_IF_ERROR(FillRandom(normed_, max_rows * C_, stream));
+  HMAR_ASSIGN_OR_RETURN(const GemmInput narrow, Quantized(normed_, 0, max_rows, C_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.qkv, Epilogue::kBias, narrow, wide_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.proj, Epilogue::kBias, narrow, branch_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.fc1, Epilogue::kBiasGelu, narrow, wide_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(ns_head_, Epilogue::kBias, normed_, logits_, stream));
+  HMAR_RETURN_IF_ERROR(FillRandom(wide_, max_rows * F_, stream));
+  HMAR_ASSIGN_OR_RETURN(const GemmInput wide, Quantized(wide_, 0, max_rows, F_, stream));
+  return gemm_->Tune(block.fc2, Epilogue::kBias, wide, branch_, stream);
 }
 
 }  // namespace hmar

@@ -38,26 +38,11 @@ std::vector<int64_t> RowClasses(int64_t max_rows) {
   return classes;
 }
 
-// Normal numbers, a block of them over and over: the copies do not matter to a product's rounding.
-absl::Status FillRandom(__nv_bfloat16* x, int64_t count, cudaStream_t stream) {
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  std::vector<__nv_bfloat16> block(std::min<int64_t>(count, 1 << 18));
-  for (__nv_bfloat16& value : block) value = __float2bfloat16(normal(random));
-  for (int64_t i = 0; i < count; i += static_cast<int64_t>(block.size())) {
-    const size_t size = std::min<int64_t>(block.size(), count - i) * sizeof(block[0]);
-    HMAR_CUDA_RETURN_IF_ERROR(
-        cudaMemcpyAsync(x + i, block.data(), size, cudaMemcpyHostToDevice, stream));
-  }
-  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream));
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 // A product as cuBLASLt sees it, column-major: out^T (N, rows) = W (N, K) x^T (K, rows).
 struct Gemm::Call {
-  Call(const LinearWeights& layer, Epilogue epilogue, bool fp32_out, const __nv_bfloat16* x,
+  Call(const LinearWeights& layer, Epilogue epilogue, bool fp32_out, const GemmInput& x,
        int64_t rows, void* out)
       : layer(layer), x(x), rows(rows), out(out) {
     const cublasOperation_t transposed = CUBLAS_OP_T;
@@ -69,9 +54,17 @@ struct Gemm::Call {
     Set(CUBLASLT_MATMUL_DESC_EPILOGUE, kind);
     Set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, layer.bias_N);
     Set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, out_type);
-    cublasLtMatrixLayoutInit(&weight_layout, CUDA_R_16BF, layer.K, layer.N, layer.K);
-    cublasLtMatrixLayoutInit(&x_layout, CUDA_R_16BF, layer.K, rows, layer.K);
+    const cudaDataType_t in_type = layer.fp8() ? CUDA_R_8F_E4M3 : CUDA_R_16BF;
+    cublasLtMatrixLayoutInit(&weight_layout, in_type, layer.K, layer.N, layer.K);
+    cublasLtMatrixLayoutInit(&x_layout, in_type, layer.K, rows, layer.K);
     cublasLtMatrixLayoutInit(&out_layout, out_type, layer.N, rows, layer.N);
+    if (layer.fp8()) {  // A scale a channel and a scale a row, applied to the fp32 sum.
+      const cublasLtMatmulMatrixScale_t scales = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+      Set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, scales);
+      Set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, scales);
+      Set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, layer.scale_N);
+      Set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, x.scale_T);
+    }
     element_bytes = fp32_out ? sizeof(float) : sizeof(__nv_bfloat16);
   }
 
@@ -81,7 +74,7 @@ struct Gemm::Call {
   }
 
   const LinearWeights& layer;
-  const __nv_bfloat16* x;
+  const GemmInput x;
   int64_t rows;
   void* out;
   size_t element_bytes;
@@ -107,7 +100,7 @@ absl::Status Gemm::Launch(const Call& call, const cublasLtMatmulAlgo_t& algorith
   const float one = 1, zero = 0;
   HMAR_BLAS_RETURN_IF_ERROR(cublasLtMatmul(
       handle_, const_cast<cublasLtMatmulDescOpaque_t*>(&call.product), &one, call.layer.weight_NK,
-      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.weight_layout), call.x,
+      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.weight_layout), call.x.data,
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.x_layout), &zero, call.out,
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout), call.out,
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout), &algorithm, workspace_,
@@ -116,9 +109,10 @@ absl::Status Gemm::Launch(const Call& call, const cublasLtMatmulAlgo_t& algorith
 }
 
 absl::Status Gemm::RunAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
-                          const __nv_bfloat16* x, int64_t rows, void* out, cudaStream_t stream) {
+                          const GemmInput& x, int64_t rows, void* out, cudaStream_t stream) {
   if (rows == 0) return absl::OkStatus();
-  const Algorithms& algorithms = algorithms_.at({layer.N, layer.K, epilogue, fp32_out});
+  const Algorithms& algorithms =
+      algorithms_.at({layer.N, layer.K, epilogue, fp32_out, layer.fp8()});
   return Launch(Call(layer, epilogue, fp32_out, x, rows, out), algorithms.lower_bound(rows)->second,
                 stream);
 }
@@ -189,10 +183,9 @@ absl::StatusOr<float> Gemm::Time(const Call& call, const cublasLtMatmulAlgo_t& a
 }
 
 absl::Status Gemm::TuneAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
-                           __nv_bfloat16* x, void* out, cudaStream_t stream) {
-  Algorithms& chosen = algorithms_[{layer.N, layer.K, epilogue, fp32_out}];
+                           const GemmInput& x, void* out, cudaStream_t stream) {
+  Algorithms& chosen = algorithms_[{layer.N, layer.K, epilogue, fp32_out, layer.fp8()}];
   if (!chosen.empty()) return absl::OkStatus();
-  HMAR_RETURN_IF_ERROR(FillRandom(x, max_rows_ * layer.K, stream));
   std::vector<uint8_t> wanted, got;
   const auto run = [&](const Call& call, const cublasLtMatmulAlgo_t& algorithm,
                        std::vector<uint8_t>* bytes) -> absl::Status {
@@ -230,16 +223,19 @@ absl::Status Gemm::TuneAny(const LinearWeights& layer, Epilogue epilogue, bool f
   return absl::OkStatus();
 }
 
-template <>
-absl::Status Gemm::Tune(const LinearWeights& layer, Epilogue epilogue, __nv_bfloat16* x,
-                        __nv_bfloat16* out, cudaStream_t stream) {
-  return TuneAny(layer, epilogue, false, x, out, stream);
-}
-
-template <>
-absl::Status Gemm::Tune(const LinearWeights& layer, Epilogue epilogue, __nv_bfloat16* x, float* out,
-                        cudaStream_t stream) {
-  return TuneAny(layer, epilogue, true, x, out, stream);
+// A block of them over and over: the copies do not matter to a product's rounding.
+absl::Status FillRandom(__nv_bfloat16* x, int64_t count, cudaStream_t stream) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<__nv_bfloat16> block(std::min<int64_t>(count, 1 << 18));
+  for (__nv_bfloat16& value : block) value = __float2bfloat16(normal(random));
+  for (int64_t i = 0; i < count; i += static_cast<int64_t>(block.size())) {
+    const size_t size = std::min<int64_t>(block.size(), count - i) * sizeof(block[0]);
+    HMAR_CUDA_RETURN_IF_ERROR(
+        cudaMemcpyAsync(x + i, block.data(), size, cudaMemcpyHostToDevice, stream));
+  }
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream));
+  return absl::OkStatus();
 }
 
 }  // namespace hmar

@@ -20,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kernels/fp8_rows.h"
 #include "model/cuda/device_memory.h"
 
 namespace hmar {
@@ -29,12 +30,24 @@ enum class Epilogue {
   kBiasGelu,  // out = gelu(x W^T + b), tanh approximation
 };
 
-// A linear layer on the device: bf16 weight (N, K), row-major, and a bias (N) of the output's type.
+// A linear layer on the device: weight (N, K), row-major, and a bias (N) of the output's type.
 struct LinearWeights {
-  const __nv_bfloat16* weight_NK = nullptr;
-  const void* bias_N = nullptr;  // bf16; fp32 where the output is fp32.
+  const void* weight_NK = nullptr;  // bf16; e4m3 where there are scales.
+  const void* bias_N = nullptr;     // bf16; fp32 where the output is fp32.
   int64_t N = 0;
   int64_t K = 0;
+  const float* scale_N = nullptr;  // Of the channels of an e4m3 weight; null: bf16.
+
+  bool fp8() const { return scale_N != nullptr; }
+};
+
+// The rows that a layer is applied to, (rows, K): in the type of its weight.
+struct GemmInput {
+  GemmInput(const __nv_bfloat16* bf16_rows) : data(bf16_rows) {}  // NOLINT: meant to convert.
+  GemmInput(const kernels::Fp8Rows& rows) : data(rows.rows_TC), scale_T(rows.scale_T) {}  // NOLINT
+
+  const void* data;
+  const float* scale_T = nullptr;  // Of fp8 rows.
 };
 
 // Not thread-safe: one stream uses it at a time.
@@ -48,14 +61,16 @@ class Gemm {
   // real weights, and with buffers of max_rows rows: x (max_rows, K) is overwritten with random
   // numbers, out (max_rows, N) too. Waits for the device. `Out` is __nv_bfloat16 or float.
   template <typename Out>
-  absl::Status Tune(const LinearWeights& layer, Epilogue epilogue, __nv_bfloat16* x, Out* out,
-                    cudaStream_t stream);
+  absl::Status Tune(const LinearWeights& layer, Epilogue epilogue, const GemmInput& x, Out* out,
+                    cudaStream_t stream) {
+    return TuneAny(layer, epilogue, sizeof(Out) == sizeof(float), x, out, stream);
+  }
 
   // out (rows, N) = epilogue(x (rows, K)), asynchronously. REQUIRES: Tune was called for the
   // layer's shape; 0 <= rows <= max_rows.
   template <typename Out>
-  absl::Status Run(const LinearWeights& layer, Epilogue epilogue, const __nv_bfloat16* x,
-                   int64_t rows, Out* out, cudaStream_t stream) {
+  absl::Status Run(const LinearWeights& layer, Epilogue epilogue, const GemmInput& x, int64_t rows,
+                   Out* out, cudaStream_t stream) {
     return RunAny(layer, epilogue, sizeof(Out) == sizeof(float), x, rows, out, stream);
   }
 
@@ -65,15 +80,16 @@ class Gemm {
                        float* out, cudaStream_t stream);
 
  private:
-  using Shape = std::tuple<int64_t, int64_t, Epilogue, bool>;  // N, K, epilogue, fp32 output.
+  // N, K, epilogue, fp32 output, fp8 input.
+  using Shape = std::tuple<int64_t, int64_t, Epilogue, bool, bool>;
   using Algorithms = std::map<int64_t, cublasLtMatmulAlgo_t>;  // By the most rows it is for.
 
   struct Call;
   Gemm(int64_t max_rows, cublasLtHandle_t handle, void* workspace);
   absl::Status RunAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
-                      const __nv_bfloat16* x, int64_t rows, void* out, cudaStream_t stream);
+                      const GemmInput& x, int64_t rows, void* out, cudaStream_t stream);
   absl::Status TuneAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
-                       __nv_bfloat16* x, void* out, cudaStream_t stream);
+                       const GemmInput& x, void* out, cudaStream_t stream);
   absl::StatusOr<std::vector<cublasLtMatmulAlgo_t>> Proposals(const Call& call) const;
   absl::StatusOr<float> Time(const Call& call, const cublasLtMatmulAlgo_t& algorithm,
                              cudaStream_t stream) const;
@@ -86,11 +102,8 @@ class Gemm {
   std::map<Shape, Algorithms> algorithms_;
 };
 
-template <>
-absl::Status Gemm::Tune(const LinearWeights&, Epilogue, __nv_bfloat16*, __nv_bfloat16*,
-                        cudaStream_t);
-template <>
-absl::Status Gemm::Tune(const LinearWeights&, Epilogue, __nv_bfloat16*, float*, cudaStream_t);
+// Normal numbers, for Tune. Waits for the device.
+absl::Status FillRandom(__nv_bfloat16* x, int64_t count, cudaStream_t stream);
 
 }  // namespace hmar
 
