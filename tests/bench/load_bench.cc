@@ -5,8 +5,8 @@
 //
 // Prints images a second, over the whole run and over the part of it in which every caller had a
 // call in flight ("saturated": from the end of the last caller's first call to the moment when a
-// caller found nothing left to do; none where images are too few), and the percentiles of a call's
-// time and of the time to its first preview.
+// caller found nothing left to do; give at least 20 times as many images as callers), and the
+// percentiles of a call's time and of the time to its first preview.
 
 #include <algorithm>
 #include <atomic>

@@ -49,6 +49,16 @@ TEST(RefusalTest, BadRequestsNameTheirFieldsAndReachNoEngine) {
   EXPECT_TRUE(Generate(server.stub(), SmallRequest(1)).status.ok());
 }
 
+TEST(RefusalTest, AnImageThatHasNoMemoryEvenAloneFailsAndTheServerServesOn) {
+  TestServer server;
+  server.engine().SetFaults({.max_step_images = 0});
+  const StreamResult result = Generate(server.stub(), SmallRequest(1, 3));
+  EXPECT_EQ(result.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(ReasonIn(result.status), "OUT_OF_MEMORY");
+  server.engine().SetFaults({});
+  EXPECT_TRUE(Generate(server.stub(), SmallRequest(1)).status.ok());
+}
+
 TEST(RefusalTest, ARequestIdOfMegabytesIsRefusedInAFewBytes) {
   TestServer server;
   v1::GenerateRequest request = SmallRequest(7);
