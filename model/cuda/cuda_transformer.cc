@@ -25,10 +25,16 @@ kernels::ClassVectors CudaTransformer::ClassesOf(const PackedRows& rows, int64_t
   return {class_vectors_, class_stride_, rows.class_of_row_T + first_row};
 }
 
+// Where the fp8 inputs (., width) of the rows from `row` on lie: from a whole group on, for cuBLASLt wants its scales aligned.
+kernels::Fp8Rows CudaTransformer::Fp8At(int64_t row, int64_t width) const {
+  const int64_t first = (row + kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
+  return {fp8_.rows_TC + first * width, fp8_.scale_T + first};
+}
+
 // The norms' output, from row `row` on, as the layers that follow read it.
 GemmInput CudaTransformer::Normed(int64_t row) const {
-  if (!fp8()) return normed_ + row * C_;
-  return kernels::Fp8Rows{fp8_.rows_TC + row * C_, fp8_.scale_T + row};
+  if (fp8()) return Fp8At(row, C_);
+  return normed_ + row * C_;
 }
 
 // x (rows, width), rows of the step from `row` on, as the layer that follows reads it.
@@ -36,7 +42,7 @@ absl::StatusOr<GemmInput> CudaTransformer::Quantized(const __nv_bfloat16* x, int
                                                      int64_t rows, int64_t width,
                                                      cudaStream_t stream) const {
   if (!fp8()) return x;
-  const kernels::Fp8Rows out = {fp8_.rows_TC + row * width, fp8_.scale_T + row};
+  const kernels::Fp8Rows out = Fp8At(row, width);
   HMAR_CUDA_RETURN_IF_ERROR(kernels::QuantizeRows(x, rows, static_cast<int>(width), out, stream));
   return out;
 }
@@ -44,7 +50,7 @@ absl::StatusOr<GemmInput> CudaTransformer::Quantized(const __nv_bfloat16* x, int
 absl::Status CudaTransformer::NormFirst(const Block& block, const PackedRows& rows,
                                         const Range& range, cudaStream_t stream) {
   const int64_t at = range.first_row * C_;
-  const kernels::Fp8Rows fp8_out = {fp8_.rows_TC + at, fp8_.scale_T + range.first_row};
+  const kernels::Fp8Rows fp8_out = Fp8At(range.first_row, C_);
   const kernels::ClassVectors classes = ClassesOf(rows, range.first_row);
   const kernels::NormModulation next = Before(block, /*feed_forward=*/false);
   const auto C = static_cast<int>(C_);
@@ -58,7 +64,7 @@ absl::Status CudaTransformer::GateThenNorm(const PackedRows& rows, const Range& 
                                            int64_t gamma, const kernels::NormModulation& next,
                                            bool to_fp8, cudaStream_t stream) {
   const int64_t at = range.first_row * C_;
-  const kernels::Fp8Rows fp8_out = {fp8_.rows_TC + at, fp8_.scale_T + range.first_row};
+  const kernels::Fp8Rows fp8_out = Fp8At(range.first_row, C_);
   const kernels::ClassVectors classes = ClassesOf(rows, range.first_row);
   const auto C = static_cast<int>(C_);
   HMAR_CUDA_RETURN_IF_ERROR(
@@ -113,17 +119,18 @@ absl::Status CudaTransformer::RunStack(const std::vector<Block>& stack, const Pa
   return absl::OkStatus();
 }
 
-// From the last base block's feed-forward part on: the residual, ns or mask blocks, the head.
-absl::Status CudaTransformer::RunTail(const std::vector<Block>& stack, const LinearWeights& head,
-                                      bool mask, const PackedRows& rows, const Range& range,
-                                      cudaStream_t stream) {
+// From the base blocks to the ns or mask blocks: the last residual and the first norm.
+absl::Status CudaTransformer::EnterStack(const std::vector<Block>& stack, const PackedRows& rows,
+                                         const Range& range, cudaStream_t stream) {
+  if (base_.empty()) return NormFirst(stack.front(), rows, range, stream);
+  return GateThenNorm(rows, range, base_.back().vectors + kGamma2 * C_,
+                      Before(stack.front(), false), fp8(), stream);
+}
+
+absl::Status CudaTransformer::RunTop(const std::vector<Block>& stack, const LinearWeights& head,
+                                     bool mask, const PackedRows& rows, const Range& range,
+                                     cudaStream_t stream) {
   if (range.rows == 0) return absl::OkStatus();
-  if (base_.empty()) {
-    HMAR_RETURN_IF_ERROR(NormFirst(stack.front(), rows, range, stream));
-  } else {
-    HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, base_.back().vectors + kGamma2 * C_,
-                                      Before(stack.front(), false), fp8(), stream));
-  }
   HMAR_RETURN_IF_ERROR(RunStack(stack, rows, range, stream));
   HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, stack.back().vectors + kGamma2 * C_,
                                     BeforeHead(mask), /*to_fp8=*/false, stream));
@@ -139,8 +146,12 @@ absl::Status CudaTransformer::Forward(const PackedRows& rows, cudaStream_t strea
     HMAR_RETURN_IF_ERROR(NormFirst(base_.front(), rows, all, stream));
     HMAR_RETURN_IF_ERROR(RunStack(base_, rows, all, stream));
   }
-  HMAR_RETURN_IF_ERROR(RunTail(ns_, ns_head_, /*mask=*/false, rows, ns, stream));
-  return RunTail(mask_, mask_head_, /*mask=*/true, rows, mask, stream);
+  // Both, before either stack runs: an fp8 layer may write some rows past its range's end into
+  // `wide_` and `branch_`, and here the mask rows' branch is still wanted.
+  HMAR_RETURN_IF_ERROR(EnterStack(ns_, rows, ns, stream));
+  HMAR_RETURN_IF_ERROR(EnterStack(mask_, rows, mask, stream));
+  HMAR_RETURN_IF_ERROR(RunTop(ns_, ns_head_, /*mask=*/false, rows, ns, stream));
+  return RunTop(mask_, mask_head_, /*mask=*/true, rows, mask, stream);
 }
 
 }  // namespace hmar

@@ -90,14 +90,17 @@ class CudaTransformer {
   kernels::NormModulation BeforeHead(bool mask) const;
   kernels::ClassVectors ClassesOf(const PackedRows& rows, int64_t first_row) const;
   bool fp8() const { return precision_ == Precision::kFp8; }
+  kernels::Fp8Rows Fp8At(int64_t row, int64_t width) const;
   GemmInput Normed(int64_t row) const;
   absl::StatusOr<GemmInput> Quantized(const __nv_bfloat16* x, int64_t row, int64_t rows,
                                       int64_t width, cudaStream_t stream) const;
   absl::Status RunAttention(const Block& block, const Range& range, cudaStream_t stream);
   absl::Status RunStack(const std::vector<Block>& stack, const PackedRows& rows, const Range& range,
                         cudaStream_t stream);
-  absl::Status RunTail(const std::vector<Block>& stack, const LinearWeights& head, bool mask,
-                       const PackedRows& rows, const Range& range, cudaStream_t stream);
+  absl::Status EnterStack(const std::vector<Block>& stack, const PackedRows& rows,
+                          const Range& range, cudaStream_t stream);
+  absl::Status RunTop(const std::vector<Block>& stack, const LinearWeights& head, bool mask,
+                      const PackedRows& rows, const Range& range, cudaStream_t stream);
   absl::Status NormFirst(const Block& block, const PackedRows& rows, const Range& range,
                          cudaStream_t stream);
   absl::Status GateThenNorm(const PackedRows& rows, const Range& range, int64_t gamma,

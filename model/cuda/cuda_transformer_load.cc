@@ -90,6 +90,8 @@ absl::StatusOr<std::unique_ptr<CudaTransformer>> CudaTransformer::Load(
     DeviceMemory* memory, cudaStream_t stream) {
   HMAR_RETURN_IF_ERROR(CheckShape(config));
   std::unique_ptr<CudaTransformer> transformer(new CudaTransformer(config, precision));
+  // Room for an fp8 layer's last group behind any row.
+  max_rows = (max_rows + 2 * kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
   HMAR_ASSIGN_OR_RETURN(transformer->gemm_, Gemm::Create(max_rows, memory));
   HMAR_RETURN_IF_ERROR(transformer->LoadWeights(weights, memory));
   HMAR_RETURN_IF_ERROR(transformer->LoadEmbedding(weights, memory));

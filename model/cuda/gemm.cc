@@ -111,6 +111,7 @@ absl::Status Gemm::Launch(const Call& call, const cublasLtMatmulAlgo_t& algorith
 absl::Status Gemm::RunAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
                           const GemmInput& x, int64_t rows, void* out, cudaStream_t stream) {
   if (rows == 0) return absl::OkStatus();
+  if (layer.fp8()) rows = (rows + kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
   const Algorithms& algorithms =
       algorithms_.at({layer.N, layer.K, epilogue, fp32_out, layer.fp8()});
   return Launch(Call(layer, epilogue, fp32_out, x, rows, out), algorithms.lower_bound(rows)->second,

@@ -25,6 +25,8 @@
 
 namespace hmar {
 
+inline constexpr int64_t kFp8RowGroup = 16;  // cuBLASLt takes no other numbers of fp8 rows.
+
 enum class Epilogue {
   kBias,      // out = x W^T + b
   kBiasGelu,  // out = gelu(x W^T + b), tanh approximation
@@ -66,8 +68,9 @@ class Gemm {
     return TuneAny(layer, epilogue, sizeof(Out) == sizeof(float), x, out, stream);
   }
 
-  // out (rows, N) = epilogue(x (rows, K)), asynchronously. REQUIRES: Tune was called for the
-  // layer's shape; 0 <= rows <= max_rows.
+  // out (rows, N) = epilogue(x (rows, K)), asynchronously. An fp8 layer works on rows in groups of
+  // kFp8RowGroup: it reads and writes up to the end of the last group, where contents mean nothing.
+  // REQUIRES: Tune was called for the layer's shape; 0 <= rows <= max_rows.
   template <typename Out>
   absl::Status Run(const LinearWeights& layer, Epilogue epilogue, const GemmInput& x, int64_t rows,
                    Out* out, cudaStream_t stream) {

@@ -85,9 +85,9 @@ def main():
     parser.add_argument("logits", nargs="*", type=pathlib.Path)
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_default_device(device)
     torch.backends.cuda.matmul.allow_tf32 = False
-    hmar = Hmar(arguments.model)
+    hmar = Hmar(arguments.model)  # It loads onto the CPU.
+    torch.set_default_device(device)
     for part in (hmar.net, hmar.tokenizer):
         part.w = {name: w.to(device) for name, w in part.w.items()}
     hmar.net.position_LC = hmar.net.position_LC.to(device)
