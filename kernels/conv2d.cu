@@ -19,13 +19,21 @@ bool ValidShape(const Conv2dArgs& a) {
   return image <= kMaxPixels && a.B <= kMaxPixels / image;
 }
 
+bool ValidPartials(const Conv2dArgs& a) {
+  const int64_t chunks = int64_t{a.B} * Conv2dChunks(a.kind, a.H, a.W);
+  return a.out_BHWO != nullptr && a.O % kGroups == 0 && a.O <= kMaxNormChannels &&
+         chunks <= INT32_MAX;
+}
+
 bool ValidTensors(const Conv2dArgs& a) {
   if (a.x_BHWI == nullptr || a.weight == nullptr || a.bias_O == nullptr) return false;
   if ((a.out_BHWO == nullptr) == (a.out_fp32_BHWO == nullptr)) return false;
   if (a.out_BHWO != nullptr && a.O % 8 != 0) return false;
   if (a.out_fp32_BHWO != nullptr && a.residual_BHWO != nullptr) return false;
+  if (a.partials != nullptr && !ValidPartials(a)) return false;
   return Aligned16(a.x_BHWI) && Aligned16(a.weight) && Aligned16(a.bias_O) &&
-         Aligned16(a.residual_BHWO) && Aligned16(a.out_BHWO) && Aligned16(a.out_fp32_BHWO);
+         Aligned16(a.residual_BHWO) && Aligned16(a.out_BHWO) && Aligned16(a.out_fp32_BHWO) &&
+         Aligned16(a.partials);
 }
 
 uint16_t RoundToBf16(float value) {
@@ -69,6 +77,10 @@ cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream) {
       cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
   if (e != cudaSuccess) return e;
   return Conv2dHopper(args, ChooseHopperTile(args, multiprocessors), stream);
+}
+
+int Conv2dChunks(ConvKind kind, int H, int W) {
+  return TapsOf(kind).phases * CeilDiv(H, kChunkRows) * CeilDiv(W, kChunkColumns);
 }
 
 int64_t PackedConvWeightCount(ConvKind kind, int O, int I) {

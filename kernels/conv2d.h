@@ -31,6 +31,9 @@ struct Conv2dArgs {
   const __nv_bfloat16* residual_BHWO = nullptr;
   __nv_bfloat16* out_BHWO = nullptr;  // One of the two; kUpsample3x3 writes (B, 2H, 2W, O).
   float* out_fp32_BHWO = nullptr;
+  // Statistics of the rounded output for a GroupNorm that follows, as GroupNormFromPartials reads
+  // them: (B, Conv2dChunks, 3, 32); null: none. bf16 output, O a multiple of 32 up to 1,024.
+  float* partials = nullptr;
   int B = 0;  // May be 0. B H W at most 2^29.
   int H = 0;  // Of the input.
   int W = 0;
@@ -38,11 +41,20 @@ struct Conv2dArgs {
   int O = 0;  // bf16 output: a multiple of 8.
 };
 
+// Chunks of an image in Conv2dArgs::partials: the 4 rows x 16 columns of the input's grid, the last
+// ones cut off at the border, that a warpgroup's matrix product has as its 64 rows; for
+// kUpsample3x3 of each of the four phases.
+int Conv2dChunks(ConvKind kind, int H, int W);
+
 // Products in bf16, sums in fp32 over (channel block, tap) in an order that depends on the layer
 // alone, so an image's result does not depend on B. On compute capability 9.0 by warpgroup MMA fed
 // by the tensor memory accelerator; elsewhere (8.0 and up) by mma.sync: the two may differ in the
-// last bit. cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on
-// `stream`; allocates nothing. Safe in stream capture.
+// last bit. Partials hold exact counts, and means and M2 of each chunk from sums about values of
+// the chunk itself, as exact for a large mean as for none, in an order that depends on O alone.
+// They are taken on the way, for nothing, except where a pass over the output by itself takes them:
+// where a tile's channels hold no whole number of groups (O no multiple of 160, and 64 none of O /
+// 32), and not on compute capability 9.0. cudaErrorInvalidValue: a shape or alignment beyond the
+// limits above. Asynchronous on `stream`; allocates nothing. Safe in stream capture.
 cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream);
 
 // weight_OIkk (O, I, k, k), k = 1 for kSame1x1, else 3 -> the layout above, bf16 bits rounded to

@@ -1,15 +1,17 @@
 #ifndef HMAR_KERNELS_CONV2D_EPILOGUE_CUH_
 #define HMAR_KERNELS_CONV2D_EPILOGUE_CUH_
 
-// What the Hopper convolution does with its sums: bias, residual, rounding, and the way to global
-// memory. A warp's unit of work is an output row: 16 neighbouring pixels of one image x N channels,
-// held as m16n8 fragments, N / 8 side by side: of fragment j, lane l holds channels 8 j + 2 (l % 4)
-// and the next, of pixels l / 4 (first two values) and l / 4 + 8.
+// What the Hopper convolution does with its sums: bias, residual, rounding, statistics, and the way
+// to global memory. A warp's unit of work is an output row: 16 neighbouring pixels of one image x N
+// channels, held as m16n8 fragments, N / 8 side by side: of fragment j, lane l holds channels 8 j +
+// 2 (l % 4) and the next, of pixels l / 4 (first two values) and l / 4 + 8.
 
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+
+#include "kernels/conv2d_partials.cuh"
 
 namespace hmar::kernels {
 
@@ -18,9 +20,11 @@ struct Epilogue {
   const __nv_bfloat16* residual;  // As `out`; null: none.
   __nv_bfloat16* out;             // Or null, and out_fp32 instead.
   float* out_fp32;                // Only by tiles of kFp32Channels.
+  float* partials;                // Conv2dArgs::partials; null: none, or not by this kernel.
+  int group_width;                // Channels of a group of partials; divides N.
 };
 
-inline constexpr int kRowPixels = 16;
+inline constexpr int kRowPixels = kChunkColumns;
 inline constexpr int kFp32Channels = 8;
 
 struct OutputRow {
@@ -137,11 +141,47 @@ __device__ inline void StoreFp32(const float (&sums)[N / 2], const Epilogue& epi
   }
 }
 
+// A row's statistics, by channel: a lane has every 32nd pair of channels.
+template <int N>
+struct RowMoments {
+  static constexpr int kPairs = N / 2;
+  static constexpr int kPerLane = (kPairs + 31) / 32;
+  PairMoments of[kPerLane];
+
+  __device__ void Take(const OutputRow& row, const StagedRow<N>& staged, int lane) {
+    const auto* words = reinterpret_cast<const uint32_t*>(staged.values);
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      const int pair = lane + 32 * i;
+      if (pair < kPairs) of[i] = MomentsOfPair(words + pair, StagedRow<N>::kPitch / 2, row.pixels);
+    }
+  }
+
+  // By way of the scratch row, whose values are gone by now: its groups', a lane each.
+  __device__ Moments Merge(const OutputRow& row, int width, StagedRow<N>& staged, int lane) const {
+    auto* const pairs = reinterpret_cast<PairMoments*>(staged.values);
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      const int pair = lane + 32 * i;
+      if (pair < kPairs) pairs[pair] = of[i];
+    }
+    __syncwarp();
+    const auto* const channels = reinterpret_cast<const Moments*>(staged.values);
+    Moments group = {};
+    if ((lane + 1) * width <= row.channels) {
+      group = MergeChannels(channels + lane * width, width, row.pixels);
+    }
+    __syncwarp();
+    return group;
+  }
+};
+
 // By all lanes of a warp; the residual's copies, if any, are under way. The scratch row is free
-// afterwards.
+// afterwards. Where partials are asked for, also the moments of the row's groups, a lane each.
 template <int N>
 __device__ inline void FinishRow(const float (&sums)[N / 2], const Epilogue& epilogue,
-                                 const OutputRow& row, StagedRow<N>& staged, int lane) {
+                                 const OutputRow& row, StagedRow<N>& staged, Moments* groups,
+                                 int lane) {
   if constexpr (N == kFp32Channels) {
     if (epilogue.out_fp32 != nullptr) {
       StoreFp32<N>(sums, epilogue, row, lane);
@@ -152,8 +192,13 @@ __device__ inline void FinishRow(const float (&sums)[N / 2], const Epilogue& epi
   __syncwarp();
   RoundIntoStage<N>(sums, epilogue, row, staged, lane);
   __syncwarp();
+  RowMoments<N> moments;
+  if (epilogue.partials != nullptr) moments.Take(row, staged, lane);
   StoreStage<N>(epilogue, row, staged, lane);
   __syncwarp();
+  if (epilogue.partials != nullptr) {
+    groups[lane] = moments.Merge(row, epilogue.group_width, staged, lane);
+  }
 }
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL

@@ -208,7 +208,9 @@ cudaError_t Conv2dGeneric(const Conv2dArgs& args, cudaStream_t stream) {
   const dim3 grid(CeilDiv(args.B * args.H * args.W, kPixels), CeilDiv(args.O, kOutputs),
                   taps.phases);
   GenericConvKernel<<<grid, kThreads, kBytes, stream>>>(args, taps);
-  return cudaGetLastError();
+  const cudaError_t launched = cudaGetLastError();
+  if (launched != cudaSuccess || args.partials == nullptr) return launched;
+  return Conv2dPartials(args, stream);
 }
 
 }  // namespace hmar::kernels

@@ -68,6 +68,11 @@ constexpr TileSize SizeOf(HopperTile tile) {
   return {};
 }
 
+// Whether tiles of N channels hold whole groups.
+bool TakesPartials(const Conv2dArgs& a, int N) {
+  return a.partials != nullptr && N % (a.O / kGroups) == 0;
+}
+
 HopperPlan MakePlan(const Conv2dArgs& a, TileSize size) {
   const ConvTaps taps = TapsOf(a.kind);
   HopperPlan plan = {.H = a.H,
@@ -82,7 +87,12 @@ HopperPlan MakePlan(const Conv2dArgs& a, TileSize size) {
                      .tiles_y = CeilDiv(a.H, 8 * size.M),
                      .tiles_n = CeilDiv(a.O, size.N),
                      .tiles = 0,
-                     .epilogue = {a.bias_O, a.residual_BHWO, a.out_BHWO, a.out_fp32_BHWO}};
+                     .epilogue = {.bias_O = a.bias_O,
+                                  .residual = a.residual_BHWO,
+                                  .out = a.out_BHWO,
+                                  .out_fp32 = a.out_fp32_BHWO,
+                                  .partials = TakesPartials(a, size.N) ? a.partials : nullptr,
+                                  .group_width = a.O / kGroups}};
   const int64_t tiles = int64_t{a.B} * plan.tiles_y * plan.tiles_x * plan.phases * plan.tiles_n;
   plan.tiles = tiles < (int64_t{1} << 30) ? static_cast<int>(tiles) : 0;
   return plan;
@@ -110,7 +120,9 @@ cudaError_t Launch(const Conv2dArgs& a, int multiprocessors, cudaStream_t stream
   if (e != cudaSuccess) return e;
   const int blocks = std::min(plan.tiles, multiprocessors);
   HopperConvKernel<N, M><<<blocks, kConvThreads, kBytes, stream>>>(pixels, weights, plan);
-  return cudaGetLastError();
+  e = cudaGetLastError();
+  if (e != cudaSuccess || a.partials == nullptr || TakesPartials(a, N)) return e;
+  return Conv2dPartials(a, stream);
 }
 
 }  // namespace

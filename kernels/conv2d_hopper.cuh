@@ -176,26 +176,54 @@ __device__ inline OutputRow RowAt(const HopperPlan& plan, const TilePlace& place
           .channels = min(N, plan.O - first_channel)};
 }
 
+// Meets a consumer's four warps. Barrier 0 is __syncthreads'.
+__device__ inline void SyncConsumer(int index) {
+  asm volatile("bar.sync %0, 128;" ::"r"(1 + index) : "memory");
+}
+
+// The chunk that starts at (place.x, y), whose rows' moments the consumer's warps have left.
+template <int N>
+__device__ inline void FinishChunk(const HopperPlan& plan, const TilePlace& place, int y,
+                                   const Moments (&row_moments)[kChunkRows][kGroups]) {
+  const int width = plan.epilogue.group_width;
+  const int chunks_y = (plan.H + kChunkRows - 1) / kChunkRows;
+  const int phase = place.phase_y * 2 + place.phase_x;
+  const int64_t chunk_row = (int64_t{place.b} * plan.phases + phase) * chunks_y + y / kChunkRows;
+  const int64_t chunk = chunk_row * plan.tiles_x + place.x / kChunkColumns;
+  const int first_channel = place.n * N;
+  const GroupSpan span = {.first = first_channel / width,
+                          .groups = min(N, plan.O - first_channel) / width};
+  MergeRows(row_moments, span, max(0, min(kChunkRows, plan.H - y)),
+            min(kChunkColumns, plan.W - place.x) * width,
+            plan.epilogue.partials + chunk * (3 * kGroups));
+}
+
 template <int N, int M>
 __device__ inline void Consume(SharedStorage<N, M>& shared, const HopperPlan& plan, int index) {
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   StagedRow<N>& staged = shared.staged[index * 4 + warp];
+  auto& row_moments = shared.row_moments[index];
+  const bool partials = plan.epilogue.partials != nullptr;
   const bool staggered =
       plan.tiles > static_cast<int>(gridDim.x);  // Epilogues overlap with other tiles' sums.
   Consumer<N, M> consumer(shared, index, staggered && index == 0);
   if (staggered && index == 1) Wait(&shared.head_start, 0);
   for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
     const TilePlace place = Locate<M>(plan, tile);
-    const int y = place.y + index * TileShape<N, M>::kRows + warp;
+    const int y = place.y + index * TileShape<N, M>::kRows;
     const bool residual = plan.epilogue.residual != nullptr;
-    if (residual) PrefetchResidual<N>(plan.epilogue, RowAt<N>(plan, place, y), staged, lane);
+    if (residual) PrefetchResidual<N>(plan.epilogue, RowAt<N>(plan, place, y + warp), staged, lane);
     float sums[M][N / 2];
     consumer.SumTile(plan, sums);
 #pragma unroll
     for (int m = 0; m < M; ++m) {
-      const OutputRow row = RowAt<N>(plan, place, y + 4 * m);
+      const OutputRow row = RowAt<N>(plan, place, y + 4 * m + warp);
       if (m > 0 && residual) PrefetchResidual<N>(plan.epilogue, row, staged, lane);
-      FinishRow<N>(sums[m], plan.epilogue, row, staged, lane);
+      if (partials) SyncConsumer(index);  // The chunk before this one is finished.
+      FinishRow<N>(sums[m], plan.epilogue, row, staged, row_moments[warp], lane);
+      if (!partials) continue;
+      SyncConsumer(index);
+      FinishChunk<N>(plan, place, y + 4 * m, row_moments);
     }
   }
 }

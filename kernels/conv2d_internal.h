@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 
 #include "kernels/conv2d.h"
+#include "kernels/group_norm.h"
 
 namespace hmar::kernels {
 
@@ -34,12 +35,19 @@ constexpr ConvTaps TapsOf(ConvKind kind) {
 
 constexpr int CeilDiv(int a, int b) { return (a + b - 1) / b; }
 
+// Of the input's grid, one phase: what statistics are taken of.
+inline constexpr int kChunkRows = 4;
+inline constexpr int kChunkColumns = 16;
+
+// args.partials from args.out_BHWO: the bytes that the Hopper kernel would write.
+cudaError_t Conv2dPartials(const Conv2dArgs& args, cudaStream_t stream);
+
 // mma.sync, compute capability 8.0 and up.
 cudaError_t Conv2dGeneric(const Conv2dArgs& args, cudaStream_t stream);
 
 // What one thread block of the Hopper kernel computes at a time: pixels (16 wide) x output
-// channels. Every tile fits every layer and gives the same bytes; they differ in speed. Except that
-// fp32 output is k256x8's alone: it is for a last layer's few channels.
+// channels. Every tile fits every layer and gives the same bytes, partials too; they differ in
+// speed. Except that fp32 output is k256x8's alone: it is for a last layer's few channels.
 enum class HopperTile { k256x160, k128x160, k128x80, k128x40, k256x64, k128x64, k256x8 };
 inline constexpr HopperTile kHopperTiles[] = {
     HopperTile::k256x160, HopperTile::k128x160, HopperTile::k128x80, HopperTile::k128x40,

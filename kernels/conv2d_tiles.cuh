@@ -45,7 +45,8 @@ struct SharedStorage {
   using Shape = TileShape<N, M>;
   alignas(1024) uint8_t pixels[kConsumers][Shape::kPixelStages][Shape::kMaxBoxBytes];
   alignas(1024) uint8_t weights[Shape::kWeightStages][Shape::kWeightBytes];
-  alignas(16) StagedRow<N> staged[4 * kConsumers];  // A warp's each.
+  alignas(16) StagedRow<N> staged[4 * kConsumers];       // A warp's each.
+  Moments row_moments[kConsumers][kChunkRows][kGroups];  // A consumer's chunk, by warp.
   Barriers<Shape::kPixelStages> pixel_barriers[kConsumers];
   Barriers<Shape::kWeightStages> weight_barriers;
   uint64_t head_start;  // Consumer 0 has summed its first column of taps.

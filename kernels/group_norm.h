@@ -10,6 +10,7 @@
 namespace hmar::kernels {
 
 inline constexpr int kGroups = 32;
+inline constexpr int kMaxNormChannels = 1024;
 
 // Every pointer 16-byte aligned, on the device.
 struct GroupNormArgs {
@@ -29,7 +30,7 @@ struct GroupNormArgs {
 // ascending, together all of S.
 int GroupNormChunks(int64_t S);
 
-// Bytes of workspace: the partials of GroupNormChunks(S) chunks, as GroupNormApply reads them.
+// Bytes of workspace. GroupNormFromPartials needs less: GroupNormWorkspaceBytes(B, 0).
 size_t GroupNormWorkspaceBytes(int B, int64_t S);
 
 // GroupNorm with 32 groups, then SiLU if asked. fp32 statistics (sums of squares about a shift, not
@@ -38,14 +39,13 @@ size_t GroupNormWorkspaceBytes(int B, int64_t S);
 // Asynchronous on `stream`; allocates nothing. Safe in stream capture.
 cudaError_t GroupNorm(const GroupNormArgs& args, cudaStream_t stream);
 
-// The second half of GroupNorm alone, for a producer of x that wrote the statistics on the way:
+// GroupNorm without a pass for the statistics, for a producer of x that took them on the way:
 // merges the partials of each image in an order that depends on `chunks` alone, then normalizes.
-// args.workspace, only read: partials (B, chunks, 3, 32): of each chunk of an image 32 counts of
-// elements (positions times channels of a group, > 0), 32 means, and 32 sums of squared deviations
-// from that mean (M2); a chunk is any set of an image's elements, each in exactly one. Every block
-// reads all partials of its image: beyond a few hundred chunks that starts to cost. Otherwise as
-// GroupNorm.
-cudaError_t GroupNormApply(const GroupNormArgs& args, int chunks, cudaStream_t stream);
+// partials (B, chunks, 3, 32), fp32: of each chunk of an image 32 counts of elements (positions
+// times channels of a group, > 0), 32 means, and 32 sums of squared deviations from that mean (M2);
+// a chunk is any set of an image's positions, each in exactly one. Otherwise as GroupNorm.
+cudaError_t GroupNormFromPartials(const GroupNormArgs& args, const float* partials, int chunks,
+                                  cudaStream_t stream);
 
 }  // namespace hmar::kernels
 

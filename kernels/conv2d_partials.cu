@@ -1,0 +1,61 @@
+// The statistics of a convolution's output by themselves, where its kernel does not take them.
+
+#include "kernels/conv2d_partials.cuh"
+
+namespace hmar::kernels {
+namespace {
+
+constexpr int kThreads = 32 * kChunkRows;
+
+// The output that one thread block looks at: rows of a phase's pixels.
+struct Chunk {
+  int b, y, x;  // First pixel, in the input's coordinates.
+  int phase_y, phase_x;
+
+  __device__ Chunk(const Conv2dArgs& args, const ConvTaps& taps, int index) {
+    const int chunks_x = (args.W + kChunkColumns - 1) / kChunkColumns;
+    const int chunks_y = (args.H + kChunkRows - 1) / kChunkRows;
+    x = index % chunks_x * kChunkColumns, index /= chunks_x;
+    y = index % chunks_y * kChunkRows, index /= chunks_y;
+    const int phase = index % taps.phases;
+    phase_y = phase / 2, phase_x = phase % 2;
+    b = index / taps.phases;
+  }
+};
+
+// A block a chunk, a warp a row of it.
+__global__ void __launch_bounds__(kThreads)
+    PartialsKernel(const __grid_constant__ Conv2dArgs args, const ConvTaps taps) {
+  __shared__ alignas(16) Moments channels[kChunkRows][kMaxNormChannels];
+  __shared__ Moments groups[kChunkRows][kGroups];
+  const Chunk chunk(args, taps, blockIdx.x);
+  const int row = threadIdx.x / 32, lane = threadIdx.x % 32, width = args.O / kGroups;
+  const int rows = min(kChunkRows, args.H - chunk.y);
+  const int pixels = min(kChunkColumns, args.W - chunk.x);
+  if (row < rows) {
+    const int64_t out_y = int64_t{chunk.y + row} * taps.scale + chunk.phase_y;
+    const int64_t out_x = int64_t{chunk.x} * taps.scale + chunk.phase_x;
+    const int64_t image_rows = int64_t{chunk.b} * args.H * taps.scale;
+    const int64_t pixel = (image_rows + out_y) * args.W * taps.scale + out_x;
+    const auto* words = reinterpret_cast<const uint32_t*>(args.out_BHWO + pixel * args.O);
+    for (int pair = lane; pair < args.O / 2; pair += 32) {
+      *reinterpret_cast<PairMoments*>(&channels[row][2 * pair]) =
+          MomentsOfPair(words + pair, int64_t{args.O} / 2 * taps.scale, pixels);
+    }
+    __syncwarp();
+    groups[row][lane] = MergeChannels(&channels[row][lane * width], width, pixels);
+  }
+  __syncthreads();
+  MergeRows(groups, {0, kGroups}, rows, pixels * width,
+            args.partials + int64_t{blockIdx.x} * 3 * kGroups);
+}
+
+}  // namespace
+
+cudaError_t Conv2dPartials(const Conv2dArgs& args, cudaStream_t stream) {
+  const int chunks = args.B * Conv2dChunks(args.kind, args.H, args.W);
+  PartialsKernel<<<chunks, kThreads, 0, stream>>>(args, TapsOf(args.kind));
+  return cudaGetLastError();
+}
+
+}  // namespace hmar::kernels
