@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/block_search.cuh"
+#include "kernels/dependent_launch.cuh"
 #include "kernels/ordered_key.cuh"
 #include "kernels/pack_row.cuh"
 #include "kernels/philox.cuh"
@@ -193,6 +194,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1024 / Shape::kThreads)
   const DrawState& state = launch.state;
   const int position = static_cast<int>(blockIdx.x) - image.first_token;
   const int64_t place = int64_t{image.slot} * launch.grids.most_tokens + position;
+  AwaitPredecessor();
   if (image.kind == PassKind::kMask && state.open[place] == 0) return;
 
   ClearBins(memory);
@@ -235,8 +237,8 @@ cudaError_t Start(const Launch& launch, int token_count, cudaStream_t stream) {
       if (error != cudaSuccess) return error;
     }
   }
-  DrawKernel<Shape, kAligned><<<token_count, Shape::kThreads, shared_bytes, stream>>>(launch);
-  return cudaGetLastError();
+  return LaunchDependent(DrawKernel<Shape, kAligned>, token_count, Shape::kThreads, shared_bytes,
+                         stream, launch);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "kernels/embed.h"
 
+#include "kernels/dependent_launch.cuh"
+
 // A block makes a tile of 64 rows x 256 columns, in two steps: what the rows see of their feature
 // maps, averaged, into shared memory; then a small GEMM over the Z channels, a warp 8 rows, a lane
 // 8 columns. word() is linear, so a row of known tokens embeds area(f_hat) + area(own) at once.
@@ -230,6 +232,7 @@ __global__ void __launch_bounds__(kThreads, 2)
               const Segment* segments, const int32_t* segment_of_row_T, int64_t T,
               __nv_bfloat16* x_TC) {
   __shared__ Shared shared;
+  AwaitPredecessor();
   const int64_t tile_row = static_cast<int64_t>(blockIdx.x) * kTileRows;
   if (threadIdx.x < kTileRows) {
     // Rows beyond T repeat the last; nobody stores them. Likewise columns beyond C, below.
@@ -267,8 +270,8 @@ cudaError_t EmbedRows(const EmbedWeights& weights, const EmbedState& state, cons
   const dim3 tiles(static_cast<unsigned>((T + kTileRows - 1) / kTileRows),
                    static_cast<unsigned>((weights.C + kTileColumns - 1) / kTileColumns));
   const auto embed = weights.Z % 4 == 0 ? EmbedTile<4> : EmbedTile<1>;
-  embed<<<tiles, kThreads, 0, stream>>>(weights, state, grids, segments, segment_of_row_T, T, x_TC);
-  return cudaGetLastError();
+  return LaunchDependent(embed, tiles, kThreads, 0, stream, weights, state, grids, segments,
+                         segment_of_row_T, T, x_TC);
 }
 
 }  // namespace hmar::kernels

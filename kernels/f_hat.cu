@@ -2,6 +2,7 @@
 
 #include <cuda_pipeline_primitives.h>
 
+#include "kernels/dependent_launch.cuh"
 #include "kernels/f_hat_enlarge.cuh"
 
 // A block makes a tile of 2 x 16 output pixels of one image. It loads phi's weights while it
@@ -138,6 +139,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   const int Z = weights.Z;
   const Image image = ImageOfBlock(weights, grids, jobs, tokens_L, L, out_PPZ);
   StageWeights(image.phi_Z9Z, Z, 0, &shared);
+  AwaitPredecessor();
   if (image.p == image.P) {
     LookUp(image, weights.codebook_VZ, Z, &shared);
   } else {
@@ -168,9 +170,8 @@ cudaError_t LayTokens(const ContributionWeights& weights, const Grids& grids,
   const int64_t tiles = ((P + kTileColumns - 1) / kTileColumns) * ((P + kTileRows - 1) / kTileRows);
   if (count * tiles > INT32_MAX) return cudaErrorInvalidValue;
   const auto lay = weights.Z <= kWarp ? LayTile<1> : LayTile<2>;
-  lay<<<static_cast<unsigned>(count * tiles), kWarps * kWarp, 0, stream>>>(
-      weights, grids, jobs, tokens_L, L, mode, out_PPZ);
-  return cudaGetLastError();
+  return LaunchDependent(lay, static_cast<unsigned>(count * tiles), kWarps * kWarp, 0, stream,
+                         weights, grids, jobs, tokens_L, L, mode, out_PPZ);
 }
 
 }  // namespace hmar::kernels

@@ -1,5 +1,6 @@
 #include "kernels/fp8_rows.h"
 
+#include "kernels/dependent_launch.cuh"
 #include "kernels/row_slice.cuh"
 
 namespace hmar::kernels {
@@ -9,9 +10,10 @@ constexpr int kMaxC = 8192;
 
 template <typename S>
 __global__ void __launch_bounds__(S::kBlock)
-    Quantize(const __nv_bfloat16* __restrict__ x_TC, int64_t T, int C, Fp8Rows out) {
+    Quantize(const __nv_bfloat16* x_TC, int64_t T, int C, Fp8Rows out) {
   const int64_t row = S::Row();
   if (row >= T) return;  // A warp as a whole.
+  AwaitPredecessor();
   Slice<S> x;
   x.Load(x_TC + row * C, C);
   StoreFp8(x, row, C, out);
@@ -26,11 +28,10 @@ cudaError_t QuantizeRows(const __nv_bfloat16* x_TC, int64_t T, int C, const Fp8R
       !Aligned(out)) {
     return cudaErrorInvalidValue;
   }
-  WithSplit(C, [&](auto split) {
+  return WithSplit(C, [&](auto split) {
     using S = decltype(split);
-    Quantize<S><<<Blocks(split, T), S::kBlock, 0, stream>>>(x_TC, T, C, out);
+    return LaunchDependent(Quantize<S>, Blocks(split, T), S::kBlock, 0, stream, x_TC, T, C, out);
   });
-  return cudaGetLastError();
 }
 
 }  // namespace hmar::kernels

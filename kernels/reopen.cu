@@ -1,3 +1,4 @@
+#include "kernels/dependent_launch.cuh"
 #include "kernels/draw.h"
 #include "kernels/ordered_key.cuh"
 
@@ -56,6 +57,7 @@ __global__ void __launch_bounds__(kThreads)
   confidence += job.slot * stride;
   open += job.slot * stride;
   uint64_t keys[kItems];
+  AwaitPredecessor();
   LoadKeys(job, confidence, open, keys);
   const uint64_t bound = FindBound(job.count, job.tokens, keys);
 #pragma unroll
@@ -71,8 +73,8 @@ cudaError_t ReopenLeastCertain(const ReopenJob* jobs, int job_count, const float
                                uint8_t* open, int64_t stride, cudaStream_t stream) {
   if (job_count < 0) return cudaErrorInvalidValue;
   if (job_count == 0) return cudaSuccess;
-  ReopenKernel<<<job_count, kThreads, 0, stream>>>(jobs, confidence, open, stride);
-  return cudaGetLastError();
+  return LaunchDependent(ReopenKernel, job_count, kThreads, 0, stream, jobs, confidence, open,
+                         stride);
 }
 
 }  // namespace hmar::kernels

@@ -1,5 +1,6 @@
 #include "kernels/row_norm.h"
 
+#include "kernels/dependent_launch.cuh"
 #include "kernels/row_slice.cuh"
 
 // A row stays in registers (row_slice.cuh); these kernels do nothing but wait for memory.
@@ -92,15 +93,16 @@ __device__ void StoreNormed(const Slice<S>& x, int64_t row, int C, const Fp8Rows
 
 template <typename S, typename Out>
 __global__ void __launch_bounds__(S::kBlock, S::kBlocksAnSm)
-    NormModulateRows(const __nv_bfloat16* __restrict__ x_TC, Out out, int64_t T, int C,
-                     ClassVectors classes, NormModulation modulation) {
+    NormModulateRows(const __nv_bfloat16* x_TC, Out out, int64_t T, int C, ClassVectors classes,
+                     NormModulation modulation) {
   const int64_t row = S::Row();
   if (row >= T) return;  // A warp as a whole.
   const __nv_bfloat16* vectors = VectorsOfRow(classes, row);
   Slice<S> x, scale, shift;
-  x.Load(x_TC + row * C, C);
   scale.Load(vectors + modulation.scale_offset, C);
   shift.Load(vectors + modulation.shift_offset, C);
+  AwaitPredecessor();
+  x.Load(x_TC + row * C, C);
   NormModulateSlice(scale, shift, C, modulation.eps, &x);
   StoreNormed(x, row, C, out);
 }
@@ -115,11 +117,12 @@ __global__ void __launch_bounds__(S::kBlock, S::kBlocksAnSm)
   if (row >= T) return;
   const __nv_bfloat16* vectors = VectorsOfRow(classes, row);
   Slice<S> x, branch, gamma, scale, shift;
-  x.Load(x_TC + row * C, C);
-  branch.Load(branch_TC + row * C, C);
   gamma.Load(vectors + gamma_offset, C);
   scale.Load(vectors + modulation.scale_offset, C);
   shift.Load(vectors + modulation.shift_offset, C);
+  AwaitPredecessor();
+  x.Load(x_TC + row * C, C);
+  branch.Load(branch_TC + row * C, C);
   GateSlice(gamma, branch, &x);
   x.Store(x_TC + row * C, C);
   NormModulateSlice(scale, shift, C, modulation.eps, &x);
@@ -141,12 +144,11 @@ cudaError_t LaunchNorm(const __nv_bfloat16* x_TC, const Out& out, int64_t T, int
   if (!Valid(T, C, classes, modulation) || !Aligned(x_TC) || !Aligned(out)) {
     return cudaErrorInvalidValue;
   }
-  WithSplit(C, [&](auto split) {
+  return WithSplit(C, [&](auto split) {
     using S = decltype(split);
-    NormModulateRows<S>
-        <<<Blocks(split, T), S::kBlock, 0, stream>>>(x_TC, out, T, C, classes, modulation);
+    return LaunchDependent(NormModulateRows<S, Out>, Blocks(split, T), S::kBlock, 0, stream, x_TC,
+                           out, T, C, classes, modulation);
   });
-  return cudaGetLastError();
 }
 
 template <typename Out>
@@ -158,12 +160,11 @@ cudaError_t LaunchGateNorm(__nv_bfloat16* x_TC, const __nv_bfloat16* branch_TC, 
       !Aligned(branch_TC) || !Aligned(out)) {
     return cudaErrorInvalidValue;
   }
-  WithSplit(C, [&](auto split) {
+  return WithSplit(C, [&](auto split) {
     using S = decltype(split);
-    GateNormModulateRows<S><<<Blocks(split, T), S::kBlock, 0, stream>>>(
-        x_TC, branch_TC, out, T, C, classes, gamma_offset, modulation);
+    return LaunchDependent(GateNormModulateRows<S, Out>, Blocks(split, T), S::kBlock, 0, stream,
+                           x_TC, branch_TC, out, T, C, classes, gamma_offset, modulation);
   });
-  return cudaGetLastError();
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ __device__ void StoreFp8(const Slice<S>& x, int64_t row, int C, const Fp8Rows& o
 // Calls launch(Split<...>()) with the split of rows of C elements. It depends on C alone: the order
 // of a row's sums is part of its result.
 template <typename Launch>
-void WithSplit(int C, const Launch& launch) {
+cudaError_t WithSplit(int C, const Launch& launch) {
   const int chunks = C / kChunkElements;
   if (chunks <= 32) return launch(Split<1, 1>());
   if (chunks <= 64) return launch(Split<1, 2>());
