@@ -296,6 +296,45 @@ TEST_P(CudaEngineTest, RefusesWhatItCannotStep) {
   EXPECT_EQ(engine_->Admit(48, Task(48)).code(), absl::StatusCode::kResourceExhausted);
 }
 
+// Memory of the device and pinned memory are taken while loading.
+TEST_P(CudaEngineTest, StepsAllocateNothing) {
+  const auto free_bytes = [] {
+    size_t free = 0, total = 0;
+    CheckCuda(cudaMemGetInfo(&free, &total));
+    return free;
+  };
+  const size_t before = free_bytes();
+  std::map<ImageId, Seen> seen;
+  std::vector<ImageId> ids;
+  for (ImageId id = 1; id <= 40; ++id) {
+    ASSERT_TRUE(engine_->Admit(id, Task(id, ModeOf(id))).ok());
+    ids.push_back(id);
+  }
+  while (!ids.empty()) Take(engine_->Step(ids), &ids, &seen);
+  Drain(engine_.get(), 40, &seen);
+  EXPECT_EQ(free_bytes(), before);
+}
+
+TEST_P(CudaEngineTest, MoreImagesThanMemoryAreRefusedWithTheSizes) {
+  auto folder = OpenModelFolder(Golden(GetParam()).model_folder());
+  CudaEngineOptions options;
+  options.max_images = 50'000'000;
+  const auto engine = MakeCudaEngine(*std::move(folder), options);
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(engine.status().message()), testing::HasSubstr("MiB are free"));
+  EXPECT_THAT(Alone(engine_.get(), Task(1)).tokens, SizeIs(config().num_scales()));
+}
+
+TEST(CudaDevice, OneThatIsNotThereIsNamed) {
+  auto folder = OpenModelFolder("deploy/models/hmar-cifar10");
+  ASSERT_TRUE(folder.ok());
+  CudaEngineOptions options;
+  options.device = 99;
+  const auto engine = MakeCudaEngine(*std::move(folder), options);
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(engine.status().message()), testing::HasSubstr("cuda:99"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, CudaEngineTest, testing::Values("hmar-cifar10", "tiny-256"),
                          [](const auto& info) {
                            return info.param == "tiny-256" ? "tiny" : "bundled";
