@@ -1,0 +1,40 @@
+#ifndef HMAR_KERNELS_LINEAR_H_
+#define HMAR_KERNELS_LINEAR_H_
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace hmar::kernels {
+
+enum class LinearEpilogue {
+  kBias,      // out = x W^T + b
+  kBiasGelu,  // out = gelu(x W^T + b), tanh approximation, good to 2^-17 of its value
+};
+
+// A linear layer over T tokens. All pointers 16-byte aligned.
+struct LinearArgs {
+  const __nv_bfloat16* x_TK = nullptr;
+  const __nv_bfloat16* weight_NK = nullptr;
+  const void* bias_N = nullptr;     // bf16; fp32 where the output is fp32.
+  __nv_bfloat16* out_TN = nullptr;  // One of the two.
+  float* out_fp32_TN = nullptr;
+  int T = 0;  // May be 0. At most 2^18.
+  int N = 0;  // A multiple of 64, at most 2^16; so is K.
+  int K = 0;
+  LinearEpilogue epilogue = LinearEpilogue::kBias;
+};
+
+// Products in bf16, summed in fp32 over K from first to last, so a token's result does not depend
+// on T: neither do its bytes. The weights and the bias must not be written by work that the stream
+// may still have to do: the kernel may read them before the kernels launched ahead of it are done
+// (programmatic dependent launch), and lets the next kernel do so. x and out are under stream
+// order, whatever the neighbours are. cudaErrorInvalidValue: a shape or alignment beyond the limits
+// above; cudaErrorNotSupported: not a device of compute capability 9.0. Asynchronous on `stream`;
+// allocates nothing. Safe in stream capture.
+cudaError_t Linear(const LinearArgs& args, cudaStream_t stream);
+
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_LINEAR_H_

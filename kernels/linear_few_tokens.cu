@@ -1,0 +1,90 @@
+// The host's side of the linear layer of few tokens: stages, tensor maps, the launch.
+
+#include "kernels/linear_few_tokens.cuh"
+
+#include <algorithm>
+
+namespace hmar::kernels {
+namespace {
+
+// Two thread blocks fit a multiprocessor, so the next layer's weights can be on their way during
+// this one; but for tiles whose stages would be too few.
+constexpr int kHalfBytes = 110 * 1024, kWholeBytes = 220 * 1024;
+constexpr int kStageBytes = 16 * 1024;  // At least, as far as 4 blocks go: it hides a stage's turn.
+
+FewPlan MakePlan(const LinearTiling& tiling, const LinearArgs& args) {
+  const int block_bytes = (tiling.channels + tiling.tokens) * kBlockRowBytes;
+  const int k_blocks = args.K / kColumnBlock;
+  const int blocks = std::clamp(kStageBytes / block_bytes, 1, std::min(4, k_blocks));
+  const int capacity = block_bytes >= kStageBytes ? kWholeBytes : kHalfBytes;
+  const int stages =
+      std::min({CeilDivide(k_blocks, blocks), capacity / (blocks * block_bytes), kFewMaxStages});
+  return {.channels = tiling.channels,
+          .k_blocks = k_blocks,
+          .blocks = blocks,
+          .stages = stages,
+          .output = OutputOf(args)};
+}
+
+// The first operand's 64 rows are read from the last block's weights on.
+int BufferBytes(const FewPlan& plan, int tokens) {
+  const int used = (plan.channels + tokens) * plan.blocks * plan.stages * kBlockRowBytes;
+  const int weights = plan.channels * plan.blocks * plan.stages * kBlockRowBytes;
+  return std::max(used, weights + (kFewMmaRows - plan.channels) * kBlockRowBytes) +
+         1024;  // To align it by hand.
+}
+
+template <int kTokens>
+cudaError_t Launch(const LinearTiling& tiling, const LinearArgs& args, cudaStream_t stream) {
+  const FewPlan plan = MakePlan(tiling, args);
+  CUtensorMap weights, tokens;
+  cudaError_t e =
+      EncodeBlockedMatrix(args.weight_NK, args.N, args.K, plan.channels, plan.blocks, &weights);
+  if (e != cudaSuccess) return e;
+  e = EncodeBlockedMatrix(args.x_TK, args.T, args.K, kTokens, plan.blocks, &tokens);
+  if (e != cudaSuccess) return e;
+  const int bytes = BufferBytes(plan, kTokens);
+  e = cudaFuncSetAttribute(LinearFewTokensKernel<kTokens>,
+                           cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (e != cudaSuccess) return e;
+  const cudaLaunchAttribute dependent = ProgrammaticDependentLaunch();
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(args.N / plan.channels, CeilDivide(args.T, kTokens));
+  config.blockDim = dim3(kFewThreads);
+  config.dynamicSmemBytes = bytes;
+  config.stream = stream;
+  config.attrs = const_cast<cudaLaunchAttribute*>(&dependent);
+  config.numAttrs = 1;
+  return cudaLaunchKernelEx(&config, LinearFewTokensKernel<kTokens>, weights, tokens, plan);
+}
+
+}  // namespace
+
+cudaError_t LinearFewTokens(const LinearTiling& tiling, const LinearArgs& args,
+                            cudaStream_t stream) {
+  switch (tiling.tokens) {
+    case 8:
+      return Launch<8>(tiling, args, stream);
+    case 16:
+      return Launch<16>(tiling, args, stream);
+    case 24:
+      return Launch<24>(tiling, args, stream);
+    case 32:
+      return Launch<32>(tiling, args, stream);
+    case 48:
+      return Launch<48>(tiling, args, stream);
+    case 64:
+      return Launch<64>(tiling, args, stream);
+    case 96:
+      return Launch<96>(tiling, args, stream);
+    case 128:
+      return Launch<128>(tiling, args, stream);
+    case 192:
+      return Launch<192>(tiling, args, stream);
+    case 256:
+      return Launch<256>(tiling, args, stream);
+  }
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace hmar::kernels

@@ -1,0 +1,211 @@
+#ifndef HMAR_KERNELS_LINEAR_FEW_TOKENS_CUH_
+#define HMAR_KERNELS_LINEAR_FEW_TOKENS_CUH_
+
+// The linear layer of few tokens, whose time is that of reading the weights.
+//
+// A thread block computes `channels` outputs (8 to 64) of kTokens tokens. The weights are the first
+// operand of wgmma, 64 rows of which `channels` count: the fewer, the more blocks read weights side
+// by side, and no block's part of them is longer than what one multiprocessor reads in that time.
+// The other rows are whatever lies behind in shared memory; so are the sums in them, which nobody
+// reads.
+//
+// Stages hold `blocks` blocks of 64 columns of K, of weights and of tokens. The producer, a thread,
+// fills all with weights before it waits for the kernels that write the tokens.
+
+#include "kernels/hopper_grid.cuh"
+#include "kernels/linear_epilogue.cuh"
+#include "kernels/linear_internal.h"
+#include "kernels/linear_mma.cuh"
+#include "kernels/tensor_map.h"
+
+namespace hmar::kernels {
+
+inline constexpr int kFewThreads = 128 + 32;  // A consumer warpgroup, a producer warp.
+inline constexpr int kFewMaxStages = 32;
+inline constexpr int kFewMmaRows = 64;
+inline constexpr int kBlockRowBytes = kColumnBlock * 2;
+
+struct FewPlan {
+  int channels;
+  int k_blocks;  // K / 64.
+  int blocks;    // Of a stage; the last stage may have fewer.
+  int stages;
+  LinearOutput output;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+struct FewBarriers {
+  uint64_t full[kFewMaxStages], empty[kFewMaxStages];
+};
+
+// A thread block's buffers: the stages' weights (channels x 64 a block), then the stages' tokens
+// (kTokens x 64 a block).
+template <int kTokens>
+struct FewBuffers {
+  __device__ uint8_t* Weights(const FewPlan& plan, int stage, int block = 0) const {
+    return base + (stage * plan.blocks + block) * plan.channels * kBlockRowBytes;
+  }
+  __device__ uint8_t* Tokens(const FewPlan& plan, int stage, int block = 0) const {
+    return Weights(plan, plan.stages) + (stage * plan.blocks + block) * kTokens * kBlockRowBytes;
+  }
+  uint8_t* base;
+  FewBarriers& barriers;
+};
+
+template <int kTokens>
+__device__ inline void FeedFew(const FewBuffers<kTokens>& buffers, const CUtensorMap& weights,
+                               const CUtensorMap& tokens, const FewPlan& plan) {
+  const int channel = blockIdx.x * plan.channels, token = blockIdx.y * kTokens;
+  const int fills = CeilDivide(plan.k_blocks, plan.blocks);
+  const int at_once = min(fills, plan.stages);
+  FewBarriers& barriers = buffers.barriers;
+  const auto feed_weights = [&](int fill, int stage) {
+    ArriveExpecting(&barriers.full[stage],
+                    (plan.channels + kTokens) * plan.blocks * kBlockRowBytes);
+    LoadBox(buffers.Weights(plan, stage), &weights, &barriers.full[stage], 0, channel,
+            fill * plan.blocks);
+  };
+  const auto feed_tokens = [&](int fill, int stage) {
+    LoadBox(buffers.Tokens(plan, stage), &tokens, &barriers.full[stage], 0, token,
+            fill * plan.blocks);
+  };
+  for (int fill = 0; fill < at_once; ++fill) feed_weights(fill, fill);
+  LetNextKernelStart();
+  WaitForEarlierKernels();
+  for (int fill = 0; fill < at_once; ++fill) feed_tokens(fill, fill);
+  uint32_t parity = 0;
+  for (int fill = at_once, stage = 0; fill < fills; ++fill) {
+    Wait(&barriers.empty[stage], parity);
+    feed_weights(fill, stage);
+    feed_tokens(fill, stage);
+    if (++stage == plan.stages) stage = 0, parity ^= 1;
+  }
+}
+
+// sums (64 channels x kTokens): += weights tokens^T over all of K.
+template <int kTokens>
+__device__ inline void SumFew(const FewBuffers<kTokens>& buffers, const FewPlan& plan,
+                              float (&sums)[kTokens / 2]) {
+  FewBarriers& barriers = buffers.barriers;
+  uint32_t parity = 0;
+  int stage = 0, block = 0, used = -1;  // The stage read by products under way.
+  for (int k = 0; k < plan.k_blocks; ++k) {
+    if (block == 0) Wait(&barriers.full[stage], parity);
+    const uint64_t a = MatrixDescriptor(SharedAddress(buffers.Weights(plan, stage, block)));
+    const uint64_t b = MatrixDescriptor(SharedAddress(buffers.Tokens(plan, stage, block)));
+    MmaFence();
+#pragma unroll
+    for (int step = 0; step < kColumnBlock / 16; ++step) {
+      Mma<kTokens>(sums, a + step * kStepK16, b + step * kStepK16);
+    }
+    MmaCommit();
+    MmaWait<1>();
+    if (used >= 0 && threadIdx.x % 32 == 0) Arrive(&barriers.empty[used]);
+    used = -1;
+    if (++block < plan.blocks) continue;
+    used = stage, block = 0;
+    if (++stage == plan.stages) stage = 0, parity ^= 1;
+  }
+  MmaWait<0>();
+  PinAccumulators(sums);
+}
+
+// Four bytes of each row of an 8 x 8 matrix of bf16 a lane (row lane / 4, columns 2 (lane % 4) and
+// the next) -> the same of its transpose.
+__device__ inline uint32_t Transpose(uint32_t pair) {
+  uint32_t transposed;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(transposed) : "r"(pair));
+  return transposed;
+}
+
+// 8 channels from `channel` x 8 tokens from `token`, of which a lane has channel lane / 4 of tokens
+// 2 (lane % 4) and the next. Called by whole warps.
+template <bool kGelu, bool kFp32>
+__device__ inline void StoreFew(float first, float second, float bias, const LinearOutput& output,
+                                int token, int channel) {
+  const int lane = threadIdx.x % 32;
+  first = Finish<kGelu>(first, bias), second = Finish<kGelu>(second, bias);
+  if constexpr (kFp32) {
+    token += lane % 4 * 2;
+    float* const to = output.out_fp32 + int64_t{token} * output.N + channel + lane / 4;
+    if (token < output.T) to[0] = first;
+    if (token + 1 < output.T) to[output.N] = second;
+  } else {
+    const uint32_t pair = Transpose(PackBf16(first, second));
+    token += lane / 4;
+    if (token >= output.T) return;
+    __nv_bfloat16* const to = output.out + int64_t{token} * output.N + channel + lane % 4 * 2;
+    *reinterpret_cast<uint32_t*>(to) = pair;
+  }
+}
+
+// A warp's part of the tile: 16 of its channels, 8 where it has no more, or none.
+struct WarpChannels {
+  __device__ explicit WarpChannels(const FewPlan& plan) {
+    const int row = threadIdx.x / 32 * 16, of_lane = threadIdx.x % 32 / 4;
+    first = blockIdx.x * plan.channels + row;
+    any = row < plan.channels;
+    both = row + 8 < plan.channels;
+    if (any) low_bias = BiasAt(plan.output, first + of_lane);
+    if (both) high_bias = BiasAt(plan.output, first + 8 + of_lane);
+  }
+
+  int first;
+  bool any, both;
+  float low_bias = 0, high_bias = 0;  // Of channels first + lane / 4 and 8 further.
+};
+
+template <bool kGelu, bool kFp32, int kTokens>
+__device__ inline void FinishFew(const float (&sums)[kTokens / 2], const WarpChannels& channels,
+                                 const LinearOutput& output) {
+  if (!channels.any) return;
+#pragma unroll
+  for (int j = 0; j < kTokens / 8; ++j) {
+    const int token = blockIdx.y * kTokens + 8 * j, channel = channels.first;
+    if (token >= output.T) return;
+    const float* const s = sums + 4 * j;
+    StoreFew<kGelu, kFp32>(s[0], s[1], channels.low_bias, output, token, channel);
+    if (!channels.both) continue;
+    StoreFew<kGelu, kFp32>(s[2], s[3], channels.high_bias, output, token, channel + 8);
+  }
+}
+
+#endif  // __CUDA_ARCH_FEAT_SM90_ALL
+
+template <int kTokens>
+__global__ void __launch_bounds__(kFewThreads, 1)
+    LinearFewTokensKernel(const __grid_constant__ CUtensorMap weights,
+                          const __grid_constant__ CUtensorMap tokens,
+                          const __grid_constant__ FewPlan plan) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ uint8_t raw[];
+  __shared__ FewBarriers barriers;
+  // The swizzle follows address bits: every buffer must start at a multiple of 1,024.
+  const FewBuffers<kTokens> buffers = {raw + (1024 - SharedAddress(raw) % 1024) % 1024, barriers};
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < plan.stages; ++stage) {
+      InitBarrier(&barriers.full[stage], 1);
+      InitBarrier(&barriers.empty[stage], 4);
+    }
+    FenceBarrierInit();
+  }
+  if (threadIdx.x == 128) PrefetchTensorMap(&weights), PrefetchTensorMap(&tokens);
+  __syncthreads();
+  if (threadIdx.x >= 128) {
+    if (threadIdx.x == 128) FeedFew(buffers, weights, tokens, plan);
+    return;
+  }
+  const WarpChannels channels(plan);  // Loads the bias while the first weights come.
+  float sums[kTokens / 2] = {};
+  SumFew(buffers, plan, sums);
+  WaitForEarlierKernels();  // They may read what is written here.
+  WithEpilogue(plan.output, [&]<bool kGelu, bool kFp32>() {
+    FinishFew<kGelu, kFp32, kTokens>(sums, channels, plan.output);
+  });
+#endif
+}
+
+}  // namespace hmar::kernels
+
+#endif  // HMAR_KERNELS_LINEAR_FEW_TOKENS_CUH_

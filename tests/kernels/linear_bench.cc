@@ -1,0 +1,190 @@
+// Linear over the layers of a block of the official transformers, and what they add up to.
+// `--tilings` also times every tiling, to check ChooseLinearTiling against.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "kernels/linear.h"
+#include "kernels/linear_internal.h"
+#include "tests/kernels/gpu_timer.h"
+
+namespace hmar {
+namespace {
+
+using Bf16 = __nv_bfloat16;
+using kernels::LinearArgs;
+using kernels::LinearEpilogue;
+using kernels::LinearTiling;
+
+constexpr int kTokens[] = {2, 8, 32, 72, 128, 200, 338, 512, 1024, 4096, 8192, 10880, 16384};
+constexpr int kWidths[] = {1024, 1920};
+constexpr int64_t kWeightElements = 200 << 20;  // Rotated: L2 must not hold them.
+constexpr int64_t kMostElements = int64_t{16384} * 7680;
+constexpr double kPeakTflops = 790, kCopyGbps = 4200;
+constexpr int kPeriod = 1000003;  // A prime: operands repeat a pattern that the host knows.
+
+struct Layer {
+  const char* name;
+  int N, K;
+  LinearEpilogue epilogue = LinearEpilogue::kBias;
+  bool fp32 = false;
+  bool in_block = true;
+};
+
+std::vector<Layer> LayersOf(int C) {
+  return {{"qkv", 3 * C, C}, {"proj", C, C},
+          {"fc1", 4 * C, C}, {"fc1 gelu", 4 * C, C, LinearEpilogue::kBiasGelu, false, false},
+          {"fc2", C, 4 * C}, {"head", 4096, C, LinearEpilogue::kBias, true, false}};
+}
+
+// `count` elements, the i-th of them pattern[i % kPeriod].
+class PatternMemory {
+ public:
+  PatternMemory(int64_t count, uint32_t seed) : memory_(size_t(count)) {
+    pattern_.reserve(kPeriod);
+    for (int i = 0; i < kPeriod; ++i) {
+      seed = seed * 1664525 + 1013904223;
+      pattern_.push_back(static_cast<float>(seed >> 24) / 128 - 1);
+    }
+    const std::vector<Bf16> rounded = ToBf16(pattern_);
+    for (int64_t at = 0; at < count; at += kPeriod) {
+      CheckCuda(cudaMemcpy(memory_.data() + at, rounded.data(),
+                           std::min<int64_t>(kPeriod, count - at) * 2, cudaMemcpyDefault));
+    }
+  }
+  Bf16* data() const { return memory_.data(); }
+  double operator[](int64_t i) const { return pattern_[i % kPeriod]; }
+
+ private:
+  std::vector<float> pattern_;
+  DeviceArray<Bf16> memory_;
+};
+
+struct Memory {
+  PatternMemory x{kMostElements, 1};
+  PatternMemory weights{kWeightElements, 2};
+  PatternMemory bias{1 << 16, 3};  // Read as fp32 where the output is: whatever that gives.
+  DeviceArray<float> bias_fp32{std::vector<float>(1 << 16, 0.5f)};
+  DeviceArray<Bf16> out{size_t(kMostElements)};
+};
+
+LinearArgs ArgsOf(const Memory& memory, const Layer& l, int T, int copy) {
+  const int64_t weights = int64_t{l.N} * l.K, copies = kWeightElements / weights;
+  return {.x_TK = memory.x.data(),
+          .weight_NK = memory.weights.data() + copy % copies * weights,
+          .bias_N = l.fp32 ? static_cast<const void*>(memory.bias_fp32.data()) : memory.bias.data(),
+          .out_TN = l.fp32 ? nullptr : memory.out.data(),
+          .out_fp32_TN = l.fp32 ? reinterpret_cast<float*>(memory.out.data()) : nullptr,
+          .T = T,
+          .N = l.N,
+          .K = l.K,
+          .epilogue = l.epilogue};
+}
+
+double ReferenceAt(const Memory& memory, const Layer& l, int64_t t, int64_t n) {
+  double sum = l.fp32 ? 0.5 : memory.bias[n];
+  for (int k = 0; k < l.K; ++k) sum += memory.x[t * l.K + k] * memory.weights[n * l.K + k];
+  if (l.epilogue == LinearEpilogue::kBias) return sum;
+  return sum / (1 + std::exp(-2 * std::sqrt(2 / M_PI) * (sum + 0.044715 * sum * sum * sum)));
+}
+
+// A few outputs, first and last among them. A product left out is off by a third on average.
+void Check(const Memory& memory, const Layer& l, int T) {
+  CheckCuda(kernels::Linear(ArgsOf(memory, l, T, 0), nullptr));
+  CheckCuda(cudaDeviceSynchronize(), "Linear");
+  uint32_t seed = 7;
+  for (int i = 0; i < 32; ++i) {
+    seed = seed * 1664525 + 1013904223;
+    const int64_t t = i == 0 ? 0 : i == 1 ? T - 1 : (seed >> 8) % T;
+    const int64_t n = i == 0 ? 0 : i == 1 ? l.N - 1 : (seed >> 4) % l.N;
+    float actual;
+    Bf16 rounded;
+    if (l.fp32) {
+      const float* const out = reinterpret_cast<const float*>(memory.out.data());
+      CheckCuda(cudaMemcpy(&actual, out + t * l.N + n, 4, cudaMemcpyDefault));
+    } else {
+      CheckCuda(cudaMemcpy(&rounded, memory.out.data() + t * l.N + n, 2, cudaMemcpyDefault));
+      actual = __bfloat162float(rounded);
+    }
+    const double expected = ReferenceAt(memory, l, t, n);
+    if (std::abs(actual - expected) <= std::abs(expected) / 200 + 0.02) continue;
+    std::printf("WRONG %s N %d K %d T %d, token %lld, output %lld: %g, expected %g\n", l.name, l.N,
+                l.K, T, static_cast<long long>(t), static_cast<long long>(n), actual, expected);
+    std::exit(1);
+  }
+}
+
+template <typename Launch>
+double Time(const Memory& memory, const Layer& l, int T, const Launch& launch) {
+  const double expected_us = 2.0 * T * l.N * l.K / 500e6 + 5;
+  const int repeats = static_cast<int>(std::clamp(4000 / expected_us, 4.0, 40.0));
+  int turn = 0;
+  return MedianMicroseconds(
+      [&](cudaStream_t stream) { CheckCuda(launch(ArgsOf(memory, l, T, turn++), stream)); },
+      repeats, 9);
+}
+
+void Print(const Layer& l, int T, const LinearTiling& tiling, double us) {
+  const double tflops = 2.0 * T * l.N * l.K / us * 1e-6, gbps = 2e-3 * l.N * l.K / us;
+  const double floor_us =
+      std::max(2.0 * T * l.N * l.K / (kPeakTflops * 1e6),
+               2e-3 * (double(l.N) * l.K + double(T) * (l.N + l.K)) / kCopyGbps);
+  std::printf(
+      "%-8s N %4d K %4d T %5d  %3d x %3d%s  %7.1f us  %6.1f TFLOP/s  %6.0f GB/s of weights"
+      "  %5.1f %% of the floor\n",
+      l.name, l.N, l.K, T, tiling.tokens, tiling.channels, tiling.cluster > 1 ? " pairs" : "      ",
+      us, tflops, gbps, 100 * floor_us / us);
+}
+
+void RunLayer(const Memory& memory, const Layer& l, int T, int multiprocessors, bool tilings,
+              double* block_us) {
+  Check(memory, l, T);
+  const double us = Time(memory, l, T, kernels::Linear);
+  Print(l, T, kernels::ChooseLinearTiling(ArgsOf(memory, l, T, 0), multiprocessors), us);
+  if (l.in_block) *block_us += us;
+  if (!tilings) return;
+  for (const LinearTiling& tiling : kernels::LinearTilings()) {
+    const bool few = tiling.kernel == LinearTiling::Kernel::kFewTokens;
+    const bool sensible = few ? T <= 1024 && tiling.tokens < 2 * T + 8 : T > 64;
+    if (!sensible) continue;
+    std::printf("    ");
+    Print(l, T, tiling, Time(memory, l, T, [&](const LinearArgs& args, cudaStream_t stream) {
+            return kernels::LinearBy(tiling, args, stream);
+          }));
+  }
+}
+
+void RunBench(bool tilings) {
+  const Memory memory;
+  if (kernels::Linear(ArgsOf(memory, {"", 64, 64}, 1, 0), nullptr) == cudaErrorNotSupported) {
+    std::puts("no Hopper GPU");
+    return;
+  }
+  int multiprocessors = 0;
+  CheckCuda(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0));
+  for (const int C : kWidths) {
+    for (const int T : kTokens) {
+      double block_us = 0;
+      for (const Layer& layer : LayersOf(C)) {
+        RunLayer(memory, layer, T, multiprocessors, tilings, &block_us);
+      }
+      std::printf("block    C %4d T %5d: %8.1f us, %6.1f TFLOP/s\n", C, T, block_us,
+                  24.0 * T * C * C / block_us * 1e-6);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hmar
+
+int main(int argc, char** argv) {
+  if (!hmar::HasGpu()) {
+    std::puts("no CUDA device on this machine");
+    return 0;
+  }
+  hmar::RunBench(argc > 1 && std::strcmp(argv[1], "--tilings") == 0);
+}
