@@ -49,12 +49,12 @@ int Conv2dChunks(ConvKind kind, int H, int W);
 // Products in bf16, sums in fp32 over (channel block, tap) in an order that depends on the layer
 // alone, so an image's result does not depend on B. On compute capability 9.0 by warpgroup MMA fed
 // by the tensor memory accelerator; elsewhere (8.0 and up) by mma.sync: the two may differ in the
-// last bit. Partials hold exact counts, and means and M2 of each chunk from sums about values of
-// the chunk itself, as exact for a large mean as for none, in an order that depends on O alone.
-// They are taken on the way, for nothing, except where a pass over the output by itself takes them:
-// where a tile's channels hold no whole number of groups (O no multiple of 160, and 64 none of O /
-// 32), and not on compute capability 9.0. cudaErrorInvalidValue: a shape or alignment beyond the
-// limits above. Asynchronous on `stream`; allocates nothing. Safe in stream capture.
+// last bit. Partials: exact counts; means and M2 from sums about values of the chunk itself, so a
+// large mean costs them nothing, in an order that depends on O alone. They come on the way, at next
+// to no cost, except where a pass over the output takes them by itself: on other GPUs, and where a
+// tile's channels are no whole number of groups (O not a multiple of 160, and O / 32 no power of
+// two). cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on
+// `stream`; allocates nothing. Safe in stream capture.
 cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream);
 
 // weight_OIkk (O, I, k, k), k = 1 for kSame1x1, else 3 -> the layout above, bf16 bits rounded to

@@ -47,9 +47,11 @@ class CudaDecoder {
     const float* weight_C = nullptr;
     const float* bias_C = nullptr;
   };
-  // A map of B images in one of the buffers.
+  // A map of B images in one of the buffers; side, channels and chunks are set by what fills it.
   struct Map {
     __nv_bfloat16* data = nullptr;
+    float* partials = nullptr;  // Where its convolution leaves statistics for a norm; null: none.
+    int chunks = 0;             // Of an image in partials.
     int side = 0;
     int channels = 0;
   };
@@ -65,7 +67,9 @@ class CudaDecoder {
   absl::Status LoadConv(const std::string& name, WeightReader* weights, DeviceMemory* memory);
   absl::Status TakeBuffers(DeviceMemory* memory);
   int64_t MostElements() const;
+  int64_t MostPartials() const;
 
+  static kernels::Conv2dArgs ConvArgs(const Conv& conv, const Map& in, const Pass& pass);
   absl::Status RunConv(const std::string& name, const Map& in, const __nv_bfloat16* residual,
                        Map* out, const Pass& pass) const;
   absl::Status RunNorm(const std::string& name, const Map& in, bool silu, Map* out,
@@ -75,9 +79,10 @@ class CudaDecoder {
   absl::Status Upsample(const std::string& name, Pass* pass);
   absl::Status Middle(Pass* pass);
   absl::Status Attend(const Map& qkv, const Map& out, const Pass& pass);
-  Map Scratch(int buffer, int side, int channels) const {
-    return {buffers_[buffer], side, channels};
-  }
+  Map Scratch(int buffer) const { return {.data = buffers_[buffer]}; }
+  // For a convolution's output that a norm reads before the next such output is made: there is room
+  // for the statistics of one.
+  Map ScratchForNorm(int buffer) const { return {.data = buffers_[buffer], .partials = partials_}; }
 
   const ModelConfig config_;
   const int max_batch_;
@@ -86,6 +91,7 @@ class CudaDecoder {
   std::unique_ptr<BatchedGemm> batched_gemm_;
   static constexpr int kBuffers = 4;
   __nv_bfloat16* buffers_[kBuffers] = {};
+  float* partials_ = nullptr;
   float* norm_workspace_ = nullptr;
   float* scores_ = nullptr;
   __nv_bfloat16* weights_of_attention_ = nullptr;

@@ -1,0 +1,120 @@
+// Loads the decoder: its weights, its buffers.
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+#include "kernels/group_norm.h"
+#include "model/cuda/cuda_decoder.h"
+
+namespace hmar {
+namespace {
+
+constexpr char kWeights[] = "weights";
+constexpr char kWorkspace[] = "decoder workspace";
+
+bool BelongsToDecoder(const std::string& name) {
+  return absl::StartsWith(name, "decoder.") || absl::StartsWith(name, "post_quant_conv.");
+}
+
+}  // namespace
+
+CudaDecoder::CudaDecoder(const ModelConfig& config, int max_batch)
+    : config_(config), max_batch_(max_batch) {}
+
+absl::StatusOr<std::unique_ptr<CudaDecoder>> CudaDecoder::Load(const ModelConfig& config,
+                                                               WeightReader* weights, int max_batch,
+                                                               DeviceMemory* memory) {
+  std::unique_ptr<CudaDecoder> decoder(new CudaDecoder(config, max_batch));
+  HMAR_ASSIGN_OR_RETURN(decoder->batched_gemm_, BatchedGemm::Create(max_batch, memory));
+  HMAR_RETURN_IF_ERROR(decoder->LoadLayers(weights, memory));
+  HMAR_RETURN_IF_ERROR(decoder->TakeBuffers(memory));
+  return decoder;
+}
+
+absl::Status CudaDecoder::LoadLayers(WeightReader* weights, DeviceMemory* memory) {
+  for (const std::string& name : weights->names()) {
+    if (!BelongsToDecoder(name) || !absl::EndsWith(name, ".weight")) continue;
+    const std::string layer(absl::StripSuffix(name, ".weight"));
+    if (weights->shape(name).size() == 4) {
+      HMAR_RETURN_IF_ERROR(LoadConv(layer, weights, memory));
+      continue;
+    }
+    Norm& norm = norms_[layer];
+    HMAR_ASSIGN_OR_RETURN(const std::vector<float> weight, weights->Floats(name));
+    HMAR_ASSIGN_OR_RETURN(const std::vector<float> bias, weights->Floats(layer + ".bias"));
+    HMAR_ASSIGN_OR_RETURN(norm.weight_C, memory->Upload<float>(kWeights, weight));
+    HMAR_ASSIGN_OR_RETURN(norm.bias_C, memory->Upload<float>(kWeights, bias));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CudaDecoder::LoadConv(const std::string& name, WeightReader* weights,
+                                   DeviceMemory* memory) {
+  const std::vector<int64_t>& shape = weights->shape(name + ".weight");
+  Conv conv;
+  conv.kind = shape[2] == 1                            ? kernels::ConvKind::kSame1x1
+              : absl::EndsWith(name, ".upsample.conv") ? kernels::ConvKind::kUpsample3x3
+                                                       : kernels::ConvKind::kSame3x3;
+  conv.O = static_cast<int>(shape[0]);
+  conv.I = static_cast<int>(shape[1]);
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> weight, weights->Floats(name + ".weight"));
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> bias, weights->Floats(name + ".bias"));
+  std::vector<uint16_t> packed(kernels::PackedConvWeightCount(conv.kind, conv.O, conv.I));
+  kernels::PackConvWeight(conv.kind, weight.data(), conv.O, conv.I, packed.data());
+  HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, memory->Upload<uint16_t>(kWeights, packed));
+  conv.weight = reinterpret_cast<const __nv_bfloat16*>(bits);
+  HMAR_ASSIGN_OR_RETURN(conv.bias_O, memory->Upload<float>(kWeights, bias));
+  convs_[name] = conv;
+  return absl::OkStatus();
+}
+
+// Elements of an image's largest map. Each level works at its own side; the map that its upsampling
+// leaves has its channels at twice the side.
+int64_t CudaDecoder::MostElements() const {
+  const TokenizerConfig& t = config_.tokenizer;
+  const auto levels = static_cast<int>(t.ch_mult.size());
+  int64_t side = config_.last_grid(), channels = int64_t{t.ch} * t.ch_mult.back();
+  int64_t most = side * side * channels * 3;  // The attention's q, k, v.
+  for (int level = levels - 1; level >= 0; --level) {
+    most = std::max(most, side * side * std::max(channels, int64_t{t.ch} * t.ch_mult[level]));
+    channels = int64_t{t.ch} * t.ch_mult[level];
+    if (level > 0) side *= 2;
+  }
+  return most;
+}
+
+// Floats of an image's statistics at the level that has most: its own convolutions' or those of the
+// upsampling that led to it.
+int64_t CudaDecoder::MostPartials() const {
+  using kernels::ConvKind;
+  int side = config_.last_grid();
+  int most = kernels::Conv2dChunks(ConvKind::kSame3x3, side, side);
+  for (size_t level = 1; level < config_.tokenizer.ch_mult.size(); ++level) {
+    most = std::max(most, kernels::Conv2dChunks(ConvKind::kUpsample3x3, side, side));
+    side *= 2;
+    most = std::max(most, kernels::Conv2dChunks(ConvKind::kSame3x3, side, side));
+  }
+  return int64_t{most} * 3 * kernels::kGroups;
+}
+
+absl::Status CudaDecoder::TakeBuffers(DeviceMemory* memory) {
+  const int64_t S = config_.image_size, n = config_.tokens_of_scale(config_.num_scales() - 1);
+  for (__nv_bfloat16*& buffer : buffers_) {
+    HMAR_ASSIGN_OR_RETURN(buffer,
+                          memory->Allocate<__nv_bfloat16>(kWorkspace, max_batch_ * MostElements()));
+  }
+  HMAR_ASSIGN_OR_RETURN(partials_,
+                        memory->Allocate<float>(kWorkspace, max_batch_ * MostPartials()));
+  const size_t norm_bytes = kernels::GroupNormWorkspaceBytes(max_batch_, /*S=*/0);
+  HMAR_ASSIGN_OR_RETURN(norm_workspace_,
+                        memory->Allocate<float>(kWorkspace, norm_bytes / sizeof(float)));
+  HMAR_ASSIGN_OR_RETURN(scores_, memory->Allocate<float>(kWorkspace, max_batch_ * n * n));
+  HMAR_ASSIGN_OR_RETURN(weights_of_attention_,
+                        memory->Allocate<__nv_bfloat16>(kWorkspace, max_batch_ * n * n));
+  HMAR_ASSIGN_OR_RETURN(pixels_, memory->Allocate<float>(kWorkspace, max_batch_ * S * S * 3));
+  return absl::OkStatus();
+}
+
+}  // namespace hmar
