@@ -1,12 +1,13 @@
 #ifndef HMAR_MODEL_CUDA_GEMM_H_
 #define HMAR_MODEL_CUDA_GEMM_H_
 
-// Matrix products by cuBLASLt whose rows do not depend on how many rows there are.
+// Matrix products whose rows do not depend on how many rows there are: by our own kernel
+// (kernels/linear.h) and cuBLASLt's.
 //
 // cuBLASLt picks a kernel by shape, and kernels may sum in different orders. So each weight shape
-// gets its kernels at load: of those that cuBLASLt proposes for a few numbers of rows, the ones
-// that give bit for bit the output of one reference kernel (no split of the sum, no stream-K) are
-// timed, and the fastest one is fixed for that number of rows.
+// gets its kernels at load, for a few numbers of rows: of those that cuBLASLt proposes, the ones
+// that give bit for bit what one reference kernel gives are timed, and the fastest, the reference
+// among them, is kept for that number of rows.
 
 #include <cublasLt.h>
 #include <cuda_bf16.h>
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -85,7 +87,9 @@ class Gemm {
  private:
   // N, K, epilogue, fp32 output, fp8 input.
   using Shape = std::tuple<int64_t, int64_t, Epilogue, bool, bool>;
-  using Algorithms = std::map<int64_t, cublasLtMatmulAlgo_t>;  // By the most rows it is for.
+  using Kernel = std::optional<cublasLtMatmulAlgo_t>;  // Nothing: ours, kernels/linear.h.
+  using KernelByRows = std::map<int64_t, Kernel>;      // By the most rows it is for.
+  static constexpr Kernel kOwnKernel = std::nullopt;
 
   struct Call;
   Gemm(int64_t max_rows, cublasLtHandle_t handle, void* workspace);
@@ -93,16 +97,18 @@ class Gemm {
                       const GemmInput& x, int64_t rows, void* out, cudaStream_t stream);
   absl::Status TuneAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
                        const GemmInput& x, void* out, cudaStream_t stream);
-  absl::StatusOr<std::vector<cublasLtMatmulAlgo_t>> Proposals(const Call& call) const;
-  absl::StatusOr<float> Time(const Call& call, const cublasLtMatmulAlgo_t& algorithm,
-                             cudaStream_t stream) const;
-  absl::Status Launch(const Call& call, const cublasLtMatmulAlgo_t& algorithm,
-                      cudaStream_t stream) const;
+  absl::Status Launch(const Call& call, const Kernel& kernel, cudaStream_t stream) const;
+  absl::Status LaunchOwn(const Call& call, cudaStream_t stream) const;
+  absl::StatusOr<Kernel> Reference(const Call& largest, cudaStream_t stream) const;
+  absl::StatusOr<std::vector<Kernel>> Proposals(const Call& call) const;
+  absl::StatusOr<std::vector<uint8_t>> OutputBytes(const Call& call, const Kernel& kernel,
+                                                   cudaStream_t stream) const;
+  absl::StatusOr<float> Time(const Call& call, const Kernel& kernel, cudaStream_t stream) const;
 
   const int64_t max_rows_;
   cublasLtHandle_t handle_;
   void* workspace_;
-  std::map<Shape, Algorithms> algorithms_;
+  std::map<Shape, KernelByRows> kernels_;
 };
 
 // Normal numbers, for Tune. Waits for the device.

@@ -1,0 +1,156 @@
+// How Gemm finds the kernels of a weight shape.
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "model/cuda/blas_status.h"
+#include "model/cuda/gemm.h"
+#include "model/cuda/gemm_call.h"
+
+namespace hmar {
+namespace {
+
+constexpr int kProposals = 12;     // A number of rows.
+constexpr int64_t kSmallest = 32;  // Rows of the smallest class of calls.
+constexpr int kTimedLaunches = 5;
+constexpr int64_t kComparedRows = 256;
+
+template <typename T>
+T Config(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute) {
+  T value = {};
+  size_t written = 0;
+  cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof(value), &written);
+  return value;
+}
+
+// One sum an output, in one kernel: what may depend on the number of rows is left out.
+bool SumsInOnePiece(const cublasLtMatmulAlgo_t& algorithm) {
+  const auto split = Config<int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
+  const auto scheme = Config<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME);
+  return (split == 0 || split == 1) && scheme == CUBLASLT_REDUCTION_SCHEME_NONE;
+}
+
+std::vector<int64_t> RowClasses(int64_t max_rows) {
+  std::vector<int64_t> classes;
+  for (int64_t rows = kSmallest; rows < max_rows; rows *= 2) classes.push_back(rows);
+  classes.push_back(max_rows);
+  return classes;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::Proposals(const Call& call) const {
+  cublasLtMatmulPreferenceOpaque_t preference;
+  cublasLtMatmulPreferenceInit(&preference);
+  cublasLtMatmulPreferenceSetAttribute(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                       &kGemmWorkspaceBytes, sizeof(kGemmWorkspaceBytes));
+  // Sums in one piece only, or the list is full of others for few rows.
+  const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE;
+  cublasLtMatmulPreferenceSetAttribute(&preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                       &schemes, sizeof(schemes));
+  std::vector<cublasLtMatmulHeuristicResult_t> results(kProposals);
+  int count = 0;
+  HMAR_BLAS_RETURN_IF_ERROR(cublasLtMatmulAlgoGetHeuristic(
+      handle_, const_cast<cublasLtMatmulDescOpaque_t*>(&call.product),
+      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.weight_layout),
+      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.x_layout),
+      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout),
+      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout), &preference, kProposals,
+      results.data(), &count));
+  std::vector<Kernel> kernels;
+  for (int i = 0; i < count; ++i) {
+    if (results[i].state == CUBLAS_STATUS_SUCCESS && SumsInOnePiece(results[i].algo)) {
+      kernels.push_back(results[i].algo);
+    }
+  }
+  return kernels;
+}
+
+// Milliseconds of one launch.
+absl::StatusOr<float> Gemm::Time(const Call& call, const Kernel& kernel,
+                                 cudaStream_t stream) const {
+  cudaEvent_t begin, end;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreate(&begin));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreate(&end));
+  HMAR_RETURN_IF_ERROR(Launch(call, kernel, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(begin, stream));
+  for (int i = 0; i < kTimedLaunches; ++i) {
+    HMAR_RETURN_IF_ERROR(Launch(call, kernel, stream));
+  }
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(end, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventSynchronize(end));
+  float ms = 0;
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventElapsedTime(&ms, begin, end));
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  return ms / kTimedLaunches;
+}
+
+// The output of the first rows.
+absl::StatusOr<std::vector<uint8_t>> Gemm::OutputBytes(const Call& call, const Kernel& kernel,
+                                                       cudaStream_t stream) const {
+  std::vector<uint8_t> bytes(std::min(call.rows, kComparedRows) * call.layer.N *
+                             call.element_bytes());
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemsetAsync(call.out, 0xFF, bytes.size(), stream));
+  HMAR_RETURN_IF_ERROR(Launch(call, kernel, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(
+      cudaMemcpyAsync(bytes.data(), call.out, bytes.size(), cudaMemcpyDeviceToHost, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream));
+  return bytes;
+}
+
+// The kernel whose bits the others must give: ours where it runs, else the one that cuBLASLt likes
+// best. Never chosen by time: the same model must give the same bytes on every GPU of a sort.
+absl::StatusOr<Gemm::Kernel> Gemm::Reference(const Call& largest, cudaStream_t stream) const {
+  if (!largest.layer.fp8() && OutputBytes(largest, kOwnKernel, stream).ok()) return kOwnKernel;
+  HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> proposals, Proposals(largest));
+  if (proposals.empty()) {
+    return absl::InternalError(absl::StrCat("cuBLASLt has no kernel for a layer of ",
+                                            largest.layer.K, " to ", largest.layer.N));
+  }
+  return proposals.front();
+}
+
+absl::Status Gemm::TuneAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
+                           const GemmInput& x, void* out, cudaStream_t stream) {
+  KernelByRows& chosen = kernels_[{layer.N, layer.K, epilogue, fp32_out, layer.fp8()}];
+  if (!chosen.empty()) return absl::OkStatus();
+  const Call largest(layer, epilogue, fp32_out, x, max_rows_, out);
+  HMAR_ASSIGN_OR_RETURN(const Kernel reference, Reference(largest, stream));
+  HMAR_ASSIGN_OR_RETURN(const std::vector<uint8_t> wanted, OutputBytes(largest, reference, stream));
+  for (const int64_t rows : RowClasses(max_rows_)) {
+    const Call call(layer, epilogue, fp32_out, x, rows, out);
+    chosen[rows] = reference;
+    HMAR_ASSIGN_OR_RETURN(float fastest, Time(call, reference, stream));
+    HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> candidates, Proposals(call));
+    for (const Kernel& candidate : candidates) {
+      const auto bytes = OutputBytes(call, candidate, stream);
+      if (!bytes.ok()) continue;  // Refused for this shape after all.
+      if (std::memcmp(bytes->data(), wanted.data(), bytes->size()) != 0) continue;
+      HMAR_ASSIGN_OR_RETURN(const float ms, Time(call, candidate, stream));
+      if (ms >= fastest) continue;
+      fastest = ms;
+      chosen[rows] = candidate;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A block of them over and over: the copies do not matter to a product's rounding.
+absl::Status FillRandom(__nv_bfloat16* x, int64_t count, cudaStream_t stream) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<__nv_bfloat16> block(std::min<int64_t>(count, 1 << 18));
+  for (__nv_bfloat16& value : block) value = __float2bfloat16(normal(random));
+  for (int64_t i = 0; i < count; i += static_cast<int64_t>(block.size())) {
+    const size_t size = std::min<int64_t>(block.size(), count - i) * sizeof(block[0]);
+    HMAR_CUDA_RETURN_IF_ERROR(
+        cudaMemcpyAsync(x + i, block.data(), size, cudaMemcpyHostToDevice, stream));
+  }
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream));
+  return absl::OkStatus();
+}
+
+}  // namespace hmar
