@@ -30,12 +30,22 @@ __device__ inline uint32_t ClusterRank() {
   return rank;
 }
 
-// A barrier of all threads of the cluster that have not ended.
+// A barrier of all threads of the cluster that have not ended. By whole warps.
 __device__ inline void SyncCluster() {
   asm volatile(
-      "barrier.cluster.arrive.release;\n"
-      "barrier.cluster.wait.acquire;" ::
+      "barrier.cluster.arrive.release.aligned;\n"
+      "barrier.cluster.wait.acquire.aligned;" ::
           : "memory");
+}
+
+// All threads see what any did before: of the block, or of the cluster.
+template <bool kClustered>
+__device__ inline void SyncBlocks() {
+  if constexpr (kClustered) {
+    SyncCluster();
+  } else {
+    __syncthreads();
+  }
 }
 
 // One arrival on the barrier at this place in the shared memory of the cluster's block `rank`.

@@ -9,6 +9,9 @@
 // The other rows are whatever lies behind in shared memory; so are the sums in them, which nobody
 // reads.
 //
+// Clusters of two blocks over N, or two by two, read their tokens and weights once for both that
+// share them: where tiles are many, what L2 gives to all multiprocessors is the limit.
+//
 // Stages hold `blocks` blocks of 64 columns of K, of weights and of tokens. The producer, a thread,
 // fills all with weights before it waits for the kernels that write the tokens.
 
@@ -30,6 +33,7 @@ struct FewPlan {
   int k_blocks;  // K / 64.
   int blocks;    // Of a stage; the last stage may have fewer.
   int stages;
+  int token_blocks, channel_blocks;  // Of a cluster; either 1 or 2.
   LinearOutput output;
 };
 
@@ -53,38 +57,109 @@ struct FewBuffers {
   FewBarriers& barriers;
 };
 
-template <int kTokens>
+// A thread block's place in its cluster: rank = of its channels + blocks over N * of its tokens.
+struct ClusterPlace {
+  int of_channels = 0, of_tokens = 0;
+};
+
+template <bool kClustered>
+__device__ inline ClusterPlace PlaceInCluster(const FewPlan& plan) {
+  if constexpr (!kClustered) return {};
+  const int rank = static_cast<int>(ClusterRank());
+  return {.of_channels = rank % plan.channel_blocks, .of_tokens = rank / plan.channel_blocks};
+}
+
+// The copies into one thread block's stages; in a cluster also its parts of what it shares.
+template <int kTokens, bool kClustered>
+class FewFeeder {
+ public:
+  __device__ FewFeeder(const FewBuffers<kTokens>& buffers, const CUtensorMap& weights,
+                       const CUtensorMap& tokens, const FewPlan& plan)
+      : buffers_(buffers),
+        weights_(weights),
+        tokens_(tokens),
+        plan_(plan),
+        place_(PlaceInCluster<kClustered>(plan)) {}
+
+  __device__ void Weights(int fill, int stage) const {
+    uint64_t* const full = &buffers_.barriers.full[stage];
+    const int channel = blockIdx.x * plan_.channels;
+    ArriveExpecting(full, (plan_.channels + kTokens) * plan_.blocks * kBlockRowBytes);
+    if constexpr (!kClustered) {
+      LoadBox(buffers_.Weights(plan_, stage), &weights_, full, 0, channel, fill * plan_.blocks);
+      return;
+    }
+    const int part = plan_.channels / plan_.token_blocks, first = place_.of_tokens * part;
+    const uint16_t mask = (plan_.token_blocks == 2 ? 1 | 1 << plan_.channel_blocks : 1)
+                          << place_.of_channels;
+    for (int block = 0; block < plan_.blocks; ++block) {
+      LoadBoxToAll(buffers_.Weights(plan_, stage, block) + first * kBlockRowBytes, &weights_, full,
+                   mask, 0, channel + first, fill * plan_.blocks + block);
+    }
+  }
+
+  __device__ void Tokens(int fill, int stage) const {
+    uint64_t* const full = &buffers_.barriers.full[stage];
+    const int token = blockIdx.y * kTokens;
+    if constexpr (!kClustered) {
+      LoadBox(buffers_.Tokens(plan_, stage), &tokens_, full, 0, token, fill * plan_.blocks);
+      return;
+    }
+    const int part = kTokens / plan_.channel_blocks, first = place_.of_channels * part;
+    const uint16_t mask = ((1 << plan_.channel_blocks) - 1)
+                          << (place_.of_tokens * plan_.channel_blocks);
+    for (int block = 0; block < plan_.blocks; ++block) {
+      LoadBoxToAll(buffers_.Tokens(plan_, stage, block) + first * kBlockRowBytes, &tokens_, full,
+                   mask, 0, token + first, fill * plan_.blocks + block);
+    }
+  }
+
+ private:
+  const FewBuffers<kTokens>& buffers_;
+  const CUtensorMap& weights_;
+  const CUtensorMap& tokens_;
+  const FewPlan& plan_;
+  const ClusterPlace place_;
+};
+
+template <int kTokens, bool kClustered>
 __device__ inline void FeedFew(const FewBuffers<kTokens>& buffers, const CUtensorMap& weights,
                                const CUtensorMap& tokens, const FewPlan& plan) {
-  const int channel = blockIdx.x * plan.channels, token = blockIdx.y * kTokens;
+  const FewFeeder<kTokens, kClustered> feeder(buffers, weights, tokens, plan);
   const int fills = CeilDivide(plan.k_blocks, plan.blocks);
   const int at_once = min(fills, plan.stages);
-  FewBarriers& barriers = buffers.barriers;
-  const auto feed_weights = [&](int fill, int stage) {
-    ArriveExpecting(&barriers.full[stage],
-                    (plan.channels + kTokens) * plan.blocks * kBlockRowBytes);
-    LoadBox(buffers.Weights(plan, stage), &weights, &barriers.full[stage], 0, channel,
-            fill * plan.blocks);
-  };
-  const auto feed_tokens = [&](int fill, int stage) {
-    LoadBox(buffers.Tokens(plan, stage), &tokens, &barriers.full[stage], 0, token,
-            fill * plan.blocks);
-  };
-  for (int fill = 0; fill < at_once; ++fill) feed_weights(fill, fill);
+  for (int fill = 0; fill < at_once; ++fill) feeder.Weights(fill, fill);
   LetNextKernelStart();
   WaitForEarlierKernels();
-  for (int fill = 0; fill < at_once; ++fill) feed_tokens(fill, fill);
+  for (int fill = 0; fill < at_once; ++fill) feeder.Tokens(fill, fill);
   uint32_t parity = 0;
   for (int fill = at_once, stage = 0; fill < fills; ++fill) {
-    Wait(&barriers.empty[stage], parity);
-    feed_weights(fill, stage);
-    feed_tokens(fill, stage);
+    Wait(&buffers.barriers.empty[stage], parity);
+    feeder.Weights(fill, stage);
+    feeder.Tokens(fill, stage);
     if (++stage == plan.stages) stage = 0, parity ^= 1;
   }
 }
 
+// A warp is done with a stage: says so to every block that copies into it, which are those of its
+// row and of its column of the cluster.
+template <bool kClustered>
+__device__ inline void GiveBackFew(uint64_t* empty, const FewPlan& plan) {
+  const int lane = threadIdx.x % 32;
+  if constexpr (!kClustered) {
+    if (lane == 0) Arrive(empty);
+    return;
+  }
+  const ClusterPlace own = PlaceInCluster<true>(plan);
+  if (lane >= plan.channel_blocks * plan.token_blocks) return;
+  if (lane % plan.channel_blocks == own.of_channels ||
+      lane / plan.channel_blocks == own.of_tokens) {
+    ArriveAt(empty, lane);
+  }
+}
+
 // sums (64 channels x kTokens): += weights tokens^T over all of K.
-template <int kTokens>
+template <int kTokens, bool kClustered>
 __device__ inline void SumFew(const FewBuffers<kTokens>& buffers, const FewPlan& plan,
                               float (&sums)[kTokens / 2]) {
   FewBarriers& barriers = buffers.barriers;
@@ -101,7 +176,7 @@ __device__ inline void SumFew(const FewBuffers<kTokens>& buffers, const FewPlan&
     }
     MmaCommit();
     MmaWait<1>();
-    if (used >= 0 && threadIdx.x % 32 == 0) Arrive(&barriers.empty[used]);
+    if (used >= 0) GiveBackFew<kClustered>(&barriers.empty[used], plan);
     used = -1;
     if (++block < plan.blocks) continue;
     used = stage, block = 0;
@@ -171,9 +246,29 @@ __device__ inline void FinishFew(const float (&sums)[kTokens / 2], const WarpCha
   }
 }
 
+template <int kTokens, bool kClustered>
+__device__ inline void ConsumeFew(const FewBuffers<kTokens>& buffers, const FewPlan& plan) {
+  const WarpChannels channels(plan);  // Loads the bias while the first weights come.
+  float sums[kTokens / 2] = {};
+  SumFew<kTokens, kClustered>(buffers, plan, sums);
+  WaitForEarlierKernels();  // They may read what is written here.
+  WithEpilogue(plan.output, [&]<bool kGelu, bool kFp32>() {
+    FinishFew<kGelu, kFp32, kTokens>(sums, channels, plan.output);
+  });
+}
+
+__device__ inline void InitFewBarriers(FewBarriers& barriers, const FewPlan& plan) {
+  const int feeders = plan.token_blocks + plan.channel_blocks - 1;
+  for (int stage = 0; stage < plan.stages; ++stage) {
+    InitBarrier(&barriers.full[stage], 1);
+    InitBarrier(&barriers.empty[stage], 4 * feeders);
+  }
+  FenceBarrierInit();
+}
+
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
-template <int kTokens>
+template <int kTokens, bool kClustered>
 __global__ void __launch_bounds__(kFewThreads, 1)
     LinearFewTokensKernel(const __grid_constant__ CUtensorMap weights,
                           const __grid_constant__ CUtensorMap tokens,
@@ -183,26 +278,17 @@ __global__ void __launch_bounds__(kFewThreads, 1)
   __shared__ FewBarriers barriers;
   // The swizzle follows address bits: every buffer must start at a multiple of 1,024.
   const FewBuffers<kTokens> buffers = {raw + (1024 - SharedAddress(raw) % 1024) % 1024, barriers};
-  if (threadIdx.x == 0) {
-    for (int stage = 0; stage < plan.stages; ++stage) {
-      InitBarrier(&barriers.full[stage], 1);
-      InitBarrier(&barriers.empty[stage], 4);
-    }
-    FenceBarrierInit();
-  }
+  if (threadIdx.x == 0) InitFewBarriers(barriers, plan);
   if (threadIdx.x == 128) PrefetchTensorMap(&weights), PrefetchTensorMap(&tokens);
-  __syncthreads();
-  if (threadIdx.x >= 128) {
-    if (threadIdx.x == 128) FeedFew(buffers, weights, tokens, plan);
-    return;
+  SyncBlocks<kClustered>();
+  if (threadIdx.x < 128) {
+    ConsumeFew<kTokens, kClustered>(buffers, plan);
+  } else if (threadIdx.x == 128) {
+    FeedFew<kTokens, kClustered>(buffers, weights, tokens, plan);
   }
-  const WarpChannels channels(plan);  // Loads the bias while the first weights come.
-  float sums[kTokens / 2] = {};
-  SumFew(buffers, plan, sums);
-  WaitForEarlierKernels();  // They may read what is written here.
-  WithEpilogue(plan.output, [&]<bool kGelu, bool kFp32>() {
-    FinishFew<kGelu, kFp32, kTokens>(sums, channels, plan.output);
-  });
+  // A neighbour may still give back a stage here. Whole warps: one lane of the producer's is late.
+  __syncwarp();
+  if constexpr (kClustered) SyncCluster();
 #endif
 }
 

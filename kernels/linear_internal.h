@@ -19,13 +19,25 @@ inline cudaLaunchAttribute ProgrammaticDependentLaunch() {
   return attribute;
 }
 
+inline cudaLaunchAttribute ClusterOf(int blocks_x, int blocks_y) {
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim.x = blocks_x;
+  attribute.val.clusterDim.y = blocks_y;
+  attribute.val.clusterDim.z = 1;
+  return attribute;
+}
+
 // How a product is cut into thread blocks. All give the same bytes.
 struct LinearTiling {
   enum class Kernel { kFewTokens, kManyTokens };
   Kernel kernel = Kernel::kFewTokens;
   int tokens = 0;    // Of a tile.
   int channels = 0;  // Of a tile, of the N outputs.
-  int cluster = 1;   // Thread blocks that share a tile's weights.
+  // Thread blocks of a cluster, side by side over T and over N: those over T share their reads of
+  // the weights, those over N of the tokens. Over N by few tokens only.
+  int token_blocks = 1;
+  int channel_blocks = 1;
 };
 
 // Every tiling there is.

@@ -32,10 +32,7 @@ cudaError_t Launch(const LinearArgs& args, int multiprocessors, cudaStream_t str
   const auto kernel = LinearManyTokensKernel<N, kCluster>;
   e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (e != cudaSuccess) return e;
-  cudaLaunchAttribute attributes[2] = {ProgrammaticDependentLaunch(), {}};
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim.x = kCluster;
-  attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
+  cudaLaunchAttribute attributes[] = {ProgrammaticDependentLaunch(), ClusterOf(kCluster, 1)};
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(std::min(plan.tiles, multiprocessors / kCluster) * kCluster);
   config.blockDim = dim3(kManyThreads);
@@ -64,8 +61,9 @@ cudaError_t LaunchClusters(const LinearTiling& tiling, const LinearArgs& args, i
 
 cudaError_t LinearManyTokens(const LinearTiling& tiling, const LinearArgs& args,
                              int multiprocessors, cudaStream_t stream) {
-  if (tiling.cluster == 1) return LaunchClusters<1>(tiling, args, multiprocessors, stream);
-  if (tiling.cluster == 2) return LaunchClusters<2>(tiling, args, multiprocessors, stream);
+  if (tiling.channel_blocks != 1) return cudaErrorInvalidValue;
+  if (tiling.token_blocks == 1) return LaunchClusters<1>(tiling, args, multiprocessors, stream);
+  if (tiling.token_blocks == 2) return LaunchClusters<2>(tiling, args, multiprocessors, stream);
   return cudaErrorInvalidValue;
 }
 

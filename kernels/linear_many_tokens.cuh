@@ -308,16 +308,6 @@ __device__ inline void InitBarriers(ManyStorage<N>& shared) {
   FenceBarrierInit();
 }
 
-// By all threads: initialised barriers are seen by all, or all are done with each other's memory.
-template <int kCluster>
-__device__ inline void SyncBlocks() {
-  if constexpr (kCluster > 1) {
-    SyncCluster();
-  } else {
-    __syncthreads();
-  }
-}
-
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
 template <int N, int kCluster>
@@ -331,7 +321,7 @@ __global__ void __launch_bounds__(kManyThreads, 1)
   auto& shared =
       *reinterpret_cast<ManyStorage<N>*>(raw + (1024 - SharedAddress(raw) % 1024) % 1024);
   if (threadIdx.x == 0) InitBarriers<N, kCluster>(shared);
-  SyncBlocks<kCluster>();
+  SyncBlocks<(kCluster > 1)>();
   const int group = threadIdx.x / 128, warp = threadIdx.x / 32;
   if (group > 0) {
     GrowRegisters<232>();
@@ -344,7 +334,8 @@ __global__ void __launch_bounds__(kManyThreads, 1)
       if (warp == 3) LetNextKernelStart();
     }
   }
-  // A neighbour may still give back weights here.
+  // A neighbour may still give back weights here. Whole warps: one lane of a producer's is late.
+  __syncwarp();
   if constexpr (kCluster > 1) SyncCluster();
 #endif
 }

