@@ -21,7 +21,8 @@ struct Epilogue {
   __nv_bfloat16* out;             // Or null, and out_fp32 instead.
   float* out_fp32;                // Only by tiles of kFp32Channels.
   float* partials;                // Conv2dArgs::partials; null: none, or not by this kernel.
-  int group_width;                // Channels of a group of partials; divides N.
+  GroupWidth group_width;         // Of partials; divides N ...
+  int tile_groups;                // ... into so many.
 };
 
 inline constexpr int kRowPixels = kChunkColumns;
@@ -149,16 +150,27 @@ struct RowMoments {
   PairMoments of[kPerLane];
 
   __device__ void Take(const OutputRow& row, const StagedRow<N>& staged, int lane) {
+    if (row.pixels == kRowPixels) {
+      TakePairs<true>(kRowPixels, staged, lane);
+    } else {
+      TakePairs<false>(row.pixels, staged, lane);
+    }
+  }
+
+  template <bool kWhole>
+  __device__ void TakePairs(int pixels, const StagedRow<N>& staged, int lane) {
     const auto* words = reinterpret_cast<const uint32_t*>(staged.values);
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
       const int pair = lane + 32 * i;
-      if (pair < kPairs) of[i] = MomentsOfPair(words + pair, StagedRow<N>::kPitch / 2, row.pixels);
+      if (pair >= kPairs) continue;
+      of[i] = MomentsOfPair<kWhole>(words + pair, StagedRow<N>::kPitch / 2, pixels);
     }
   }
 
   // By way of the scratch row, whose values are gone by now: its groups', a lane each.
-  __device__ Moments Merge(const OutputRow& row, int width, StagedRow<N>& staged, int lane) const {
+  __device__ Moments Merge(const OutputRow& row, const GroupWidth& width, StagedRow<N>& staged,
+                           int lane) const {
     auto* const pairs = reinterpret_cast<PairMoments*>(staged.values);
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
@@ -168,8 +180,8 @@ struct RowMoments {
     __syncwarp();
     const auto* const channels = reinterpret_cast<const Moments*>(staged.values);
     Moments group = {};
-    if ((lane + 1) * width <= row.channels) {
-      group = MergeChannels(channels + lane * width, width, row.pixels);
+    if ((lane + 1) * width.channels <= row.channels) {
+      group = MergeChannels(channels + lane * width.channels, width, row.pixels);
     }
     __syncwarp();
     return group;

@@ -91,8 +91,13 @@ HopperPlan MakePlan(const Conv2dArgs& a, TileSize size) {
                                   .residual = a.residual_BHWO,
                                   .out = a.out_BHWO,
                                   .out_fp32 = a.out_fp32_BHWO,
-                                  .partials = TakesPartials(a, size.N) ? a.partials : nullptr,
-                                  .group_width = a.O / kGroups}};
+                                  .partials = nullptr,
+                                  .group_width = GroupWidth(a.O),
+                                  .tile_groups = 0}};
+  if (TakesPartials(a, size.N)) {
+    plan.epilogue.partials = a.partials;
+    plan.epilogue.tile_groups = size.N / plan.epilogue.group_width.channels;
+  }
   const int64_t tiles = int64_t{a.B} * plan.tiles_y * plan.tiles_x * plan.phases * plan.tiles_n;
   plan.tiles = tiles < (int64_t{1} << 30) ? static_cast<int>(tiles) : 0;
   return plan;

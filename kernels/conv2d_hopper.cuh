@@ -181,21 +181,20 @@ __device__ inline void SyncConsumer(int index) {
   asm volatile("bar.sync %0, 128;" ::"r"(1 + index) : "memory");
 }
 
-// The chunk that starts at (place.x, y), whose rows' moments the consumer's warps have left.
-template <int N>
+// Merges the chunk that starts at (place.x, y), whose rows' moments the consumer's warps have left.
+// By one warp.
 __device__ inline void FinishChunk(const HopperPlan& plan, const TilePlace& place, int y,
                                    const Moments (&row_moments)[kChunkRows][kGroups]) {
-  const int width = plan.epilogue.group_width;
+  const int first_group = place.n * plan.epilogue.tile_groups, lane = threadIdx.x % 32;
+  const int groups = min(plan.epilogue.tile_groups, kGroups - first_group);
+  if (y >= plan.H || lane >= groups) return;
   const int chunks_y = (plan.H + kChunkRows - 1) / kChunkRows;
   const int phase = place.phase_y * 2 + place.phase_x;
   const int64_t chunk_row = (int64_t{place.b} * plan.phases + phase) * chunks_y + y / kChunkRows;
   const int64_t chunk = chunk_row * plan.tiles_x + place.x / kChunkColumns;
-  const int first_channel = place.n * N;
-  const GroupSpan span = {.first = first_channel / width,
-                          .groups = min(N, plan.O - first_channel) / width};
-  MergeRows(row_moments, span, max(0, min(kChunkRows, plan.H - y)),
-            min(kChunkColumns, plan.W - place.x) * width,
-            plan.epilogue.partials + chunk * (3 * kGroups));
+  MergeRows(row_moments, min(kChunkRows, plan.H - y),
+            min(kChunkColumns, plan.W - place.x) * plan.epilogue.group_width.channels,
+            plan.epilogue.partials + chunk * (3 * kGroups) + first_group);
 }
 
 template <int N, int M>
@@ -223,7 +222,7 @@ __device__ inline void Consume(SharedStorage<N, M>& shared, const HopperPlan& pl
       FinishRow<N>(sums[m], plan.epilogue, row, staged, row_moments[warp], lane);
       if (!partials) continue;
       SyncConsumer(index);
-      FinishChunk<N>(plan, place, y + 4 * m, row_moments);
+      if (warp == 0) FinishChunk(plan, place, y + 4 * m, row_moments);
     }
   }
 }

@@ -25,11 +25,12 @@ struct Chunk {
 
 // A block a chunk, a warp a row of it.
 __global__ void __launch_bounds__(kThreads)
-    PartialsKernel(const __grid_constant__ Conv2dArgs args, const ConvTaps taps) {
+    PartialsKernel(const __grid_constant__ Conv2dArgs args, const ConvTaps taps,
+                   const GroupWidth width) {
   __shared__ alignas(16) Moments channels[kChunkRows][kMaxNormChannels];
   __shared__ Moments groups[kChunkRows][kGroups];
   const Chunk chunk(args, taps, blockIdx.x);
-  const int row = threadIdx.x / 32, lane = threadIdx.x % 32, width = args.O / kGroups;
+  const int row = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int rows = min(kChunkRows, args.H - chunk.y);
   const int pixels = min(kChunkColumns, args.W - chunk.x);
   if (row < rows) {
@@ -38,15 +39,18 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t image_rows = int64_t{chunk.b} * args.H * taps.scale;
     const int64_t pixel = (image_rows + out_y) * args.W * taps.scale + out_x;
     const auto* words = reinterpret_cast<const uint32_t*>(args.out_BHWO + pixel * args.O);
+    const int64_t stride = int64_t{args.O} / 2 * taps.scale;
     for (int pair = lane; pair < args.O / 2; pair += 32) {
       *reinterpret_cast<PairMoments*>(&channels[row][2 * pair]) =
-          MomentsOfPair(words + pair, int64_t{args.O} / 2 * taps.scale, pixels);
+          pixels == kChunkColumns ? MomentsOfPair<true>(words + pair, stride, pixels)
+                                  : MomentsOfPair<false>(words + pair, stride, pixels);
     }
     __syncwarp();
-    groups[row][lane] = MergeChannels(&channels[row][lane * width], width, pixels);
+    groups[row][lane] = MergeChannels(&channels[row][lane * width.channels], width, pixels);
   }
   __syncthreads();
-  MergeRows(groups, {0, kGroups}, rows, pixels * width,
+  if (row > 0) return;
+  MergeRows(groups, rows, pixels * width.channels,
             args.partials + int64_t{blockIdx.x} * 3 * kGroups);
 }
 
@@ -54,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
 
 cudaError_t Conv2dPartials(const Conv2dArgs& args, cudaStream_t stream) {
   const int chunks = args.B * Conv2dChunks(args.kind, args.H, args.W);
-  PartialsKernel<<<chunks, kThreads, 0, stream>>>(args, TapsOf(args.kind));
+  PartialsKernel<<<chunks, kThreads, 0, stream>>>(args, TapsOf(args.kind), GroupWidth(args.O));
   return cudaGetLastError();
 }
 

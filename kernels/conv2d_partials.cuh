@@ -6,7 +6,7 @@
 // neighbouring channels. Three steps, by four warps that have a row of the chunk each:
 //   1. a lane takes pairs of channels and sums the row's pixels up, about the first of them;
 //   2. a lane takes a group and merges its channels;
-//   3. four lanes take a group and merge its rows.
+//   3. a lane of one of the warps takes a group and merges its rows.
 // Moments merge by exact identities (Chan, Golub, LeVeque), so nothing is lost to a large mean.
 // Whatever tile a kernel works in, a group's values meet in the same order. Every multiplication
 // that a compiler could or could not fuse with an addition is fused by hand: bytes must not depend
@@ -29,12 +29,16 @@ struct alignas(16) PairMoments {
   Moments low, high;
 };
 
-#if defined(__CUDACC__)
+// Channels of a group.
+struct GroupWidth {
+  int channels;
+  float inverse;  // 1 / channels
 
-// The groups of a row: [first, first + groups).
-struct GroupSpan {
-  int first, groups;
+  explicit GroupWidth(int O)
+      : channels(O / kGroups), inverse(1.0f / static_cast<float>(channels)) {}
 };
+
+#if defined(__CUDACC__)
 
 // About `shift`, one of the values: so sum(d^2) - sum(d)^2 / n loses at most log2(n + 1), 4 of
 // fp32's 24 bits.
@@ -56,65 +60,63 @@ struct ShiftedSums {
 __device__ inline float LowBf16(uint32_t pair) { return __uint_as_float(pair << 16); }
 __device__ inline float HighBf16(uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); }
 
-// Step 1: of the first `pixels` (1 to 16) of a row. words: of the first pixel; the others' `stride`
-// words apart.
-template <typename Stride>
+// Step 1: of the first `pixels` (0 to 16) of a row; kWhole: of all 16. words: of the first pixel;
+// the others' `stride` words apart. What 0 pixels give is of no use.
+template <bool kWhole, typename Stride>
 __device__ inline PairMoments MomentsOfPair(const uint32_t* words, Stride stride, int pixels) {
-  uint32_t raw[kChunkColumns] = {words[0]};
-#pragma unroll
-  for (int pixel = 1; pixel < kChunkColumns; ++pixel) {
-    // Beyond the border the shift itself, which adds nothing.
-    raw[pixel] = pixel < pixels ? words[pixel * stride] : raw[0];
+  ShiftedSums low = {LowBf16(words[0])}, high = {HighBf16(words[0])};
+#pragma unroll(kWhole ? kChunkColumns : 1)
+  for (int pixel = 1; pixel < (kWhole ? kChunkColumns : pixels); ++pixel) {
+    const uint32_t pair = words[pixel * stride];
+    low.Add(LowBf16(pair));
+    high.Add(HighBf16(pair));
   }
-  ShiftedSums low = {LowBf16(raw[0])}, high = {HighBf16(raw[0])};
-#pragma unroll
-  for (int pixel = 1; pixel < kChunkColumns; ++pixel) {
-    low.Add(LowBf16(raw[pixel]));
-    high.Add(HighBf16(raw[pixel]));
-  }
-  const float inverse_count = 1.0f / static_cast<float>(pixels);
+  const float inverse_count = 1.0f / static_cast<float>(kWhole ? kChunkColumns : pixels);
   return {low.Finish(inverse_count), high.Finish(inverse_count)};
 }
 
 // Step 2: channels of `pixels` values each.
-__device__ inline Moments MergeChannels(const Moments* channels, int width, int pixels) {
+__device__ inline Moments MergeChannels(const Moments* channels, const GroupWidth& width,
+                                        int pixels) {
   float sum = 0, m2 = 0;
 #pragma unroll 5
-  for (int c = 0; c < width; ++c) sum += channels[c].mean;
-  const float mean = __fdiv_rn(sum, static_cast<float>(width));
+  for (int c = 0; c < width.channels; ++c) sum += channels[c].mean;
+  const float mean = __fmul_rn(sum, width.inverse);
 #pragma unroll 5
-  for (int c = 0; c < width; ++c) {
+  for (int c = 0; c < width.channels; ++c) {
     const float d = channels[c].mean - mean;
     m2 = __fadd_rn(m2, fmaf(__fmul_rn(static_cast<float>(pixels), d), d, channels[c].m2));
   }
   return {mean, m2};
 }
 
-__device__ inline float SumOfRows(float value) {
-  value += __shfl_xor_sync(0xFFFFFFFFu, value, 1);
-  return value + __shfl_xor_sync(0xFFFFFFFFu, value, 2);
+// Of 1 to 4.
+__device__ inline float Inverse(int rows) {
+  return rows == 4 ? 0.25f : rows == 3 ? 1.0f / 3 : rows == 2 ? 0.5f : 1;
 }
 
-// Step 3, by 128 threads: the first `rows` (0 to 4) rows of groups of `values` values each.
-// partials: of the chunk, (3, 32).
-__device__ inline void MergeRows(const Moments (&rows_of_groups)[kChunkRows][kGroups],
-                                 const GroupSpan& span, int rows, int values, float* partials) {
-  const int group = threadIdx.x % 128 / kChunkRows, row = threadIdx.x % kChunkRows;
-  const bool inside = group < span.groups && row < rows;
-  const Moments mine = inside ? rows_of_groups[row][group] : Moments{0, 0};
-  const float mean = __fdiv_rn(SumOfRows(mine.mean), static_cast<float>(rows));
-  const float d = mine.mean - mean;
-  const float m2 =
-      SumOfRows(inside ? fmaf(__fmul_rn(static_cast<float>(values), d), d, mine.m2) : 0);
-  if (group >= span.groups || rows == 0) return;
-  float* const out = partials + span.first + group;
-  if (row == 0) {
-    out[0] = static_cast<float>(rows * values);
-  } else if (row == 1) {
-    out[kGroups] = mean;
-  } else if (row == 2) {
-    out[2 * kGroups] = m2;
+// Step 3, by one warp, a lane a group: the first `rows` (1 to 4) rows of `values` values each.
+// partials: of the chunk, (3, 32), from the first of the groups on.
+__device__ inline void MergeRows(const Moments (&groups)[kChunkRows][kGroups], int rows, int values,
+                                 float* partials) {
+  const int group = threadIdx.x % 32;
+  Moments moments[kChunkRows];
+  float sum = 0, m2 = 0;
+#pragma unroll
+  for (int row = 0; row < kChunkRows; ++row) {
+    moments[row] = row < rows ? groups[row][group] : Moments{0, 0};
+    sum += moments[row].mean;
   }
+  const float mean = __fmul_rn(sum, Inverse(rows));
+#pragma unroll
+  for (int row = 0; row < kChunkRows; ++row) {
+    const float d = row < rows ? moments[row].mean - mean : 0;
+    const float n = static_cast<float>(values);
+    m2 = __fadd_rn(m2, fmaf(__fmul_rn(n, d), d, moments[row].m2));
+  }
+  partials[group] = static_cast<float>(rows * values);
+  partials[kGroups + group] = mean;
+  partials[2 * kGroups + group] = m2;
 }
 
 #endif  // __CUDACC__

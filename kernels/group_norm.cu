@@ -54,11 +54,12 @@ template <int kWidth>
 __device__ GroupMoments MergePartials(const float* partials, int chunks) {
   __shared__ float counts[kWarps][kWidth], sums[kWarps][kWidth], squares[kWarps][kWidth];
   constexpr int kStep = kThreads / kWidth;
+  constexpr int kInFlight = kWidth == kGroups ? 1 : 8;  // Few chunks are one step.
   const float* const mine = partials + threadIdx.x % kWidth;
   const int first = threadIdx.x / kWidth;
   const float shift = mine[kGroups];
   float count = 0, sum = 0, square = 0;
-#pragma unroll 8
+#pragma unroll kInFlight
   for (int chunk = first; chunk < chunks; chunk += kStep) {
     const float* const partial = mine + static_cast<int64_t>(chunk) * kPartial;
     count += partial[0];
@@ -66,7 +67,7 @@ __device__ GroupMoments MergePartials(const float* partials, int chunks) {
   }
   count = SumOfColumn<kWidth>(count, counts);
   const float mean = shift + SumOfColumn<kWidth>(sum, sums) / count;
-#pragma unroll 8
+#pragma unroll kInFlight
   for (int chunk = first; chunk < chunks; chunk += kStep) {
     const float* const partial = mine + static_cast<int64_t>(chunk) * kPartial;
     const float d = partial[kGroups] - mean;
