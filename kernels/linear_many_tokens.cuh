@@ -16,8 +16,8 @@
 // Producers: a warp a ring, one thread of it issuing copies.
 
 #include "kernels/hopper_grid.cuh"
-#include "kernels/linear_epilogue.cuh"
 #include "kernels/linear_internal.h"
+#include "kernels/linear_many_epilogue.cuh"
 #include "kernels/linear_mma.cuh"
 #include "kernels/tensor_map.h"
 
@@ -29,7 +29,6 @@ inline constexpr int kConsumerTokens = 64;
 inline constexpr int kTileTokens = kManyConsumers * kConsumerTokens;
 inline constexpr int kHeadStart = 2;  // Blocks of K.
 inline constexpr int kBandTokens = 2048;
-inline constexpr int kStagedPitch = 64 + 8;  // 16 bytes more than 64 outputs: all banks in turn.
 
 struct ManyPlan {
   int k_blocks;  // K / 64.
@@ -52,7 +51,7 @@ struct ManyStorage {
 
   alignas(1024) uint8_t weights[kStages][kWeightBytes];
   alignas(1024) uint8_t tokens[kManyConsumers][kStages][kTokenBytes];
-  alignas(16) __nv_bfloat16 staged[4 * kManyConsumers][16 * kStagedPitch];  // A warp's each.
+  StagedTile staged[4 * kManyConsumers];  // A warp's each.
   Barriers weight_barriers;
   Barriers token_barriers[kManyConsumers];
   uint64_t head_start;  // Consumer 0 has begun kHeadStart blocks.
@@ -209,72 +208,6 @@ class ManyConsumer {
   int used_ = kNone;  // The stage read by products under way.
 };
 
-// 16 tokens x 64 outputs of a warp: fragment j (8 outputs) has outputs 8 j + 2 (lane % 4) and the
-// next, of tokens lane / 4 (first two values) and lane / 4 + 8.
-template <bool kGelu>
-__device__ inline void StoreManyBf16(const float* sums, const LinearOutput& output, int token,
-                                     int channel, __nv_bfloat16* staged) {
-  const int lane = threadIdx.x % 32;
-  const auto* const bias = reinterpret_cast<const __nv_bfloat162*>(
-      static_cast<const __nv_bfloat16*>(output.bias) + channel + lane % 4 * 2);
-  float2 biases[8];
-#pragma unroll
-  for (int j = 0; j < 8; ++j) biases[j] = __bfloat1622float2(bias[4 * j]);
-#pragma unroll
-  for (int i = 0; i < 16; ++i) {
-    const int j = i / 2, row = lane / 4 + i % 2 * 8;
-    *reinterpret_cast<uint32_t*>(staged + row * kStagedPitch + 8 * j + lane % 4 * 2) = PackBf16(
-        Finish<kGelu>(sums[2 * i], biases[j].x), Finish<kGelu>(sums[2 * i + 1], biases[j].y));
-  }
-  __syncwarp();
-  uint4 values[4];  // All reads before all writes, which the compiler could not tell apart.
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    values[i] =
-        *reinterpret_cast<const uint4*>(staged + (4 * i + lane / 8) * kStagedPitch + lane % 8 * 8);
-  }
-  __syncwarp();
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int row = token + 4 * i + lane / 8;
-    if (row >= output.T) continue;
-    *reinterpret_cast<uint4*>(output.out + int64_t{row} * output.N + channel + lane % 8 * 8) =
-        values[i];
-  }
-}
-
-// The same, straight from the registers: four lanes write 32 bytes.
-template <bool kGelu>
-__device__ inline void StoreManyFp32(const float* sums, const LinearOutput& output, int token,
-                                     int channel) {
-  const int lane = threadIdx.x % 32;
-#pragma unroll
-  for (int i = 0; i < 16; ++i) {
-    const int row = token + lane / 4 + i % 2 * 8, column = channel + i / 2 * 8 + lane % 4 * 2;
-    const float2 bias =
-        *reinterpret_cast<const float2*>(static_cast<const float*>(output.bias) + column);
-    if (row >= output.T) continue;
-    *reinterpret_cast<float2*>(output.out_fp32 + int64_t{row} * output.N + column) = {
-        Finish<kGelu>(sums[2 * i], bias.x), Finish<kGelu>(sums[2 * i + 1], bias.y)};
-  }
-}
-
-// A warp's 16 tokens x N outputs.
-template <bool kGelu, bool kFp32, int N>
-__device__ inline void FinishMany(const float (&sums)[N / 2], const LinearOutput& output, int token,
-                                  int channel, __nv_bfloat16* staged) {
-  if (token >= output.T) return;
-#pragma unroll
-  for (int c = 0; c < N / 64; ++c) {
-    if (channel + 64 * c >= output.N) return;
-    if constexpr (kFp32) {
-      StoreManyFp32<kGelu>(sums + 32 * c, output, token, channel + 64 * c);
-    } else {
-      StoreManyBf16<kGelu>(sums + 32 * c, output, token, channel + 64 * c, staged);
-    }
-  }
-}
-
 template <int N, int kCluster>
 __device__ inline void ConsumeMany(ManyStorage<N>& shared, const ManyPlan& plan, int index) {
   const int warp = threadIdx.x / 32 % 4;
@@ -283,11 +216,13 @@ __device__ inline void ConsumeMany(ManyStorage<N>& shared, const ManyPlan& plan,
   ManyConsumer<N, kCluster> consumer(shared, index, staggered && index == 0);
   if (staggered && index == 1) Wait(&shared.head_start, 0);
   ForEachTile<N, kCluster>(plan, [&](const ManyPlace& place) {
+    uint32_t bias_pairs[N / 8];
+    LoadBias<N>(plan.output, place.channel, bias_pairs);
     float sums[N / 2];
     consumer.SumTile(plan.k_blocks, sums);
     WaitForEarlierKernels();  // They may read what is written here.
     WithEpilogue(plan.output, [&]<bool kGelu, bool kFp32>() {
-      FinishMany<kGelu, kFp32, N>(sums, plan.output,
+      FinishMany<kGelu, kFp32, N>(sums, bias_pairs, plan.output,
                                   place.token + index * kConsumerTokens + warp * 16, place.channel,
                                   shared.staged[index * 4 + warp]);
     });

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/linear.h"
@@ -67,9 +68,9 @@ class PatternMemory {
 struct Memory {
   PatternMemory x{kMostElements, 1};
   PatternMemory weights{kWeightElements, 2};
-  PatternMemory bias{1 << 16, 3};  // Read as fp32 where the output is: whatever that gives.
+  PatternMemory bias{1 << 16, 3};
   DeviceArray<float> bias_fp32{std::vector<float>(1 << 16, 0.5f)};
-  DeviceArray<Bf16> out{size_t(kMostElements)};
+  DeviceArray<float> out{size_t{16384} * 4096};  // As bf16: 8,192 outputs a token.
 };
 
 LinearArgs ArgsOf(const Memory& memory, const Layer& l, int T, int copy) {
@@ -77,8 +78,8 @@ LinearArgs ArgsOf(const Memory& memory, const Layer& l, int T, int copy) {
   return {.x_TK = memory.x.data(),
           .weight_NK = memory.weights.data() + copy % copies * weights,
           .bias_N = l.fp32 ? static_cast<const void*>(memory.bias_fp32.data()) : memory.bias.data(),
-          .out_TN = l.fp32 ? nullptr : memory.out.data(),
-          .out_fp32_TN = l.fp32 ? reinterpret_cast<float*>(memory.out.data()) : nullptr,
+          .out_TN = l.fp32 ? nullptr : reinterpret_cast<Bf16*>(memory.out.data()),
+          .out_fp32_TN = l.fp32 ? memory.out.data() : nullptr,
           .T = T,
           .N = l.N,
           .K = l.K,
@@ -104,10 +105,10 @@ void Check(const Memory& memory, const Layer& l, int T) {
     float actual;
     Bf16 rounded;
     if (l.fp32) {
-      const float* const out = reinterpret_cast<const float*>(memory.out.data());
-      CheckCuda(cudaMemcpy(&actual, out + t * l.N + n, 4, cudaMemcpyDefault));
+      CheckCuda(cudaMemcpy(&actual, memory.out.data() + t * l.N + n, 4, cudaMemcpyDefault));
     } else {
-      CheckCuda(cudaMemcpy(&rounded, memory.out.data() + t * l.N + n, 2, cudaMemcpyDefault));
+      const auto* const out = reinterpret_cast<const Bf16*>(memory.out.data());
+      CheckCuda(cudaMemcpy(&rounded, out + t * l.N + n, 2, cudaMemcpyDefault));
       actual = __bfloat162float(rounded);
     }
     const double expected = ReferenceAt(memory, l, t, n);
@@ -140,23 +141,51 @@ void Print(const Layer& l, int T, const LinearTiling& tiling, double us) {
       tiling.channel_blocks, us, tflops, gbps, 100 * floor_us / us);
 }
 
+bool Sensible(const LinearTiling& t, const Layer& l, int T) {
+  if (t.kernel == LinearTiling::Kernel::kManyTokens) return T > 64;
+  const bool fits = l.N % (t.channels * t.channel_blocks) == 0;
+  return fits && T <= 1024 && t.tokens < 2 * T + 8 && (t.channels >= 32 || T <= 128);
+}
+
+// The fastest ones.
+void TimeTilings(const Memory& memory, const Layer& l, int T) {
+  std::vector<std::pair<double, LinearTiling>> times;
+  for (const LinearTiling& tiling : kernels::LinearTilings()) {
+    if (!Sensible(tiling, l, T)) continue;
+    const auto launch = [&](const LinearArgs& args, cudaStream_t stream) {
+      return kernels::LinearBy(tiling, args, stream);
+    };
+    times.emplace_back(Time(memory, l, T, launch), tiling);
+  }
+  std::sort(times.begin(), times.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (size_t i = 0; i < std::min<size_t>(times.size(), 5); ++i) {
+    std::printf("    ");
+    Print(l, T, times[i].second, times[i].first);
+  }
+}
+
 void RunLayer(const Memory& memory, const Layer& l, int T, int multiprocessors, bool tilings,
               double* block_us) {
   Check(memory, l, T);
   const double us = Time(memory, l, T, kernels::Linear);
   Print(l, T, kernels::ChooseLinearTiling(ArgsOf(memory, l, T, 0), multiprocessors), us);
   if (l.in_block) *block_us += us;
-  if (!tilings) return;
-  for (const LinearTiling& tiling : kernels::LinearTilings()) {
-    const bool few = tiling.kernel == LinearTiling::Kernel::kFewTokens;
-    const bool fits = !few || l.N % (tiling.channels * tiling.channel_blocks) == 0;
-    const bool sensible = few ? fits && T <= 1024 && tiling.tokens < 2 * T + 8 : T > 64;
-    if (!sensible) continue;
-    std::printf("    ");
-    Print(l, T, tiling, Time(memory, l, T, [&](const LinearArgs& args, cudaStream_t stream) {
-            return kernels::LinearBy(tiling, args, stream);
-          }));
-  }
+  if (tilings) TimeTilings(memory, l, T);
+}
+
+// The four layers one behind the other, as a block has them.
+double TimeBlock(const Memory& memory, int C, int T) {
+  int turn = 0;
+  return MedianMicroseconds(
+      [&](cudaStream_t stream) {
+        for (const Layer& layer : LayersOf(C)) {
+          if (!layer.in_block) continue;
+          CheckCuda(kernels::Linear(ArgsOf(memory, layer, T, turn), stream));
+        }
+        ++turn;
+      },
+      T > 1024 ? 4 : 16, 9);
 }
 
 void RunBench(bool tilings) {
@@ -173,8 +202,8 @@ void RunBench(bool tilings) {
       for (const Layer& layer : LayersOf(C)) {
         RunLayer(memory, layer, T, multiprocessors, tilings, &block_us);
       }
-      std::printf("block    C %4d T %5d: %8.1f us, %6.1f TFLOP/s\n", C, T, block_us,
-                  24.0 * T * C * C / block_us * 1e-6);
+      std::printf("block    C %4d T %5d: %8.1f us, %6.1f TFLOP/s; chained %8.1f us\n", C, T,
+                  block_us, 24.0 * T * C * C / block_us * 1e-6, TimeBlock(memory, C, T));
     }
   }
 }
