@@ -63,8 +63,7 @@ __device__ inline void LoadMatricesTransposed(uint32_t (&m)[4], uint32_t address
 
 // sum (16, 8) += a (16, 16) b (16, 8). A lane holds of `sum` the columns 2 (lane % 4) and the next,
 // in rows lane / 4 (elements 0, 1) and lane / 4 + 8 (elements 2, 3).
-__device__ inline void MultiplyAdd(float (&sum)[4], const uint32_t (&a)[4], uint32_t b0,
-                                   uint32_t b1) {
+__device__ inline void MultiplyAdd(float* sum, const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
@@ -86,11 +85,6 @@ __device__ inline uint32_t PackBf16(float low, float high) {
 __device__ inline float QuadMax(float x) {
   x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
   return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
-}
-
-__device__ inline float QuadSum(float x) {
-  x += __shfl_xor_sync(~0u, x, 1);
-  return x + __shfl_xor_sync(~0u, x, 2);
 }
 
 // ---- Tiles --------------------------------------------------------------------------------------
@@ -145,25 +139,19 @@ __device__ inline void CopyRows(Tile* to, const char* from, uint32_t distance, u
   }
 }
 
-// The A operands of 16 rows.
-__device__ inline void LoadGroup(uint32_t (&x)[D / 16][4], const Tile& tile, int group) {
-  const uint32_t address = RowsFirstAddress(tile) + group * kGroupBytes;
-#pragma unroll
-  for (int step = 0; step < D / 16; ++step) LoadMatrices(x[step], address ^ StepBits(step));
-}
-
 // out[i] = scale / |row i| for one group of the tile's rows. The squared lengths are the diagonal
 // of the group times its own transpose, whose operands are the same registers: A's matrices 0 and 2
 // are B for the columns 0-7, 1 and 3 for the columns 8-15. Row i's and row i + 8's are with lane
 // 4 i + i / 2.
 __device__ inline void WriteFactors(float* out, const Tile& tile, int group, float scale) {
-  uint32_t x[D / 16][4];
-  LoadGroup(x, tile, group);
+  const uint32_t address = RowsFirstAddress(tile) + group * kGroupBytes;
   float low[4] = {}, high[4] = {};  // (16, 8) each, of which the diagonals (8, 8) matter.
 #pragma unroll
   for (int step = 0; step < D / 16; ++step) {
-    MultiplyAdd(low, x[step], x[step][0], x[step][2]);
-    MultiplyAdd(high, x[step], x[step][1], x[step][3]);
+    uint32_t x[4];
+    LoadMatrices(x, address ^ StepBits(step));
+    MultiplyAdd(low, x, x[0], x[2]);
+    MultiplyAdd(high, x, x[1], x[3]);
   }
   const int lane = threadIdx.x % 32;
   const int i = lane / 4;

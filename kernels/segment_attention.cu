@@ -3,22 +3,31 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/attention_products.cuh"
 #include "kernels/attention_tile.cuh"
+#include "kernels/dependent_launch.cuh"
 
 namespace hmar::kernels {
 namespace {
 
 using namespace attention;
 
-// A block attends 64 queries of one segment and one head to the segment's keys, 64 at a time, with
-// an online softmax (FlashAttention-2, arXiv 2307.08691). Each of its warps owns 16 queries.
+// A block attends 64 queries of one segment and one head to the segment's keys, 64 at a time
+// (FlashAttention-2, arXiv 2307.08691). Each of its warps owns 16 queries. While one block waits
+// for copies, barriers or products, the others of its SM compute.
 constexpr int kWarps = 4;
 constexpr int kThreads = 32 * kWarps;
-constexpr int kBlocksPerSm = 5;  // 96 registers a thread, 41 KiB of shared memory a block.
+// Of 41 KiB of shared memory and 96 registers a thread on Hopper; sm_80 has room for three.
+constexpr int kBlocksPerSm = kWarpsTogether ? 5 : 3;
 static_assert(kAttentionTileQueries == kTileRows && kAttentionHeadSize == D);
 static_assert(kWarps * kGroupRows == kTileRows);
 
 constexpr float kLog2E = 1.44269504f;
+
+// Cosine logits are at most |head_scale|. Up to this, their exponentials (2^-58 to 2^58) and sums
+// of these times values stay well inside fp32 (2^-126 to 2^127) as they are, with no maximum taken
+// off.
+constexpr float kMostBoundedScale = 40;
 
 // What a block does. Kept in shared memory rather than in each thread's registers, which are what
 // limits the blocks an SM holds.
@@ -29,6 +38,7 @@ struct Task {
   int queries;    // 1 to 64
   float scale;    // Of the head's logits, times log2(e).
   bool cosine;
+  bool bounded;  // Logits need no maximum taken off. Depends on the head alone.
 };
 
 struct SharedTiles {
@@ -54,79 +64,47 @@ __device__ void PrefetchKeys(SharedTiles& shared, const Task& task, uint32_t row
 }
 
 // A warp's 16 queries and what they have seen so far. A lane's two rows, lane / 4 and lane / 4 + 8,
-// are index r = 0, 1; of an accumulator row r has elements 2 r and 2 r + 1.
+// are index r = 0, 1; elements of results are 4 n + 2 r + c, see attention_products.cuh.
 struct Queries {
   float max[2] = {-INFINITY, -INFINITY};  // Of the logits, the queries' factors left out.
-  float sum[2] = {};                      // Of the weights, this lane's keys only.
-  float out[D / 8][4] = {};
+  float sum[4] = {};                      // Of the weights; row r's as elements 2 r and 2 r + 1.
+  float out[kElements] = {};
 
-  // logits[n]: keys 8 n to 8 n + 7. Queries come from shared memory for every tile of keys: kept in
-  // registers they would cost a block an SM.
+  // Takes the logits into row r's maximum, and rescales what was gathered under a smaller one.
   template <int kGroups>
-  __device__ void Dot(float (&logits)[2 * kGroups][4], const Tile& q, const Tile& k) const {
-    const uint32_t q_address = RowsFirstAddress(q) + threadIdx.x / 32 * kGroupBytes;
-    const uint32_t k_address = ChunksFirstAddress(k);
+  __device__ void RaiseMax(const float (&logits)[kElements], int r, float factor) {
+    float new_max = max[r];
 #pragma unroll
-    for (int step = 0; step < D / 16; ++step) {
-      uint32_t queries[4];
-      LoadMatrices(queries, q_address ^ StepBits(step));
+    for (int n = 0; n < 2 * kGroups; ++n) {
+      new_max = fmaxf(new_max, fmaxf(logits[4 * n + 2 * r], logits[4 * n + 2 * r + 1]));
+    }
+    new_max = QuadMax(new_max);
+    const float rescale = Exp2((max[r] - new_max) * factor);  // 0 at the first tile.
+    max[r] = new_max;
+    sum[2 * r] *= rescale;
+    sum[2 * r + 1] *= rescale;
 #pragma unroll
-      for (int group = 0; group < kGroups; ++group) {
-        uint32_t keys[4];
-        LoadMatrices(keys, (k_address ^ StepBits(step)) + group * kGroupBytes);
-        MultiplyAdd(logits[2 * group], queries, keys[0], keys[1]);
-        MultiplyAdd(logits[2 * group + 1], queries, keys[2], keys[3]);
-      }
+    for (int n = 0; n < D / 8; ++n) {
+      out[4 * n + 2 * r] *= rescale;
+      out[4 * n + 2 * r + 1] *= rescale;
     }
   }
 
-  // Logits to weights exp(logit - max); rescales what was gathered under a smaller maximum.
-  template <int kTiles>
-  __device__ void Softmax(float (&logits)[kTiles][4], const float (&factors)[2]) {
+  // Logits to weights: exp(logit) if bounded, else exp(logit - maximum).
+  template <int kGroups, bool kBounded>
+  __device__ void Softmax(float (&logits)[kElements], const float (&factors)[2]) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      float new_max = max[r];
+      const float factor = factors[r];
+      if constexpr (!kBounded) RaiseMax<kGroups>(logits, r, factor);
+      const float shift = kBounded ? 0 : max[r] * factor;
 #pragma unroll
-      for (int n = 0; n < kTiles; ++n) {
-        new_max = fmaxf(new_max, fmaxf(logits[n][2 * r], logits[n][2 * r + 1]));
-      }
-      new_max = QuadMax(new_max);
-      const float rescale = Exp2((max[r] - new_max) * factors[r]);  // 0 at the first tile.
-      const float shift = new_max * factors[r];
-      max[r] = new_max;
-      sum[r] *= rescale;
+      for (int n = 0; n < 2 * kGroups; ++n) {
 #pragma unroll
-      for (int n = 0; n < kTiles; ++n) {
-#pragma unroll
-        for (float* x = &logits[n][2 * r]; x != &logits[n][2 * r] + 2; ++x) {
-          *x = Exp2(fmaf(*x, factors[r], -shift));
-          sum[r] += *x;
+        for (int c = 0; c < 2; ++c) {
+          float& x = logits[4 * n + 2 * r + c];
+          x = Exp2(kBounded ? x * factor : fmaf(x, factor, -shift));
         }
-      }
-#pragma unroll
-      for (int n = 0; n < D / 8; ++n) {
-        out[n][2 * r] *= rescale;
-        out[n][2 * r + 1] *= rescale;
-      }
-    }
-  }
-
-  // out += weights v. Two accumulators of weights, side by side, are an A operand as they lie.
-  template <int kGroups>
-  __device__ void Gather(const float (&weights)[2 * kGroups][4], const Tile& v) {
-    const uint32_t address = RowsFirstAddress(v);
-#pragma unroll
-    for (int group = 0; group < kGroups; ++group) {
-      const float(&w0)[4] = weights[2 * group];
-      const float(&w1)[4] = weights[2 * group + 1];
-      const uint32_t p[4] = {PackBf16(w0[0], w0[1]), PackBf16(w0[2], w0[3]), PackBf16(w1[0], w1[1]),
-                             PackBf16(w1[2], w1[3])};
-#pragma unroll
-      for (int step = 0; step < D / 16; ++step) {
-        uint32_t values[4];
-        LoadMatricesTransposed(values, (address ^ StepBits(step)) + group * kGroupBytes);
-        MultiplyAdd(out[2 * step], p, values[0], values[1]);
-        MultiplyAdd(out[2 * step + 1], p, values[2], values[3]);
       }
     }
   }
@@ -136,14 +114,14 @@ struct Queries {
     const int lane = threadIdx.x % 32;
     const int first_row = threadIdx.x / 32 * kGroupRows;
     char* const mine = tile.bytes + first_row * kRowBytes;
-    const float inverse[2] = {__fdividef(1, QuadSum(sum[0])), __fdividef(1, QuadSum(sum[1]))};
+    const float inverse[2] = {__fdividef(1, sum[0]), __fdividef(1, sum[2])};
 #pragma unroll
     for (int n = 0; n < D / 8; ++n) {
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         char* const pair = mine + ChunkOffset(lane / 4 + 8 * r, n) + lane % 4 * 4;
         *reinterpret_cast<uint32_t*>(pair) =
-            PackBf16(out[n][2 * r] * inverse[r], out[n][2 * r + 1] * inverse[r]);
+            PackBf16(out[4 * n + 2 * r] * inverse[r], out[4 * n + 2 * r + 1] * inverse[r]);
       }
     }
     __syncwarp();
@@ -158,58 +136,79 @@ struct Queries {
 };
 
 // Dot products times the keys' factors; minus infinity beyond the last key.
-template <bool kMasked, int kTiles>
-__device__ void ScaleLogits(float (&logits)[kTiles][4], const SharedTiles& shared, int keys) {
+template <int kGroups, bool kMasked>
+__device__ void ScaleLogits(float (&logits)[kElements], const SharedTiles& shared, int keys) {
   const int first_column = threadIdx.x % 4 * 2;
 #pragma unroll
-  for (int n = 0; n < kTiles; ++n) {
+  for (int n = 0; n < 2 * kGroups; ++n) {
     const int column = 8 * n + first_column;
     const float2 factor = *reinterpret_cast<const float2*>(&shared.k_factors[column]);
-    const bool last_group = n >= kTiles - 2;
+    const bool last_group = n >= 2 * kGroups - 2;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      logits[n][2 * r] *= factor.x;
-      logits[n][2 * r + 1] *= factor.y;
+      float* const pair = &logits[4 * n + 2 * r];
+      pair[0] *= factor.x;
+      pair[1] *= factor.y;
       if (!kMasked || !last_group) continue;
-      if (column >= keys) logits[n][2 * r] = -INFINITY;
-      if (column + 1 >= keys) logits[n][2 * r + 1] = -INFINITY;
+      if (column >= keys) pair[0] = -INFINITY;
+      if (column + 1 >= keys) pair[1] = -INFINITY;
     }
   }
 }
 
-// Tile j of the keys, in groups of 16; some of the last group may be missing. `active`: this warp
-// has queries; others still take part in the keys' lengths.
-template <int kGroups, bool kMasked>
-__device__ void AttendTile(Queries& queries, SharedTiles& shared, int j, bool active) {
-  const auto& [k, v] = shared.k_and_v[j % 2];
-  const int warp = threadIdx.x / 32;
-  if (shared.task.cosine && warp < kGroups) {
-    WriteFactors(shared.k_factors, k, warp, shared.task.scale);
+// From logits to weights, and these into the sums, over groups of 16 keys; some of the last may be
+// missing.
+template <int kGroups, bool kMasked, bool kBounded>
+__device__ void Weigh(Queries& queries, float (&logits)[kElements], const SharedTiles& shared,
+                      int j, bool active) {
+  if (active) {
+    const int row = threadIdx.x / 32 * kGroupRows + threadIdx.x % 32 / 4;
+    const float factors[2] = {shared.q_factors[row], shared.q_factors[row + 8]};
+    ScaleLogits<kGroups, kMasked>(logits, shared, KeysOfTile(shared.task.tokens, j));
+    queries.Softmax<kGroups, kBounded>(logits, factors);
   }
-  float logits[2 * kGroups][4] = {};
-  if (active) queries.Dot<kGroups>(logits, shared.q, k);
-  __syncthreads();  // The keys' factors are there.
-  if (!active) return;
-  ScaleLogits<kMasked>(logits, shared, KeysOfTile(shared.task.tokens, j));
-  const int row = kGroupRows * warp + threadIdx.x % 32 / 4;
-  const float factors[2] = {shared.q_factors[row], shared.q_factors[row + 8]};
-  queries.Softmax(logits, factors);
-  queries.Gather<kGroups>(logits, v);
+  __syncwarp();
+  if (kWarpsTogether || active)
+    Gather<kGroups>(queries.out, queries.sum, logits, shared.k_and_v[j % 2][1]);
 }
 
 // Full tiles run without masks; the last tile of a segment leaves out the groups that it lacks.
-__device__ void AttendKeys(Queries& queries, SharedTiles& shared, int j, bool active) {
+template <bool kBounded>
+__device__ void WeighKeys(Queries& queries, float (&logits)[kElements], const SharedTiles& shared,
+                          int j, bool active) {
   const int keys = KeysOfTile(shared.task.tokens, j);
-  if (keys == 64) {
-    AttendTile<4, false>(queries, shared, j, active);
+  if (keys >= 64) {
+    Weigh<4, false, kBounded>(queries, logits, shared, j, active);
   } else if (keys > 48) {
-    AttendTile<4, true>(queries, shared, j, active);
+    Weigh<4, true, kBounded>(queries, logits, shared, j, active);
   } else if (keys > 32) {
-    AttendTile<3, true>(queries, shared, j, active);
+    Weigh<3, true, kBounded>(queries, logits, shared, j, active);
   } else if (keys > 16) {
-    AttendTile<2, true>(queries, shared, j, active);
+    Weigh<2, true, kBounded>(queries, logits, shared, j, active);
   } else {
-    AttendTile<1, true>(queries, shared, j, active);
+    Weigh<1, true, kBounded>(queries, logits, shared, j, active);
+  }
+}
+
+// Tile j of the keys. `active`: this warp has queries; others still take part in the keys' lengths
+// and, where they must, in products.
+__device__ void AttendTile(Queries& queries, SharedTiles& shared, int j, bool active) {
+  const Tile& k = shared.k_and_v[j % 2][0];
+  const int warp = threadIdx.x / 32;
+  float logits[kElements];
+  if (kWarpsTogether || active) BeginDot(logits, shared.q, k);
+  if (shared.task.cosine) {  // Meanwhile.
+    if (j == 0 && active) WriteFactors(shared.q_factors, shared.q, warp, 1);
+    const bool has_keys = warp * kGroupRows < KeysOfTile(shared.task.tokens, j);
+    if (has_keys) WriteFactors(shared.k_factors, k, warp, shared.task.scale);
+  }
+  __syncwarp();
+  FinishDot(logits);
+  __syncthreads();  // The factors are there; after the last tile, q may go.
+  if (shared.task.bounded) {
+    WeighKeys<true>(queries, logits, shared, j, active);
+  } else {
+    WeighKeys<false>(queries, logits, shared, j, active);
   }
 }
 
@@ -230,7 +229,9 @@ __device__ void BeginTask(const SegmentAttentionArgs& args, uint32_t tile_index,
                      .tokens = tile.tokens,
                      .queries = min(kTileRows, tile.tokens - tile.first_query),
                      .scale = kLog2E * scale,
-                     .cosine = cosine};
+                     .cosine = cosine,
+                     .bounded = cosine && fabsf(scale) <= kMostBoundedScale};
+  AwaitPredecessor();
   CopyRows<1>(&shared.q, q, 0, 3 * row_bytes, tile.first_query, task.queries);
 #pragma unroll 1
   for (int j = 0; j < 2; ++j) PrefetchKeys(shared, task, row_bytes, j);
@@ -249,22 +250,19 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   const uint32_t tile_index = blockIdx.z * gridDim.y + blockIdx.y;
   if (tile_index >= static_cast<uint32_t>(args.tile_count)) return;
   BeginTask(args, tile_index, shared);
-  WaitCopies<1>();
-  __syncthreads();
+  AwaitCopies<1>();
   const Task& task = shared.task;
-  const int first_query = threadIdx.x / 32 * kGroupRows;  // This warp's.
-  const bool active = first_query < task.queries;
+  const uint32_t row_bytes = args.heads * kRowBytes;
+  const bool active = static_cast<int>(threadIdx.x) / 32 * kGroupRows < task.queries;
   Queries queries;
-  if (task.cosine && active) WriteFactors(shared.q_factors, shared.q, first_query / kGroupRows, 1);
   for (int j = 0; kTileRows * j < task.tokens; ++j) {
     if (j > 0) {
-      WaitCopies<0>();
-      __syncthreads();  // Tile j is there; nobody reads tile j - 1 any more.
-      PrefetchKeys(shared, task, args.heads * kRowBytes, j + 1);
+      AwaitCopies<0>();
+      PrefetchKeys(shared, task, row_bytes, j + 1);
     }
-    AttendKeys(queries, shared, j, active);
+    AttendTile(queries, shared, j, active);
   }
-  if (active) queries.Store(shared.q, task, args.heads * kRowBytes);
+  if (active) queries.Store(shared.q, task, row_bytes);
 }
 
 bool Valid(const SegmentAttentionArgs& args) {
@@ -289,8 +287,7 @@ cudaError_t SegmentAttention(const SegmentAttentionArgs& args, cudaStream_t stre
   if (error != cudaSuccess) return error;
   const unsigned y = std::min(args.tile_count, 32768);  // A grid has at most 65,535 in y and z.
   const dim3 grid(args.heads, y, (args.tile_count + y - 1) / y);
-  AttendSegments<<<grid, kThreads, 0, stream>>>(args);
-  return cudaGetLastError();
+  return LaunchDependent(AttendSegments, grid, dim3(kThreads), 0, stream, args);
 }
 
 }  // namespace hmar::kernels

@@ -34,8 +34,10 @@ struct SegmentAttentionArgs {
 };
 
 // Block-diagonal attention over all segments in one launch: bf16 in and out, fp32 softmax and sums.
-// Lengths are taken out of the dot products in fp32, not rounded into q and k. A row's result
-// depends on its segment alone, to the byte. Asynchronous on `stream`; allocates nothing.
+// Lengths are taken out of the dot products in fp32, not rounded into q and k; weights are rounded
+// to bf16 ahead of both their sums. A row's result depends on its segment alone, to the byte.
+// Asynchronous on `stream`; allocates nothing. May start while the kernel ahead in the stream
+// drains, and read `tiles` and `head_scale_H` by then: copies write these, not kernels.
 cudaError_t SegmentAttention(const SegmentAttentionArgs& args, cudaStream_t stream);
 
 }  // namespace hmar::kernels

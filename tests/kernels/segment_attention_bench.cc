@@ -176,6 +176,9 @@ int main() {
       {"16 x 16 alone", 16, std::vector<int>(40, 256), true},
       {"up to 8 x 8", 16, std::vector<int>(160, 64), true},
       {"one segment", 16, {4096}, true},
+      {"one image, 1 x 1", 16, {1, 1}, true},  // With guidance: launch latency.
+      {"one image, 8 x 8", 16, {64, 64}, true},
+      {"one image, 16 x 16", 16, {256, 256}, true},
   };
   bool right = true;
   for (const hmar::Step& step : steps) right = hmar::Run(step) && right;
