@@ -199,8 +199,9 @@ __device__ void AttendTile(Queries& queries, SharedTiles& shared, int j, bool ac
   if (kWarpsTogether || active) BeginDot(logits, shared.q, k);
   if (shared.task.cosine) {  // Meanwhile.
     if (j == 0 && active) WriteFactors(shared.q_factors, shared.q, warp, 1);
-    const bool has_keys = warp * kGroupRows < KeysOfTile(shared.task.tokens, j);
-    if (has_keys) WriteFactors(shared.k_factors, k, warp, shared.task.scale);
+    const int group = warp ^ 2;  // In short segments, of warps that have no queries.
+    const bool has_keys = group * kGroupRows < KeysOfTile(shared.task.tokens, j);
+    if (has_keys) WriteFactors(shared.k_factors, k, group, shared.task.scale);
   }
   __syncwarp();
   FinishDot(logits);
