@@ -1,13 +1,15 @@
-// Conv2d over the layers of the official decoder (256 px), and what they add up to. `--tiles` also
-// times every tile of the Hopper kernel, to check ChooseHopperTile against.
+// Conv2d over the layers of the official decoder (256 px), and what they add up to. `--partials`:
+// with the statistics that the norms behind them read. `--tiles` also times every tile of the
+// Hopper kernel, to check ChooseHopperTile against.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <map>
 #include <random>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "kernels/conv2d.h"
@@ -39,6 +41,10 @@ struct Layer {
   int side() const { return kind == ConvKind::kSame1x1 ? 1 : 3; }
   int scale() const { return kind == ConvKind::kUpsample3x3 ? 2 : 1; }
   int out_map() const { return map * scale(); }
+  // Shortcuts and q, k and v have no norm behind them.
+  bool before_norm() const {
+    return output == Output::kResidual || (output == Output::kBf16 && side() == 3);
+  }
   int64_t inputs() const { return int64_t{map} * map * I; }
   // Of an image, done as written: over the enlarged map.
   double NaiveFlop() const { return 2.0 * out_map() * out_map() * I * O * side() * side(); }
@@ -106,6 +112,8 @@ struct Memory {
   PatternMemory x{kMaxElements, 1};
   PatternMemory residual{kMaxElements, 2};
   DeviceArray<Bf16> out{size_t(kMaxElements)};
+  DeviceArray<float> partials{size_t{32} * 1024 * 3 * kernels::kGroups};  // All copies' alike.
+  bool with_partials = false;
 };
 
 // A layer's parameters on the device, kMaxCopies times.
@@ -151,21 +159,22 @@ struct Case {
     const int64_t outputs = int64_t{B} * layer.out_map() * layer.out_map() * layer.O;
     const bool fp32 = layer.output == Output::kFp32;
     Bf16* const out = memory.out.data() + copy * outputs * (fp32 ? 2 : 1);
-    return {.kind = layer.kind,
-            .x_BHWI = memory.x.data() + copy * B * layer.inputs(),
-            .weight = reinterpret_cast<const Bf16*>(parameters.packed.data()) +
-                      copy * parameters.packed_count,
-            .bias_O = parameters.device_bias.data(),
-            .residual_BHWO = layer.output == Output::kResidual
-                                 ? memory.residual.data() + copy * outputs
-                                 : nullptr,
-            .out_BHWO = fp32 ? nullptr : out,
-            .out_fp32_BHWO = fp32 ? reinterpret_cast<float*>(out) : nullptr,
-            .B = B,
-            .H = layer.map,
-            .W = layer.map,
-            .I = layer.I,
-            .O = layer.O};
+    return {
+        .kind = layer.kind,
+        .x_BHWI = memory.x.data() + copy * B * layer.inputs(),
+        .weight = reinterpret_cast<const Bf16*>(parameters.packed.data()) +
+                  copy * parameters.packed_count,
+        .bias_O = parameters.device_bias.data(),
+        .residual_BHWO =
+            layer.output == Output::kResidual ? memory.residual.data() + copy * outputs : nullptr,
+        .out_BHWO = fp32 ? nullptr : out,
+        .out_fp32_BHWO = fp32 ? reinterpret_cast<float*>(out) : nullptr,
+        .partials = memory.with_partials && layer.before_norm() ? memory.partials.data() : nullptr,
+        .B = B,
+        .H = layer.map,
+        .W = layer.map,
+        .I = layer.I,
+        .O = layer.O};
   }
 };
 
@@ -256,8 +265,9 @@ void TimeTiles(const Case& c) {
   }
 }
 
-void RunBench(bool tiles) {
-  const Memory memory;
+void RunBench(bool tiles, bool partials) {
+  Memory memory;
+  memory.with_partials = partials;
   std::map<int, double> total_us;
   double flop = 0, naive_flop = 0;
   for (const Layer& layer : kLayers) {
@@ -289,5 +299,6 @@ int main(int argc, char** argv) {
     std::puts("no CUDA device on this machine");
     return 0;
   }
-  hmar::RunBench(argc > 1 && std::strcmp(argv[1], "--tiles") == 0);
+  const std::set<std::string> flags(argv + 1, argv + argc);
+  hmar::RunBench(flags.count("--tiles") != 0, flags.count("--partials") != 0);
 }
