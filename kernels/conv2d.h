@@ -50,11 +50,11 @@ int Conv2dChunks(ConvKind kind, int H, int W);
 // alone, so an image's result does not depend on B. On compute capability 9.0 by warpgroup MMA fed
 // by the tensor memory accelerator; elsewhere (8.0 and up) by mma.sync: the two may differ in the
 // last bit. Partials: exact counts; means and M2 from sums about values of the chunk itself, so a
-// large mean costs them nothing, in an order that depends on O alone. They come on the way, at next
-// to no cost, except where a pass over the output takes them by itself: on other GPUs, and where a
-// tile's channels are no whole number of groups (O not a multiple of 160, and O / 32 no power of
-// two). cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on
-// `stream`; allocates nothing. Safe in stream capture.
+// large mean costs them nothing, in an order that depends on O alone. The kernel takes
+// them on its way; a pass of its own over the output does on other GPUs, and where a tile's
+// channels are no whole number of groups (O not a multiple of 160, and O / 32 no power of two).
+// cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on `stream`;
+// allocates nothing. Safe in stream capture.
 cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream);
 
 // weight_OIkk (O, I, k, k), k = 1 for kSame1x1, else 3 -> the layout above, bf16 bits rounded to

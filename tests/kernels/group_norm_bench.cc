@@ -82,10 +82,11 @@ void CheckGroup(const Shape& shape, const Bf16s& image, const Bf16s& got, int gr
   });
 }
 
-// Chunks of 64 positions, as a convolution leaves them. All groups alike, with the mean and, but
-// for the last bits, the variance of RandomImage's distribution.
+// The statistics of RandomImage's distribution.
+constexpr float kMean = 1, kVariance = 4.0f / 3;
+
+// Chunks of 64 positions, as a convolution leaves them; all alike.
 std::vector<float> Partials(const Shape& shape) {
-  constexpr float kMean = 1, kVariance = 4.0f / 3;
   std::vector<float> partials;
   for (int64_t chunk = 0; chunk < shape.B * shape.S / 64; ++chunk) {
     const float count = 64.0f * static_cast<float>(shape.C / kGroups);
@@ -94,6 +95,17 @@ std::vector<float> Partials(const Shape& shape) {
     partials.insert(partials.end(), kGroups, count * kVariance);
   }
   return partials;
+}
+
+void CheckFromPartials(const Bf16s& image, const Bf16s& got) {
+  for (size_t i = 0; i < image.size(); i += 97) {
+    const double y = (__bfloat162float(image[i]) - kMean) / std::sqrt(kVariance + 1e-6);
+    const double want = y / (1 + std::exp(-y));
+    if (std::abs(__bfloat162float(got[i]) - want) <= std::abs(want) / 256 + 1e-4) continue;
+    std::fprintf(stderr, "wrong from partials: element %zu: %f for %f\n", i,
+                 __bfloat162float(got[i]), want);
+    std::exit(1);
+  }
 }
 
 void Print(const char* name, const Shape& shape, double us, double bytes) {
@@ -129,12 +141,18 @@ void Bench(const Shape& shape) {
     const int chunks = static_cast<int>(shape.S / 64);
     CheckCuda(kernels::GroupNormFromPartials(args, partials.data(), chunks, stream));
   };
+  const auto last_image = [&] {
+    CheckCuda(cudaDeviceSynchronize(), "GroupNorm");
+    Bf16s got(shape.image());
+    CheckCuda(cudaMemcpy(got.data(), args.out_BSC + (shape.B - 1) * shape.image(),
+                         got.size() * sizeof(got[0]), cudaMemcpyDeviceToHost));
+    return got;
+  };
   whole(nullptr);
-  CheckCuda(cudaDeviceSynchronize(), "GroupNorm");
-  Bf16s got(shape.image());
-  CheckCuda(cudaMemcpy(got.data(), buffers.out.data() + (shape.B - 1) * shape.image(),
-                       got.size() * sizeof(got[0]), cudaMemcpyDeviceToHost));
+  const Bf16s got = last_image();
   for (const int group : {0, 13, 31}) CheckGroup(shape, image, got, group);
+  from_partials(nullptr);
+  CheckFromPartials(image, last_image());
 
   // Whole rounds, so that replays too find every copy cold.
   const int repeats = static_cast<int>((20 + copies - 1) / copies * copies);
