@@ -9,6 +9,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
 #include <utility>
 
 namespace hmar::kernels {
@@ -21,7 +22,12 @@ __device__ inline void AwaitPredecessor() {
 #endif
 }
 
-// kernel<<<grid, block, shared_bytes, stream>>>(arguments...), allowed to start early.
+// Of a grid that starts early: a larger one gains nothing, and its waiting blocks would hold
+// multiprocessors that another stream (the decoder's) could use.
+inline constexpr unsigned kMostEarlyBlocks = 1024;
+
+// kernel<<<grid, block, shared_bytes, stream>>>(arguments...), allowed to start early if it is
+// small.
 template <typename... Parameters, typename... Arguments>
 cudaError_t LaunchDependent(void (*kernel)(Parameters...), dim3 grid, dim3 block,
                             size_t shared_bytes, cudaStream_t stream, Arguments&&... arguments) {
@@ -37,7 +43,8 @@ cudaError_t LaunchDependent(void (*kernel)(Parameters...), dim3 grid, dim3 block
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
   config.attrs = &dependent;
-  config.numAttrs = major >= 9 ? 1 : 0;
+  const bool small = uint64_t{grid.x} * grid.y * grid.z <= kMostEarlyBlocks;
+  config.numAttrs = major >= 9 && small ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...);
 }
 

@@ -100,7 +100,7 @@ double TimeOf(const LinearTiling& tiling, const LinearArgs& args, int multiproce
 
 }  // namespace
 
-std::vector<LinearTiling> LinearTilings() {
+std::vector<LinearTiling> LinearTilings(int N) {
   std::vector<LinearTiling> tilings;
   for (const int tokens : kFewTokens) {
     for (const int channels : kFewChannels) {
@@ -115,22 +115,22 @@ std::vector<LinearTiling> LinearTilings() {
       tilings.push_back({LinearTiling::Kernel::kManyTokens, kManyTileTokens, channels, cluster, 1});
     }
   }
+  std::erase_if(tilings, [N](const LinearTiling& tiling) { return !Fits(tiling, N); });
   return tilings;
 }
 
 LinearTiling ChooseLinearTiling(const LinearArgs& args, int multiprocessors) {
   LinearTiling best;
   double best_time = 0;
-  for (const LinearTiling& tiling : LinearTilings()) {
-    if (!Fits(tiling, args.N)) continue;
+  for (const LinearTiling& tiling : LinearTilings(args.N)) {
     const double time = TimeOf(tiling, args, multiprocessors);
     if (best_time == 0 || time < best_time) best = tiling, best_time = time;
   }
   return best;
 }
 
-cudaError_t LinearBy(const LinearTiling& tiling, const LinearArgs& args, cudaStream_t stream) {
-  if (!Valid(args)) return cudaErrorInvalidValue;
+cudaError_t Linear(const LinearArgs& args, const LinearTiling& tiling, cudaStream_t stream) {
+  if (!Valid(args) || !Fits(tiling, args.N)) return cudaErrorInvalidValue;
   if (args.T == 0) return cudaSuccess;
   int multiprocessors = 0;
   if (const cudaError_t e = FindMultiprocessors(&multiprocessors); e != cudaSuccess) return e;

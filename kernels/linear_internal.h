@@ -5,8 +5,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include <vector>
-
 #include "kernels/linear.h"
 
 namespace hmar::kernels {
@@ -28,26 +26,8 @@ inline cudaLaunchAttribute ClusterOf(int blocks_x, int blocks_y) {
   return attribute;
 }
 
-// How a product is cut into thread blocks. All give the same bytes.
-struct LinearTiling {
-  enum class Kernel { kFewTokens, kManyTokens };
-  Kernel kernel = Kernel::kFewTokens;
-  int tokens = 0;    // Of a tile.
-  int channels = 0;  // Of a tile, of the N outputs.
-  // Thread blocks of a cluster, side by side over T and over N: those over T share their reads of
-  // the weights, those over N of the tokens. Over N by few tokens only.
-  int token_blocks = 1;
-  int channel_blocks = 1;
-};
-
-// Every tiling there is.
-std::vector<LinearTiling> LinearTilings();
-
 // The one that should take least time.
 LinearTiling ChooseLinearTiling(const LinearArgs& args, int multiprocessors);
-
-// Linear, by this tiling.
-cudaError_t LinearBy(const LinearTiling& tiling, const LinearArgs& args, cudaStream_t stream);
 
 // REQUIRES: a device of compute capability 9.0; valid arguments, T > 0.
 cudaError_t LinearFewTokens(const LinearTiling& tiling, const LinearArgs& args,

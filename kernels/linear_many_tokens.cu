@@ -7,6 +7,8 @@
 namespace hmar::kernels {
 namespace {
 
+constexpr int kMostEarlyTokens = 1024;
+
 template <int N, int kCluster>
 ManyPlan MakePlan(const LinearArgs& args) {
   const int token_tiles = CeilDivide(args.T, kTileTokens * kCluster);
@@ -33,6 +35,9 @@ cudaError_t Launch(const LinearArgs& args, int multiprocessors, cudaStream_t str
   e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (e != cudaSuccess) return e;
   cudaLaunchAttribute attributes[] = {ProgrammaticDependentLaunch(), ClusterOf(kCluster, 1)};
+  // Blocks that wait hold multiprocessors that another stream could use; with many tokens an early
+  // start gains nothing.
+  attributes[0].val.programmaticStreamSerializationAllowed = args.T <= kMostEarlyTokens;
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(std::min(plan.tiles, multiprocessors / kCluster) * kCluster);
   config.blockDim = dim3(kManyThreads);

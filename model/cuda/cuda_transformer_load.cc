@@ -285,16 +285,23 @@ absl::Status CudaTransformer::TakeActivations(int64_t max_rows, DeviceMemory* me
 
 // All blocks have the same shapes, and so have the heads.
 absl::Status CudaTransformer::Tune(int64_t max_rows, cudaStream_t stream) {
-  const Block& block = ns_.front();
+  const auto all = [this](LinearWeights Block::*layer) {
+    std::vector<LinearWeights> layers;
+    for (const auto* stack : {&base_, &ns_, &mask_}) {
+      for (const Block& block : *stack) layers.push_back(block.*layer);
+    }
+    return layers;
+  };
   HMAR_RETURN_IF_ERROR(FillRandom(normed_, max_rows * C_, stream));
   HMAR_ASSIGN_OR_RETURN(const GemmInput narrow, Quantized(normed_, 0, max_rows, C_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.qkv, Epilogue::kBias, narrow, wide_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.proj, Epilogue::kBias, narrow, branch_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(block.fc1, Epilogue::kBiasGelu, narrow, wide_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(ns_head_, Epilogue::kBias, normed_, logits_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::qkv), Epilogue::kBias, narrow, wide_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::proj), Epilogue::kBias, narrow, branch_, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::fc1), Epilogue::kBiasGelu, narrow, wide_, stream));
+  HMAR_RETURN_IF_ERROR(
+      gemm_->Tune({ns_head_, mask_head_}, Epilogue::kBias, normed_, logits_, stream));
   HMAR_RETURN_IF_ERROR(FillRandom(wide_, max_rows * F_, stream));
   HMAR_ASSIGN_OR_RETURN(const GemmInput wide, Quantized(wide_, 0, max_rows, F_, stream));
-  return gemm_->Tune(block.fc2, Epilogue::kBias, wide, branch_, stream);
+  return gemm_->Tune(all(&Block::fc2), Epilogue::kBias, wide, branch_, stream);
 }
 
 }  // namespace hmar

@@ -1,6 +1,5 @@
 #include "model/cuda/gemm.h"
 
-#include "kernels/linear.h"
 #include "model/cuda/blas_status.h"
 #include "model/cuda/gemm_call.h"
 
@@ -19,7 +18,8 @@ absl::StatusOr<std::unique_ptr<Gemm>> Gemm::Create(int64_t max_rows, DeviceMemor
   return std::unique_ptr<Gemm>(new Gemm(max_rows, handle, workspace));
 }
 
-absl::Status Gemm::LaunchOwn(const Call& call, cudaStream_t stream) const {
+absl::Status Gemm::LaunchOwn(const Call& call, const kernels::LinearTiling& tiling,
+                             cudaStream_t stream) const {
   kernels::LinearArgs args;
   args.x_TK = static_cast<const __nv_bfloat16*>(call.x.data);
   args.weight_NK = static_cast<const __nv_bfloat16*>(call.layer.weight_NK);
@@ -31,20 +31,22 @@ absl::Status Gemm::LaunchOwn(const Call& call, cudaStream_t stream) const {
   args.K = static_cast<int>(call.layer.K);
   args.epilogue = call.epilogue == Epilogue::kBias ? kernels::LinearEpilogue::kBias
                                                    : kernels::LinearEpilogue::kBiasGelu;
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::Linear(args, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::Linear(args, tiling, stream));
   return absl::OkStatus();
 }
 
 absl::Status Gemm::Launch(const Call& call, const Kernel& kernel, cudaStream_t stream) const {
-  if (!kernel.has_value()) return LaunchOwn(call, stream);
+  if (const auto* tiling = std::get_if<kernels::LinearTiling>(&kernel)) {
+    return LaunchOwn(call, *tiling, stream);
+  }
   const float one = 1, zero = 0;
   HMAR_BLAS_RETURN_IF_ERROR(cublasLtMatmul(
       handle_, const_cast<cublasLtMatmulDescOpaque_t*>(&call.product), &one, call.layer.weight_NK,
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.weight_layout), call.x.data,
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.x_layout), &zero, call.out,
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout), call.out,
-      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout), &*kernel, workspace_,
-      kGemmWorkspaceBytes, stream));
+      const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout),
+      &std::get<cublasLtMatmulAlgo_t>(kernel), workspace_, kGemmWorkspaceBytes, stream));
   return absl::OkStatus();
 }
 

@@ -4,10 +4,10 @@
 // Matrix products whose rows do not depend on how many rows there are: by our own kernel
 // (kernels/linear.h) and cuBLASLt's.
 //
-// cuBLASLt picks a kernel by shape, and kernels may sum in different orders. So each weight shape
-// gets its kernels at load, for a few numbers of rows: of those that cuBLASLt proposes, the ones
-// that give bit for bit what one reference kernel gives are timed, and the fastest, the reference
-// among them, is kept for that number of rows.
+// cuBLASLt picks a kernel by shape, and kernels may sum in different orders; ours have many
+// tilings, of which another is fastest for each number of rows. So each weight shape gets its
+// kernels at load, for some twenty numbers of rows: all that give bit for bit what one reference
+// kernel gives may compete.
 
 #include <cublasLt.h>
 #include <cuda_bf16.h>
@@ -16,13 +16,15 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <tuple>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "kernels/fp8_rows.h"
+#include "kernels/linear.h"
 #include "model/cuda/device_memory.h"
 
 namespace hmar {
@@ -61,13 +63,14 @@ class Gemm {
   static absl::StatusOr<std::unique_ptr<Gemm>> Create(int64_t max_rows, DeviceMemory* memory);
   ~Gemm();
 
-  // Chooses the kernels of a weight shape; call once for each combination that Run will see, with
-  // real weights, and with buffers of max_rows rows: x (max_rows, K) is overwritten with random
-  // numbers, out (max_rows, N) too. Waits for the device. `Out` is __nv_bfloat16 or float.
+  // Chooses the kernels of a weight shape; call once for each combination that Run will see.
+  // `layers`: all of that shape, to be timed in turn as a forward uses them, so that their weights
+  // come from memory; x: max_rows random rows; out: room for as many. Waits for the device. `Out`
+  // is __nv_bfloat16 or float.
   template <typename Out>
-  absl::Status Tune(const LinearWeights& layer, Epilogue epilogue, const GemmInput& x, Out* out,
-                    cudaStream_t stream) {
-    return TuneAny(layer, epilogue, sizeof(Out) == sizeof(float), x, out, stream);
+  absl::Status Tune(absl::Span<const LinearWeights> layers, Epilogue epilogue, const GemmInput& x,
+                    Out* out, cudaStream_t stream) {
+    return TuneAny(layers, epilogue, sizeof(Out) == sizeof(float), x, out, stream);
   }
 
   // out (rows, N) = epilogue(x (rows, K)), asynchronously. An fp8 layer works on rows in groups of
@@ -87,23 +90,25 @@ class Gemm {
  private:
   // N, K, epilogue, fp32 output, fp8 input.
   using Shape = std::tuple<int64_t, int64_t, Epilogue, bool, bool>;
-  using Kernel = std::optional<cublasLtMatmulAlgo_t>;  // Nothing: ours, kernels/linear.h.
-  using KernelByRows = std::map<int64_t, Kernel>;      // By the most rows it is for.
-  static constexpr Kernel kOwnKernel = std::nullopt;
+  using Kernel = std::variant<kernels::LinearTiling, cublasLtMatmulAlgo_t>;  // Ours or theirs.
+  using KernelByRows = std::map<int64_t, Kernel>;  // By the most rows it is for.
 
   struct Call;
   Gemm(int64_t max_rows, cublasLtHandle_t handle, void* workspace);
   absl::Status RunAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
                       const GemmInput& x, int64_t rows, void* out, cudaStream_t stream);
-  absl::Status TuneAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
+  absl::Status TuneAny(absl::Span<const LinearWeights> layers, Epilogue epilogue, bool fp32_out,
                        const GemmInput& x, void* out, cudaStream_t stream);
   absl::Status Launch(const Call& call, const Kernel& kernel, cudaStream_t stream) const;
-  absl::Status LaunchOwn(const Call& call, cudaStream_t stream) const;
-  absl::StatusOr<Kernel> Reference(const Call& largest, cudaStream_t stream) const;
+  absl::Status LaunchOwn(const Call& call, const kernels::LinearTiling& tiling,
+                         cudaStream_t stream) const;
+  absl::StatusOr<Kernel> Reference(const Call& largest) const;
+  absl::StatusOr<std::vector<Kernel>> Candidates(const Call& call, const Kernel& reference) const;
   absl::StatusOr<std::vector<Kernel>> Proposals(const Call& call) const;
   absl::StatusOr<std::vector<uint8_t>> OutputBytes(const Call& call, const Kernel& kernel,
                                                    cudaStream_t stream) const;
-  absl::StatusOr<float> Time(const Call& call, const Kernel& kernel, cudaStream_t stream) const;
+  absl::StatusOr<float> Time(absl::Span<const Call> calls, const Kernel& kernel,
+                             cudaStream_t stream) const;
 
   const int64_t max_rows_;
   cublasLtHandle_t handle_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -12,9 +13,10 @@
 namespace hmar {
 namespace {
 
-constexpr int kProposals = 12;     // A number of rows.
-constexpr int64_t kSmallest = 32;  // Rows of the smallest class of calls.
-constexpr int kTimedLaunches = 5;
+constexpr int kProposals = 12;            // A number of rows.
+constexpr int64_t kSmallest = 16;         // Rows of the smallest class of calls.
+constexpr int64_t kFewTokensRows = 1024;  // Beyond, kernels for few rows are hopeless.
+constexpr size_t kTimedLaunches = 6;
 constexpr int64_t kComparedRows = 256;
 
 template <typename T>
@@ -32,11 +34,31 @@ bool SumsInOnePiece(const cublasLtMatmulAlgo_t& algorithm) {
   return (split == 0 || split == 1) && scheme == CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
+// 16, 24, 32, 48, 64, 96, ... rows: each class is for the rows up to it.
 std::vector<int64_t> RowClasses(int64_t max_rows) {
   std::vector<int64_t> classes;
-  for (int64_t rows = kSmallest; rows < max_rows; rows *= 2) classes.push_back(rows);
+  for (int64_t rows = kSmallest; rows < max_rows; rows *= 2) {
+    classes.push_back(rows);
+    const int64_t between = rows + rows / 2;
+    if (between % kFp8RowGroup == 0 && between < max_rows) classes.push_back(between);
+  }
   classes.push_back(max_rows);
   return classes;
+}
+
+bool OwnKernelRuns(const LinearWeights& layer) {
+  int device = 0, major = 0, minor = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  return major == 9 && minor == 0 && !layer.fp8() && layer.N % 64 == 0 && layer.K % 64 == 0;
+}
+
+kernels::LinearTiling ManyTokensTiling(int64_t N) {
+  for (const kernels::LinearTiling& tiling : kernels::LinearTilings(static_cast<int>(N))) {
+    if (tiling.kernel == kernels::LinearTiling::Kernel::kManyTokens) return tiling;
+  }
+  return {};
 }
 
 }  // namespace
@@ -69,16 +91,15 @@ absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::Proposals(const Call& call) cons
 }
 
 // Milliseconds of one launch.
-absl::StatusOr<float> Gemm::Time(const Call& call, const Kernel& kernel,
+absl::StatusOr<float> Gemm::Time(absl::Span<const Call> calls, const Kernel& kernel,
                                  cudaStream_t stream) const {
+  const auto launch = [&](size_t i) { return Launch(calls[i % calls.size()], kernel, stream); };
   cudaEvent_t begin, end;
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreate(&begin));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreate(&end));
-  HMAR_RETURN_IF_ERROR(Launch(call, kernel, stream));
+  HMAR_RETURN_IF_ERROR(launch(0));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(begin, stream));
-  for (int i = 0; i < kTimedLaunches; ++i) {
-    HMAR_RETURN_IF_ERROR(Launch(call, kernel, stream));
-  }
+  for (size_t i = 1; i <= kTimedLaunches; ++i) HMAR_RETURN_IF_ERROR(launch(i));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(end, stream));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventSynchronize(end));
   float ms = 0;
@@ -103,8 +124,8 @@ absl::StatusOr<std::vector<uint8_t>> Gemm::OutputBytes(const Call& call, const K
 
 // The kernel whose bits the others must give: ours where it runs, else the one that cuBLASLt likes
 // best. Never chosen by time: the same model must give the same bytes on every GPU of a sort.
-absl::StatusOr<Gemm::Kernel> Gemm::Reference(const Call& largest, cudaStream_t stream) const {
-  if (!largest.layer.fp8() && OutputBytes(largest, kOwnKernel, stream).ok()) return kOwnKernel;
+absl::StatusOr<Gemm::Kernel> Gemm::Reference(const Call& largest) const {
+  if (OwnKernelRuns(largest.layer)) return ManyTokensTiling(largest.layer.N);
   HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> proposals, Proposals(largest));
   if (proposals.empty()) {
     return absl::InternalError(absl::StrCat("cuBLASLt has no kernel for a layer of ",
@@ -113,26 +134,53 @@ absl::StatusOr<Gemm::Kernel> Gemm::Reference(const Call& largest, cudaStream_t s
   return proposals.front();
 }
 
-absl::Status Gemm::TuneAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
+// What may be fastest for a number of rows.
+absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::Candidates(const Call& call,
+                                                           const Kernel& reference) const {
+  HMAR_ASSIGN_OR_RETURN(std::vector<Kernel> candidates, Proposals(call));
+  candidates.push_back(reference);
+  if (!OwnKernelRuns(call.layer)) return candidates;
+  for (const kernels::LinearTiling& tiling :
+       kernels::LinearTilings(static_cast<int>(call.layer.N))) {
+    const bool few = tiling.kernel == kernels::LinearTiling::Kernel::kFewTokens;
+    if (few ? call.rows <= kFewTokensRows && tiling.tokens < 2 * call.rows : call.rows > 64) {
+      candidates.push_back(tiling);
+    }
+  }
+  return candidates;
+}
+
+absl::Status Gemm::TuneAny(absl::Span<const LinearWeights> layers, Epilogue epilogue, bool fp32_out,
                            const GemmInput& x, void* out, cudaStream_t stream) {
+  const LinearWeights& layer = layers.front();
   KernelByRows& chosen = kernels_[{layer.N, layer.K, epilogue, fp32_out, layer.fp8()}];
   if (!chosen.empty()) return absl::OkStatus();
   const Call largest(layer, epilogue, fp32_out, x, max_rows_, out);
-  HMAR_ASSIGN_OR_RETURN(const Kernel reference, Reference(largest, stream));
+  HMAR_ASSIGN_OR_RETURN(const Kernel reference, Reference(largest));
   HMAR_ASSIGN_OR_RETURN(const std::vector<uint8_t> wanted, OutputBytes(largest, reference, stream));
   for (const int64_t rows : RowClasses(max_rows_)) {
-    const Call call(layer, epilogue, fp32_out, x, rows, out);
-    chosen[rows] = reference;
-    HMAR_ASSIGN_OR_RETURN(float fastest, Time(call, reference, stream));
-    HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> candidates, Proposals(call));
+    std::vector<Call> calls;
+    for (const LinearWeights& each : layers) {
+      calls.emplace_back(each, epilogue, fp32_out, x, rows, out);
+    }
+    HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> candidates,
+                          Candidates(calls.front(), reference));
+    std::multimap<float, Kernel> by_time;
     for (const Kernel& candidate : candidates) {
-      const auto bytes = OutputBytes(call, candidate, stream);
-      if (!bytes.ok()) continue;  // Refused for this shape after all.
-      if (std::memcmp(bytes->data(), wanted.data(), bytes->size()) != 0) continue;
-      HMAR_ASSIGN_OR_RETURN(const float ms, Time(call, candidate, stream));
-      if (ms >= fastest) continue;
-      fastest = ms;
+      const absl::StatusOr<float> ms = Time(calls, candidate, stream);
+      if (ms.ok()) by_time.emplace(*ms, candidate);  // Else refused for this shape after all.
+    }
+    for (const auto& [ms, candidate] : by_time) {
+      HMAR_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes,
+                            OutputBytes(calls.front(), candidate, stream));
+      if (std::memcmp(bytes.data(), wanted.data(), bytes.size()) != 0) continue;
       chosen[rows] = candidate;
+      break;
+    }
+    if (chosen.count(rows) == 0) {
+      return absl::InternalError(absl::StrCat("no kernel of a layer of ", layer.K, " to ", layer.N,
+                                              " gives ", rows, " rows the bits that it gives ",
+                                              max_rows_));
     }
   }
   return absl::OkStatus();

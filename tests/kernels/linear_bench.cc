@@ -141,19 +141,18 @@ void Print(const Layer& l, int T, const LinearTiling& tiling, double us) {
       tiling.channel_blocks, us, tflops, gbps, 100 * floor_us / us);
 }
 
-bool Sensible(const LinearTiling& t, const Layer& l, int T) {
+bool Sensible(const LinearTiling& t, int T) {
   if (t.kernel == LinearTiling::Kernel::kManyTokens) return T > 64;
-  const bool fits = l.N % (t.channels * t.channel_blocks) == 0;
-  return fits && T <= 1024 && t.tokens < 2 * T + 8 && (t.channels >= 32 || T <= 128);
+  return T <= 1024 && t.tokens < 2 * T + 8 && (t.channels >= 32 || T <= 128);
 }
 
 // The fastest ones.
 void TimeTilings(const Memory& memory, const Layer& l, int T) {
   std::vector<std::pair<double, LinearTiling>> times;
-  for (const LinearTiling& tiling : kernels::LinearTilings()) {
-    if (!Sensible(tiling, l, T)) continue;
+  for (const LinearTiling& tiling : kernels::LinearTilings(l.N)) {
+    if (!Sensible(tiling, T)) continue;
     const auto launch = [&](const LinearArgs& args, cudaStream_t stream) {
-      return kernels::LinearBy(tiling, args, stream);
+      return kernels::Linear(args, tiling, stream);
     };
     times.emplace_back(Time(memory, l, T, launch), tiling);
   }
@@ -168,7 +167,9 @@ void TimeTilings(const Memory& memory, const Layer& l, int T) {
 void RunLayer(const Memory& memory, const Layer& l, int T, int multiprocessors, bool tilings,
               double* block_us) {
   Check(memory, l, T);
-  const double us = Time(memory, l, T, kernels::Linear);
+  const double us = Time(memory, l, T, [](const LinearArgs& args, cudaStream_t stream) {
+    return kernels::Linear(args, stream);
+  });
   Print(l, T, kernels::ChooseLinearTiling(ArgsOf(memory, l, T, 0), multiprocessors), us);
   if (l.in_block) *block_us += us;
   if (tilings) TimeTilings(memory, l, T);
