@@ -25,7 +25,8 @@ kernels::ClassVectors CudaTransformer::ClassesOf(const PackedRows& rows, int64_t
   return {class_vectors_, class_stride_, rows.class_of_row_T + first_row};
 }
 
-// Where the fp8 inputs (., width) of the rows from `row` on lie: from a whole group on, for cuBLASLt wants its scales aligned.
+// Where the fp8 inputs (., width) of the rows from `row` on lie: from a whole group on, for
+// cuBLASLt wants its scales aligned.
 kernels::Fp8Rows CudaTransformer::Fp8At(int64_t row, int64_t width) const {
   const int64_t first = (row + kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
   return {fp8_.rows_TC + first * width, fp8_.scale_T + first};
