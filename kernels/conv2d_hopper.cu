@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/conv2d_internal.h"
+#include "kernels/dependent_launch.cuh"
 
 namespace hmar::kernels {
 namespace {
@@ -43,7 +44,7 @@ cudaError_t EncodeMap(const void* data, const cuuint64_t (&sizes)[kRank],
 }
 
 struct TileSize {
-  int N, M;
+  int N, M, consumers;
   // Time of a tile over its share of the tensor cores' time: smaller tiles wait for more copies.
   double cost;
 };
@@ -51,19 +52,21 @@ struct TileSize {
 constexpr TileSize SizeOf(HopperTile tile) {
   switch (tile) {
     case HopperTile::k256x160:
-      return {160, 2, 1.0};
+      return {160, 2, 2, 1.0};
     case HopperTile::k128x160:
-      return {160, 1, 1.2};
+      return {160, 1, 2, 1.2};
     case HopperTile::k128x80:
-      return {80, 1, 1.4};
+      return {80, 1, 2, 1.4};
     case HopperTile::k128x40:
-      return {40, 1, 2.0};
+      return {40, 1, 2, 2.0};
+    case HopperTile::k64x40:
+      return {40, 1, 1, 2.5};
     case HopperTile::k256x64:
-      return {64, 2, 1.0};
+      return {64, 2, 2, 1.0};
     case HopperTile::k128x64:
-      return {64, 1, 1.2};
+      return {64, 1, 2, 1.2};
     case HopperTile::k256x8:
-      return {8, 2, 1.0};
+      return {8, 2, 2, 1.0};
   }
   return {};
 }
@@ -84,7 +87,7 @@ HopperPlan MakePlan(const Conv2dArgs& a, TileSize size) {
                      .scale = taps.scale,
                      .origin = taps.origin,
                      .tiles_x = CeilDiv(a.W, kRowPixels),
-                     .tiles_y = CeilDiv(a.H, 8 * size.M),
+                     .tiles_y = CeilDiv(a.H, 4 * size.M * size.consumers),
                      .tiles_n = CeilDiv(a.O, size.N),
                      .tiles = 0,
                      .epilogue = {.bias_O = a.bias_O,
@@ -103,29 +106,29 @@ HopperPlan MakePlan(const Conv2dArgs& a, TileSize size) {
   return plan;
 }
 
-template <int N, int M>
+template <typename Tile>
 cudaError_t Launch(const Conv2dArgs& a, int multiprocessors, cudaStream_t stream) {
-  using Shape = TileShape<N, M>;
+  constexpr int N = Tile::N;
   if (a.out_fp32_BHWO != nullptr && N != kFp32Channels) return cudaErrorInvalidValue;
-  const HopperPlan plan = MakePlan(a, {N, M, 1.0});
+  const HopperPlan plan = MakePlan(a, {N, Tile::M, Tile::kConsumers, 1.0});
   if (plan.tiles == 0) return cudaErrorInvalidValue;
   using u64 = cuuint64_t;
   const u64 I = a.I, matrices = plan.phases * plan.side * plan.side;
   CUtensorMap pixels, weights;
   cudaError_t e = EncodeMap<4>(
       a.x_BHWI, {I, u64(a.W), u64(a.H), u64(a.B)},
-      {kBlockChannels, kRowPixels, cuuint32_t(Shape::kRows + plan.side - 1), 1}, &pixels);
+      {kBlockChannels, kRowPixels, cuuint32_t(Tile::kRows + plan.side - 1), 1}, &pixels);
   if (e != cudaSuccess) return e;
   e = EncodeMap<3>(a.weight, {I, u64(a.O), matrices}, {kBlockChannels, N, 1}, &weights);
   if (e != cudaSuccess) return e;
-  constexpr int kBytes = sizeof(SharedStorage<N, M>) + 1024;  // To align it by hand.
-  static_assert(kBytes <= 227 * 1024);
-  e = cudaFuncSetAttribute(HopperConvKernel<N, M>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+  constexpr int kBytes = sizeof(SharedStorage<Tile>) + 1024;  // To align it by hand.
+  static_assert(kBytes <= kSharedBytes);
+  e = cudaFuncSetAttribute(HopperConvKernel<Tile>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                            kBytes);
   if (e != cudaSuccess) return e;
   const int blocks = std::min(plan.tiles, multiprocessors);
-  HopperConvKernel<N, M><<<blocks, kConvThreads, kBytes, stream>>>(pixels, weights, plan);
-  e = cudaGetLastError();
+  e = LaunchDependent(HopperConvKernel<Tile>, blocks, Tile::kThreads, kBytes, stream, pixels,
+                      weights, plan);
   if (e != cudaSuccess || a.partials == nullptr || TakesPartials(a, N)) return e;
   return Conv2dPartials(a, stream);
 }
@@ -144,14 +147,14 @@ bool HopperAvailable() {
 HopperTile ChooseHopperTile(const Conv2dArgs& args, int multiprocessors) {
   if (args.O <= 8 || args.out_fp32_BHWO != nullptr) return HopperTile::k256x8;
   constexpr HopperTile kWide[] = {HopperTile::k256x160, HopperTile::k128x160, HopperTile::k128x80,
-                                  HopperTile::k128x40};
+                                  HopperTile::k128x40, HopperTile::k64x40};
   constexpr HopperTile kNarrow[] = {HopperTile::k256x64, HopperTile::k128x64};
   HopperTile best = HopperTile::k256x64;
   double best_time = 0;
   const auto consider = [&](HopperTile tile) {
     const TileSize size = SizeOf(tile);
     const int waves = CeilDiv(MakePlan(args, size).tiles, multiprocessors);
-    const double time = waves * size.cost * size.N * size.M;
+    const double time = waves * size.cost * size.N * size.M * size.consumers / 2;
     if (best_time == 0 || time < best_time) best = tile, best_time = time;
   };
   if (args.O % 160 == 0) {
@@ -169,19 +172,21 @@ cudaError_t Conv2dHopper(const Conv2dArgs& args, HopperTile tile, cudaStream_t s
   if (e != cudaSuccess) return e;
   switch (tile) {
     case HopperTile::k256x160:
-      return Launch<160, 2>(args, multiprocessors, stream);
+      return Launch<TileShape<160, 2, 2>>(args, multiprocessors, stream);
     case HopperTile::k128x160:
-      return Launch<160, 1>(args, multiprocessors, stream);
+      return Launch<TileShape<160, 1, 2>>(args, multiprocessors, stream);
     case HopperTile::k128x80:
-      return Launch<80, 1>(args, multiprocessors, stream);
+      return Launch<TileShape<80, 1, 2>>(args, multiprocessors, stream);
     case HopperTile::k128x40:
-      return Launch<40, 1>(args, multiprocessors, stream);
+      return Launch<TileShape<40, 1, 2>>(args, multiprocessors, stream);
+    case HopperTile::k64x40:
+      return Launch<TileShape<40, 1, 1>>(args, multiprocessors, stream);
     case HopperTile::k256x64:
-      return Launch<64, 2>(args, multiprocessors, stream);
+      return Launch<TileShape<64, 2, 2>>(args, multiprocessors, stream);
     case HopperTile::k128x64:
-      return Launch<64, 1>(args, multiprocessors, stream);
+      return Launch<TileShape<64, 1, 2>>(args, multiprocessors, stream);
     case HopperTile::k256x8:
-      return Launch<8, 2>(args, multiprocessors, stream);
+      return Launch<TileShape<8, 2, 2>>(args, multiprocessors, stream);
   }
   return cudaErrorInvalidValue;
 }

@@ -4,10 +4,10 @@
 // The Hopper convolution's kernel: an implicit GEMM whose operands the TMA unit cuts out of the
 // image and of the weights.
 //
-// A thread block computes tiles of (8 M rows x 16) output pixels x N output channels. Two consumer
-// warpgroups have 4 M image rows each, as M wgmma accumulators of 64 pixels (4 rows) x N: so a warp
-// holds whole rows of 16 pixels. The sums run over blocks of 64 input channels, over the columns of
-// taps, over the rows of taps.
+// A thread block computes tiles of output pixels (16 wide) x N output channels. Two consumer
+// warpgroups, or one for the smallest tile, have 4 M image rows each, as M wgmma accumulators of 64
+// pixels (4 rows) x N: so a warp holds whole rows of 16 pixels. The sums run over blocks of 64
+// input channels, over the columns of taps, over the rows of taps.
 //
 // Pixels: one box of 64 channels x 16 pixels x (4 M + taps - 1) rows serves a whole column of
 // taps: tap row dy is the same shared memory, dy * 16 pixels further. Zeros beyond the border, and
@@ -16,27 +16,29 @@
 // column of taps ahead of consumer 1 and stays ahead by what the ring of weights allows: so the one
 // has the tensor cores for itself while the other is in its epilogue.
 //
-// Producers: a warp a ring, one thread of it issuing copies.
+// Producers: a warp a ring, one thread of it issuing copies. The ring of weights fills while the
+// kernel before this one drains (programmatic dependent launch); all else waits for its end.
 
 #include "kernels/conv2d_epilogue.cuh"
 #include "kernels/conv2d_tiles.cuh"
+#include "kernels/hopper_grid.cuh"
 #include "kernels/hopper_mma.cuh"
 
 namespace hmar::kernels {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-template <int N, int M>
-__device__ inline void FeedPixels(SharedStorage<N, M>& shared, const CUtensorMap& map,
+template <typename Tile>
+__device__ inline void FeedPixels(SharedStorage<Tile>& shared, const CUtensorMap& map,
                                   const HopperPlan& plan, int consumer) {
-  using Shape = TileShape<N, M>;
   PrefetchTensorMap(&map);
+  WaitForEarlierKernels();  // They write the pixels.
   auto& barriers = shared.pixel_barriers[consumer];
-  const uint32_t box_bytes = (Shape::kRows + plan.side - 1) * Shape::kRowBytes;
-  RingPlace<Shape::kPixelStages> ring;
+  const uint32_t box_bytes = (Tile::kRows + plan.side - 1) * Tile::kRowBytes;
+  RingPlace<Tile::kPixelStages> ring;
   for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
-    const TilePlace place = Locate<M>(plan, tile);
-    const int y = place.y + consumer * Shape::kRows + plan.origin + place.phase_y;
+    const TilePlace place = Locate<Tile>(plan, tile);
+    const int y = place.y + consumer * Tile::kRows + plan.origin + place.phase_y;
     const int x = place.x + plan.origin + place.phase_x;
     for (int channel = 0; channel < plan.I; channel += kBlockChannels) {
       for (int dx = 0; dx < plan.side; ++dx, ring.Advance()) {
@@ -49,37 +51,39 @@ __device__ inline void FeedPixels(SharedStorage<N, M>& shared, const CUtensorMap
   }
 }
 
-template <int N, int M>
-__device__ inline void FeedWeights(SharedStorage<N, M>& shared, const CUtensorMap& map,
+template <typename Tile>
+__device__ inline void FeedWeights(SharedStorage<Tile>& shared, const CUtensorMap& map,
                                    const HopperPlan& plan) {
-  using Shape = TileShape<N, M>;
   PrefetchTensorMap(&map);
   auto& barriers = shared.weight_barriers;
-  RingPlace<Shape::kWeightStages> ring;
+  RingPlace<Tile::kWeightStages> ring;
   const int taps = plan.side * plan.side;
   for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
-    const TilePlace place = Locate<M>(plan, tile);
+    const TilePlace place = Locate<Tile>(plan, tile);
     const int first_matrix = (place.phase_y * 2 + place.phase_x) * taps;
     for (int channel = 0; channel < plan.I; channel += kBlockChannels) {
       for (int tap = 0; tap < taps; ++tap, ring.Advance()) {
         const int dx = tap / plan.side, dy = tap % plan.side;  // Column by column.
         Wait(&barriers.empty[ring.stage], ring.parity ^ 1);
-        ArriveExpecting(&barriers.full[ring.stage], Shape::kWeightBytes);
-        LoadBox(shared.weights[ring.stage], &map, &barriers.full[ring.stage], channel, place.n * N,
-                first_matrix + dy * plan.side + dx);
+        ArriveExpecting(&barriers.full[ring.stage], Tile::kWeightBytes);
+        LoadBox(shared.weights[ring.stage], &map, &barriers.full[ring.stage], channel,
+                place.n * Tile::N, first_matrix + dy * plan.side + dx);
       }
     }
   }
+  // What is left to sum takes about as long as a launch; earlier, the next kernel's blocks would
+  // only keep other streams' from idle multiprocessors.
+  LetNextKernelStart();
 }
 
 // A consumer warpgroup's places in its rings, which go on from tile to tile.
-template <int N, int M>
+template <typename Tile>
 class Consumer {
  public:
-  using Shape = TileShape<N, M>;
+  static constexpr int N = Tile::N, M = Tile::M;
 
   // `leads`: it is to say on shared.head_start when its first column is summed.
-  __device__ Consumer(SharedStorage<N, M>& shared, int index, bool leads)
+  __device__ Consumer(SharedStorage<Tile>& shared, int index, bool leads)
       : shared_(shared),
         pixel_barriers_(shared.pixel_barriers[index]),
         index_(index),
@@ -126,7 +130,7 @@ class Consumer {
       GiveBack();
       used_weights_ = weights_.stage;
       weights_.Advance();
-      a += Shape::kRowBytes / 16;
+      a += Tile::kRowBytes / 16;
     }
     used_pixels_ = pixels_.stage;
     pixels_.Advance();
@@ -137,7 +141,7 @@ class Consumer {
   // 16 channels of one tap.
   __device__ static void SumStep(uint64_t a, uint64_t b, float (&sums)[M][N / 2]) {
 #pragma unroll
-    for (int m = 0; m < M; ++m) Mma<N>(sums[m], a + m * (4 * Shape::kRowBytes / 16), b);
+    for (int m = 0; m < M; ++m) Mma<N>(sums[m], a + m * (4 * Tile::kRowBytes / 16), b);
   }
 
   // Tells the producers of the buffers whose last reader is done. A warp speaks for itself: its
@@ -150,12 +154,12 @@ class Consumer {
     used_weights_ = used_pixels_ = kNone;
   }
 
-  SharedStorage<N, M>& shared_;
-  Barriers<Shape::kPixelStages>& pixel_barriers_;
+  SharedStorage<Tile>& shared_;
+  Barriers<Tile::kPixelStages>& pixel_barriers_;
   const int index_;
   bool leads_;
-  RingPlace<Shape::kPixelStages> pixels_;
-  RingPlace<Shape::kWeightStages> weights_;
+  RingPlace<Tile::kPixelStages> pixels_;
+  RingPlace<Tile::kWeightStages> weights_;
   // Stages read by products under way.
   int used_weights_ = kNone;
   int used_pixels_ = kNone;
@@ -197,19 +201,22 @@ __device__ inline void FinishChunk(const HopperPlan& plan, const TilePlace& plac
             plan.epilogue.partials + chunk * (3 * kGroups) + first_group);
 }
 
-template <int N, int M>
-__device__ inline void Consume(SharedStorage<N, M>& shared, const HopperPlan& plan, int index) {
+template <typename Tile>
+__device__ inline void Consume(SharedStorage<Tile>& shared, const HopperPlan& plan, int index) {
+  constexpr int N = Tile::N, M = Tile::M;
+  WaitForEarlierKernels();  // They write the residual, and may read what is written here.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   StagedRow<N>& staged = shared.staged[index * 4 + warp];
   auto& row_moments = shared.row_moments[index];
   const bool partials = plan.epilogue.partials != nullptr;
   const bool staggered =
+      Tile::kConsumers > 1 &&
       plan.tiles > static_cast<int>(gridDim.x);  // Epilogues overlap with other tiles' sums.
-  Consumer<N, M> consumer(shared, index, staggered && index == 0);
+  Consumer<Tile> consumer(shared, index, staggered && index == 0);
   if (staggered && index == 1) Wait(&shared.head_start, 0);
   for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
-    const TilePlace place = Locate<M>(plan, tile);
-    const int y = place.y + index * TileShape<N, M>::kRows;
+    const TilePlace place = Locate<Tile>(plan, tile);
+    const int y = place.y + index * Tile::kRows;
     const bool residual = plan.epilogue.residual != nullptr;
     if (residual) PrefetchResidual<N>(plan.epilogue, RowAt<N>(plan, place, y + warp), staged, lane);
     float sums[M][N / 2];
@@ -227,10 +234,10 @@ __device__ inline void Consume(SharedStorage<N, M>& shared, const HopperPlan& pl
   }
 }
 
-template <int N, int M>
-__device__ inline void InitBarriers(SharedStorage<N, M>& shared) {
+template <typename Tile>
+__device__ inline void InitBarriers(SharedStorage<Tile>& shared) {
   for (auto& barrier : shared.weight_barriers.full) InitBarrier(&barrier, 1);
-  for (auto& barrier : shared.weight_barriers.empty) InitBarrier(&barrier, 4 * kConsumers);
+  for (auto& barrier : shared.weight_barriers.empty) InitBarrier(&barrier, 4 * Tile::kConsumers);
   for (auto& ring : shared.pixel_barriers) {
     for (auto& barrier : ring.full) InitBarrier(&barrier, 1);
     for (auto& barrier : ring.empty) InitBarrier(&barrier, 4);
@@ -241,8 +248,8 @@ __device__ inline void InitBarriers(SharedStorage<N, M>& shared) {
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
-template <int N, int M>
-__global__ void __launch_bounds__(kConvThreads, 1)
+template <typename Tile>
+__global__ void __launch_bounds__(Tile::kThreads, 1)
     HopperConvKernel(const __grid_constant__ CUtensorMap pixels,
                      const __grid_constant__ CUtensorMap weights,
                      const __grid_constant__ HopperPlan plan) {
@@ -250,19 +257,19 @@ __global__ void __launch_bounds__(kConvThreads, 1)
   extern __shared__ uint8_t raw[];
   // The swizzle follows address bits: every buffer must start at a multiple of 1,024.
   auto& shared =
-      *reinterpret_cast<SharedStorage<N, M>*>(raw + (1024 - SharedAddress(raw) % 1024) % 1024);
+      *reinterpret_cast<SharedStorage<Tile>*>(raw + (1024 - SharedAddress(raw) % 1024) % 1024);
   if (threadIdx.x == 0) InitBarriers(shared);
   __syncthreads();
   const int group = threadIdx.x / 128, warp = threadIdx.x / 32;
   if (group > 0) {
-    GrowRegisters<232>();
+    if constexpr (Tile::kConsumers > 1) GrowRegisters<232>();
     Consume(shared, plan, group - 1);
     return;
   }
-  ShrinkRegisters<40>();
+  if constexpr (Tile::kConsumers > 1) ShrinkRegisters<40>();
   if (threadIdx.x % 32 != 0) return;
   if (warp == 0) FeedWeights(shared, weights, plan);
-  if (warp == 1 || warp == 2) FeedPixels(shared, pixels, plan, warp - 1);
+  if (warp > 0 && warp <= Tile::kConsumers) FeedPixels(shared, pixels, plan, warp - 1);
 #endif
 }
 

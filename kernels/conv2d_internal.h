@@ -48,10 +48,10 @@ cudaError_t Conv2dGeneric(const Conv2dArgs& args, cudaStream_t stream);
 // What one thread block of the Hopper kernel computes at a time: pixels (16 wide) x output
 // channels. Every tile fits every layer and gives the same bytes, partials too; they differ in
 // speed. Except that fp32 output is k256x8's alone: it is for a last layer's few channels.
-enum class HopperTile { k256x160, k128x160, k128x80, k128x40, k256x64, k128x64, k256x8 };
+enum class HopperTile { k256x160, k128x160, k128x80, k128x40, k64x40, k256x64, k128x64, k256x8 };
 inline constexpr HopperTile kHopperTiles[] = {
     HopperTile::k256x160, HopperTile::k128x160, HopperTile::k128x80, HopperTile::k128x40,
-    HopperTile::k256x64,  HopperTile::k128x64,  HopperTile::k256x8};
+    HopperTile::k64x40,   HopperTile::k256x64,  HopperTile::k128x64, HopperTile::k256x8};
 
 // Whether the current device has compute capability 9.0 and its driver can describe tensors.
 bool HopperAvailable();

@@ -256,7 +256,7 @@ void Print(const Case& c, const char* how, double us) {
 
 void TimeTiles(const Case& c) {
   static constexpr const char* kNames[] = {"256x160", "128x160", "128x80", "128x40",
-                                           "256x64",  "128x64",  "256x8"};
+                                           "64x40",   "256x64",  "128x64", "256x8"};
   for (const kernels::HopperTile tile : kernels::kHopperTiles) {
     if (c.layer.O % 160 != 0 || tile >= kernels::HopperTile::k256x64) continue;
     Print(c, kNames[int(tile)], Time(c, [&](const Conv2dArgs& args, cudaStream_t stream) {
