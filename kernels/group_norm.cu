@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/dependent_launch.cuh"
 #include "kernels/group_norm_internal.cuh"
 
 namespace hmar::kernels {
@@ -84,6 +85,7 @@ constexpr int kMergedGroups = 8;
 __global__ void __launch_bounds__(kThreads)
     MergeKernel(const float* partials, int chunks, float* merged) {
   constexpr int kBlocks = kGroups / kMergedGroups;  // Of an image.
+  AwaitPredecessor();
   const int64_t image = blockIdx.x / kBlocks;
   const int first = blockIdx.x % kBlocks * kMergedGroups;
   const GroupMoments group =
@@ -124,9 +126,12 @@ __device__ float Sigmoid(float y) {
 struct ChannelMap {
   Channels8 scale, shift;
 
-  __device__ ChannelMap(const GroupNormArgs& args, const GroupScales& groups, int first)
-      : scale(LoadChannels(args.weight_C + first)), shift(LoadChannels(args.bias_C + first)) {
-    const int width = args.C / kGroups;
+  // The layer's own part, which nobody writes.
+  __device__ ChannelMap(const GroupNormArgs& args, int first)
+      : scale(LoadChannels(args.weight_C + first)), shift(LoadChannels(args.bias_C + first)) {}
+
+  // width: channels of a group.
+  __device__ void Fold(const GroupScales& groups, int first, int width) {
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
       const int group = (first + i) / width;
@@ -171,13 +176,15 @@ __global__ void __launch_bounds__(kThreads, 2)
   const int step = at.rows * at.vectors;
   const int end = static_cast<int>(min(range_positions, args.S - begin)) * at.vectors;
 
+  ChannelMap map(args, at.vector * kVector);
+  AwaitPredecessor();
   uint4 raw[kUnroll] = {};
   int i = at.idle() ? end : static_cast<int>(threadIdx.x);
 #pragma unroll
   for (int k = 0; k < kUnroll; ++k) LoadOnce(x, i + k * step, end, &raw[k]);
   // While they are in flight:
   ScaleGroups(partials + image * chunks * kPartial, chunks, args.eps, &groups);
-  const ChannelMap map(args, groups, at.vector * kVector);
+  map.Fold(groups, at.vector * kVector, args.C / kGroups);
   for (; i < end; i += kUnroll * step) {
 #pragma unroll
     for (int k = 0; k < kUnroll; ++k) {
@@ -216,9 +223,8 @@ cudaError_t Apply(const GroupNormArgs& args, const float* partials, int chunks,
   if (args.B * ranges > INT32_MAX) return cudaErrorInvalidValue;
   if (range_positions > kMaxVectors / (args.C / kVector)) return cudaErrorInvalidValue;
   const auto kernel = args.silu ? ApplyKernel<true> : ApplyKernel<false>;
-  kernel<<<static_cast<unsigned>(args.B * ranges), kThreads, 0, stream>>>(
-      args, partials, chunks, static_cast<int>(ranges), range_positions);
-  return cudaGetLastError();
+  return LaunchDependent(kernel, static_cast<unsigned>(args.B * ranges), kThreads, 0, stream, args,
+                         partials, chunks, static_cast<int>(ranges), range_positions);
 }
 
 // Up to here each block of ApplyKernel merges its image's partials itself; beyond, what they all
@@ -230,8 +236,8 @@ cudaError_t MergeAndApply(const GroupNormArgs& args, const float* partials, int 
   if (chunks <= kFewChunks) return Apply(args, partials, chunks, stream);
   constexpr int kBlocks = kGroups / kMergedGroups;
   if (args.B > INT32_MAX / kBlocks) return cudaErrorInvalidValue;
-  MergeKernel<<<args.B * kBlocks, kThreads, 0, stream>>>(partials, chunks, args.workspace);
-  const cudaError_t error = cudaGetLastError();
+  const cudaError_t error = LaunchDependent(MergeKernel, args.B * kBlocks, kThreads, 0, stream,
+                                            partials, chunks, args.workspace);
   return error == cudaSuccess ? Apply(args, args.workspace, 1, stream) : error;
 }
 

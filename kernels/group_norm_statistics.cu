@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/dependent_launch.cuh"
 #include "kernels/group_norm_internal.cuh"
 
 namespace hmar::kernels {
@@ -86,6 +87,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                      int64_t chunk_positions, float* partials) {
   __shared__ alignas(16) float sums[kThreads * kVector];  // (rows, C)
   __shared__ alignas(16) float squares[kThreads * kVector];
+  AwaitPredecessor();
   const int64_t image = blockIdx.x / chunks;
   const int64_t begin = blockIdx.x % chunks * chunk_positions;
   const int64_t positions = min(chunk_positions, S - begin);
@@ -143,9 +145,8 @@ int GroupNormChunks(int64_t S) {
 cudaError_t GroupNormStatistics(const GroupNormArgs& args, float* partials, cudaStream_t stream) {
   const int chunks = GroupNormChunks(args.S);
   if (static_cast<int64_t>(args.B) * chunks > INT32_MAX) return cudaErrorInvalidValue;
-  StatisticsKernel<<<args.B * chunks, kThreads, 0, stream>>>(args.x_BSC, args.S, args.C, chunks,
-                                                             ChunkPositions(args.S), partials);
-  return cudaGetLastError();
+  return LaunchDependent(StatisticsKernel, args.B * chunks, kThreads, 0, stream, args.x_BSC, args.S,
+                         args.C, chunks, ChunkPositions(args.S), partials);
 }
 
 }  // namespace hmar::kernels

@@ -1,6 +1,7 @@
-#include "kernels/picture_internal.cuh"
-
 #include <cmath>
+
+#include "kernels/dependent_launch.cuh"
+#include "kernels/picture_internal.cuh"
 
 namespace hmar::kernels {
 namespace {
@@ -17,6 +18,7 @@ __device__ uint32_t PackPair(float low, float high) {
 __global__ void __launch_bounds__(kThreads)
     GatherKernel(const float* f_hat_PPZ, const int32_t* slots_B, int64_t floats,
                  int blocks_an_image, __nv_bfloat16* out_BPPZ) {
+  AwaitPredecessor();
   const int64_t b = blockIdx.x / blocks_an_image;
   const int64_t i = (blockIdx.x % blocks_an_image * int64_t{kThreads} + threadIdx.x) * 4;
   if (i >= floats) return;
@@ -39,6 +41,7 @@ __device__ float SourceOf(const float* x_NC, int C, int64_t index) {
 template <bool kPlain>
 __global__ void __launch_bounds__(kThreads)
     PictureBytesKernel(const float* x_NC, int C, int64_t bytes, uint8_t* out_N3) {
+  AwaitPredecessor();
   const int64_t first = blockIdx.x * int64_t{kThreads * kWordsAThread} + threadIdx.x;
 #pragma unroll
   for (int i = 0; i < kWordsAThread; ++i) {
@@ -97,6 +100,7 @@ __global__ void __launch_bounds__(kThreads)
     SoftmaxKernel(const float* x, int64_t rows, int n, __nv_bfloat16* out) {
   static_assert(kRowWarps == 1 || kRowWarps == kWarps, "a row is a warp's or a block's");
   __shared__ float maxima[kWarps], sums[kWarps];
+  AwaitPredecessor();
   constexpr int kRowThreads = 32 * kRowWarps;
   const int64_t row = blockIdx.x * int64_t{kThreads / kRowThreads} + threadIdx.x / kRowThreads;
   if (row >= rows) return;  // Whole warps; with a block a row, never.
@@ -152,9 +156,8 @@ cudaError_t GatherFeatures(const float* f_hat_PPZ, const int32_t* slots_B, int B
   const int64_t blocks = CeilDiv(floats, 4 * kThreads);
   if (B == 0 || blocks == 0) return cudaSuccess;
   if (!FitsGrid(blocks) || !FitsGrid(B * blocks)) return cudaErrorInvalidValue;
-  GatherKernel<<<static_cast<unsigned>(B * blocks), kThreads, 0, stream>>>(
-      f_hat_PPZ, slots_B, floats, static_cast<int>(blocks), out_BPPZ);
-  return cudaGetLastError();
+  return LaunchDependent(GatherKernel, static_cast<unsigned>(B * blocks), kThreads, 0, stream,
+                         f_hat_PPZ, slots_B, floats, static_cast<int>(blocks), out_BPPZ);
 }
 
 cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_N3,
@@ -165,8 +168,8 @@ cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_
   if (blocks == 0) return cudaSuccess;
   if (!FitsGrid(blocks)) return cudaErrorInvalidValue;
   const auto kernel = C == 3 ? PictureBytesKernel<true> : PictureBytesKernel<false>;
-  kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(x_NC, C, 3 * pixels, out_N3);
-  return cudaGetLastError();
+  return LaunchDependent(kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, x_NC, C,
+                         3 * pixels, out_N3);
 }
 
 cudaError_t SoftmaxRows(const float* x, int64_t rows, int n, __nv_bfloat16* out,
@@ -177,8 +180,8 @@ cudaError_t SoftmaxRows(const float* x, int64_t rows, int n, __nv_bfloat16* out,
   if (blocks == 0) return cudaSuccess;
   if (!FitsGrid(blocks)) return cudaErrorInvalidValue;
   const auto kernel = n <= kWarpRow ? SoftmaxKernel<1> : SoftmaxKernel<kWarps>;
-  kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(x, rows, n, out);
-  return cudaGetLastError();
+  return LaunchDependent(kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, x, rows, n,
+                         out);
 }
 
 cudaError_t Upsample2x(const __nv_bfloat16* x_BHWC, int B, int H, int W, int C, __nv_bfloat16* out,
