@@ -190,6 +190,7 @@ __device__ __forceinline__ KeyBoundary FindKey(SearchMemory<Shape>& memory, Keys
     }
     const Pick pick = PickBin(memory, [excess](uint64_t) { return excess; });
     excess -= pick.below;
+    if (shift == 0) return {range.low + pick.bin, excess};
     KeyRange chosen;
     chosen.low = range.low + (pick.bin << shift);
     chosen.high = chosen.low + min((1u << shift) - 1, range.high - chosen.low);

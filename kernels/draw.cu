@@ -13,7 +13,13 @@ namespace {
 
 constexpr int kMostLogits = 32768;
 
+// A row of up to 4,096 logits by few threads where tokens fill the device, by many where they do
+// not and the time is that of one. Sums are exact: both draw the same.
 using SmallShape = BlockShape<256, 16, /*kInRegisters=*/true>;
+using WideShape = BlockShape<512, 8, /*kInRegisters=*/true>;
+static_assert(WideShape::kCapacity == SmallShape::kCapacity);
+static_assert(WideShape::kFractionBits == SmallShape::kFractionBits);
+constexpr int kMostWideTokens = 264;  // Two blocks an SM of an H200.
 using LargeShape = BlockShape<1024, 32, /*kInRegisters=*/false>;
 static_assert(LargeShape::kCapacity == kMostLogits);
 
@@ -211,7 +217,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1024 / Shape::kThreads)
   const Token token = {launch, image, position, KeyValue(largest_key)};
   if (image.top_k > 0 && image.top_k < static_cast<uint32_t>(launch.V)) {
     KeepTopK(memory, image.top_k, token.largest, keys);
-    if constexpr (Shape::kInRegisters) {
+    if constexpr (Shape::kInRegisters && Shape::kItems > WideShape::kItems) {
       __shared__ PackedRow<Shape> packed;
       Keys<typename PackedRow<Shape>::Small> small(launch.V);
       if (Pack(keys, packed, small)) {
@@ -241,6 +247,12 @@ cudaError_t Start(const Launch& launch, int token_count, cudaStream_t stream) {
                          stream, launch);
 }
 
+template <typename Shape>
+cudaError_t StartShape(const Launch& launch, int token_count, cudaStream_t stream) {
+  return launch.V % 4 == 0 ? Start<Shape, true>(launch, token_count, stream)
+                           : Start<Shape, false>(launch, token_count, stream);
+}
+
 }  // namespace
 
 cudaError_t DrawTokens(const float* logits, int V, const DrawImage* images,
@@ -250,13 +262,9 @@ cudaError_t DrawTokens(const float* logits, int V, const DrawImage* images,
   if (token_count == 0) return cudaSuccess;
   if (V % 4 == 0 && reinterpret_cast<uintptr_t>(logits) % 16 != 0) return cudaErrorInvalidValue;
   const Launch launch = {logits, V, images, image_of_token, grids, state};
-  const bool aligned = V % 4 == 0;
-  if (V <= SmallShape::kCapacity) {
-    return aligned ? Start<SmallShape, true>(launch, token_count, stream)
-                   : Start<SmallShape, false>(launch, token_count, stream);
-  }
-  return aligned ? Start<LargeShape, true>(launch, token_count, stream)
-                 : Start<LargeShape, false>(launch, token_count, stream);
+  if (V > SmallShape::kCapacity) return StartShape<LargeShape>(launch, token_count, stream);
+  if (token_count > kMostWideTokens) return StartShape<SmallShape>(launch, token_count, stream);
+  return StartShape<WideShape>(launch, token_count, stream);
 }
 
 }  // namespace hmar::kernels
