@@ -8,17 +8,20 @@
 // A block makes a tile of 2 x 16 output pixels of one image. It loads phi's weights while it
 // enlarges the tile's h, one pixel beyond it on each side, into shared memory. A lane is a channel.
 // In the convolution a warp has 8 pixels of a row: an h value, the same for all lanes, serves 3
-// taps and a weight 8 pixels. Fewer pixels a warp would make it wait for shared memory; larger
-// tiles would leave SMs without work where a step has few images.
+// taps and a weight 8 pixels. Fewer pixels a warp make it wait for shared memory, but where a step
+// has few images their tiles spread over more SMs: then a warp has 2, a tile 2 x 4.
 
 namespace hmar::kernels {
 namespace {
 
+constexpr int kManyPixels = 8;  // A warp's.
+constexpr int kFewPixels = 2;
+constexpr int64_t kFewTiles = 64;  // Of kManyPixels: so many leave half of an H200 idle.
+
 // Starts the copy of the weights of input channels [first, first + kStage); zeros beyond Z, where h
 // is zero too. Output channels beyond Z stay undefined: nobody stores what they give.
-template <int kPieces>
-__device__ void StageWeights(const float* phi_Z9Z, int Z, int first, Shared<kPieces>* shared) {
-  using S = Shared<kPieces>;
+template <typename S>
+__device__ void StageWeights(const float* phi_Z9Z, int Z, int first, S* shared) {
   const int rows = min(S::kStage, Z - first) * 9;
   const float* source = phi_Z9Z + first * 9 * Z;
   float* target = &shared->phi[0][0][0];
@@ -40,15 +43,19 @@ __device__ void StageWeights(const float* phi_Z9Z, int Z, int first, Shared<kPie
   __pipeline_commit();
 }
 
+// A lane's, at the warp's pixels.
+template <typename S>
+using Sums = float[S::kPieces][S::kPixels];
+
 // Adds to the warp's sums the taps of the kernel's row dy for input channels [z, z + 4), whose
 // weights start at phi[stage_z].
-template <int kPieces>
-__device__ void AddTaps(const Shared<kPieces>& shared, int row, int column, int dy, int z,
-                        int stage_z, float (&sum)[kPieces][kWarpPixels]) {
+template <typename S>
+__device__ void AddTaps(const S& shared, int row, int column, int dy, int z, int stage_z,
+                        Sums<S>& sum) {
   const int lane = threadIdx.x % kWarp;
-  float h[kWarpPixels + 2][4];
+  float h[S::kPixels + 2][4];
 #pragma unroll
-  for (int i = 0; i < kWarpPixels + 2; ++i) {
+  for (int i = 0; i < S::kPixels + 2; ++i) {
     const float4 four = *reinterpret_cast<const float4*>(&shared.h[row + dy][column + i][z]);
     h[i][0] = four.x, h[i][1] = four.y, h[i][2] = four.z, h[i][3] = four.w;
   }
@@ -57,26 +64,26 @@ __device__ void AddTaps(const Shared<kPieces>& shared, int row, int column, int 
 #pragma unroll
     for (int dx = 0; dx < 3; ++dx) {
 #pragma unroll
-      for (int piece = 0; piece < kPieces; ++piece) {
+      for (int piece = 0; piece < S::kPieces; ++piece) {
         const float w = shared.phi[stage_z + j][dy * 3 + dx][piece * kWarp + lane];
 #pragma unroll
-        for (int i = 0; i < kWarpPixels; ++i) sum[piece][i] += h[i + dx][j] * w;
+        for (int i = 0; i < S::kPixels; ++i)
+          sum[piece][i] = __fmaf_rn(h[i + dx][j], w, sum[piece][i]);
       }
     }
   }
 }
 
 // Where the warp's pixels lie in the tile.
-__device__ int WarpRow() { return threadIdx.x / kWarp / (kTileColumns / kWarpPixels); }
+__device__ int WarpRow() { return threadIdx.x / kWarp / (kWarps / kTileRows); }
+template <typename S>
 __device__ int WarpColumn() {
-  return threadIdx.x / kWarp % (kTileColumns / kWarpPixels) * kWarpPixels;
+  return threadIdx.x / kWarp % (kWarps / kTileRows) * S::kPixels;
 }
 
 // The convolution at the warp's pixels.
-template <int kPieces>
-__device__ void Convolve(const Image& image, int Z, Shared<kPieces>* shared,
-                         float (&sum)[kPieces][kWarpPixels]) {
-  using S = Shared<kPieces>;
+template <typename S>
+__device__ void Convolve(const Image& image, int Z, S* shared, Sums<S>& sum) {
   for (int first = 0; first < Z; first += S::kStage) {
     if (first > 0) {
       __syncthreads();  // The stage before is done with.
@@ -87,73 +94,99 @@ __device__ void Convolve(const Image& image, int Z, Shared<kPieces>* shared,
     for (int z = first; z < min(first + S::kStage, Z); z += 4) {
 #pragma unroll
       for (int dy = 0; dy < 3; ++dy) {
-        AddTaps(*shared, WarpRow(), WarpColumn(), dy, z, z - first, sum);
+        AddTaps(*shared, WarpRow(), WarpColumn<S>(), dy, z, z - first, sum);
       }
     }
   }
 }
 
 // The warp's pixels of the output, before (0 where they are to be overwritten) or after.
-template <int kPieces>
+template <typename S>
 struct Pixels {
-  float value[kPieces][kWarpPixels] = {};
+  Sums<S> value = {};
 
   // Calls visit(value, the address that it has in the output), where there is one.
   template <typename Visitor>
   __device__ void ForEach(const Image& image, int Z, const Visitor& visit) {
-    const int y = image.y0 + WarpRow(), x = image.x0 + WarpColumn();
+    const int y = image.y0 + WarpRow(), x = image.x0 + WarpColumn<S>();
     float* row = image.out_PPZ + (y * image.P + x) * Z;
 #pragma unroll
-    for (int piece = 0; piece < kPieces; ++piece) {
+    for (int piece = 0; piece < S::kPieces; ++piece) {
       const int z = threadIdx.x % kWarp + piece * kWarp;
 #pragma unroll
-      for (int i = 0; i < kWarpPixels; ++i) {
+      for (int i = 0; i < S::kPixels; ++i) {
         if (z < Z && y < image.P && x + i < image.P) visit(&value[piece][i], row + i * Z + z);
       }
     }
   }
 };
 
-// out += (1 - r) h + r (sum + bias).
+// The bias of the lane's channels.
 template <int kPieces>
-__device__ void AddContribution(const Image& image, const Shared<kPieces>& shared, int Z, float r,
-                                const float (&sum)[kPieces][kWarpPixels], Pixels<kPieces>* out) {
+struct Bias {
+  float value[kPieces];
+
+  __device__ Bias(const Image& image, int Z) {
 #pragma unroll
-  for (int piece = 0; piece < kPieces; ++piece) {
+    for (int piece = 0; piece < kPieces; ++piece) {
+      const int z = threadIdx.x % kWarp + piece * kWarp;
+      value[piece] = z < Z ? image.bias_Z[z] : 0.0f;
+    }
+  }
+};
+
+// out += (1 - r) h + r (sum + bias).
+template <typename S>
+__device__ void AddContribution(const S& shared, float r, const Bias<S::kPieces>& bias,
+                                const Sums<S>& sum, Pixels<S>* out) {
+#pragma unroll
+  for (int piece = 0; piece < S::kPieces; ++piece) {
     const int z = threadIdx.x % kWarp + piece * kWarp;
-    const float bias = z < Z ? image.bias_Z[z] : 0.0f;
 #pragma unroll
-    for (int i = 0; i < kWarpPixels; ++i) {
-      const float h = shared.h[WarpRow() + 1][WarpColumn() + i + 1][z];
-      out->value[piece][i] += (1 - r) * h + r * (sum[piece][i] + bias);
+    for (int i = 0; i < S::kPixels; ++i) {
+      const float h = shared.h[WarpRow() + 1][WarpColumn<S>() + i + 1][z];
+      const float convolved = __fmul_rn(r, __fadd_rn(sum[piece][i], bias.value[piece]));
+      out->value[piece][i] = __fadd_rn(out->value[piece][i], __fmaf_rn(1 - r, h, convolved));
     }
   }
 }
 
-template <int kPieces>
+template <int kPieces, int kPixels>
 __global__ void __launch_bounds__(kWarps* kWarp)
     LayTile(const __grid_constant__ ContributionWeights weights,
             const __grid_constant__ Grids grids, const TokenMapJob* jobs, const int32_t* tokens_L,
             int64_t L, LayMode mode, float* out_PPZ) {
-  __shared__ Shared<kPieces> shared;
+  using S = Shared<kPieces, kPixels>;
+  __shared__ S shared;
   const int Z = weights.Z;
-  const Image image = ImageOfBlock(weights, grids, jobs, tokens_L, L, out_PPZ);
+  const Image image = ImageOfBlock<S::kColumns>(weights, grids, jobs, tokens_L, L, out_PPZ);
+  const bool enlarged = image.p != image.P;
   StageWeights(image.phi_Z9Z, Z, 0, &shared);
+  const Bias<kPieces> bias(image, Z);
+  Inputs inputs = {};
+  if (enlarged) inputs = StageTables(image, &shared);
   AwaitPredecessor();
-  if (image.p == image.P) {
-    LookUp(image, weights.codebook_VZ, Z, &shared);
+  if (enlarged) {
+    StageTokens(image, inputs, &shared);
+    __syncthreads();
+    Enlarge(image, weights.codebook_VZ, Z, inputs.columns.first, &shared);
   } else {
-    Enlarge(image, weights.codebook_VZ, Z, &shared);
+    LookUp(image, weights.codebook_VZ, Z, &shared);
   }
   // What lies in the output arrives during the convolution.
-  Pixels<kPieces> out;
+  Pixels<S> out;
   if (mode == LayMode::kAdd) {
     out.ForEach(image, Z, [](float* value, const float* from) { *value = *from; });
   }
-  float sum[kPieces][kWarpPixels] = {};
+  Sums<S> sum = {};
   Convolve(image, Z, &shared, sum);
-  AddContribution(image, shared, Z, weights.quant_resi, sum, &out);
+  AddContribution(shared, weights.quant_resi, bias, sum, &out);
   out.ForEach(image, Z, [](const float* value, float* to) { *to = *value; });
+}
+
+// Tiles of an image, `columns` wide.
+int64_t TilesOf(int64_t P, int columns) {
+  return ((P + columns - 1) / columns) * ((P + kTileRows - 1) / kTileRows);
 }
 
 }  // namespace
@@ -167,9 +200,14 @@ cudaError_t LayTokens(const ContributionWeights& weights, const Grids& grids,
       grids.scales > Grids::kMaxScales || P <= 0 || P > 4096) {
     return cudaErrorInvalidValue;
   }
-  const int64_t tiles = ((P + kTileColumns - 1) / kTileColumns) * ((P + kTileRows - 1) / kTileRows);
+  const bool wide = weights.Z > kWarp;
+  using Many = Shared<1, kManyPixels>;
+  using Few = Shared<1, kFewPixels>;
+  const bool few = count * TilesOf(P, Many::kColumns) <= kFewTiles;
+  const int64_t tiles = TilesOf(P, few ? Few::kColumns : Many::kColumns);
   if (count * tiles > INT32_MAX) return cudaErrorInvalidValue;
-  const auto lay = weights.Z <= kWarp ? LayTile<1> : LayTile<2>;
+  const auto lay = few ? (wide ? LayTile<2, kFewPixels> : LayTile<1, kFewPixels>)
+                       : (wide ? LayTile<2, kManyPixels> : LayTile<1, kManyPixels>);
   return LaunchDependent(lay, static_cast<unsigned>(count * tiles), kWarps * kWarp, 0, stream,
                          weights, grids, jobs, tokens_L, L, mode, out_PPZ);
 }

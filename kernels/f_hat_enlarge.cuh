@@ -11,17 +11,11 @@ namespace {
 constexpr int kWarp = 32;
 constexpr int kWarps = 4;
 constexpr int kTileRows = 2;
-constexpr int kTileColumns = 16;
-constexpr int kWarpPixels = 8;
-static_assert(kTileRows * kTileColumns == kWarps * kWarpPixels);
-
 constexpr int kHRows = kTileRows + 2;  // Of h: the tile and its neighbours.
-constexpr int kHColumns = kTileColumns + 2;
 
 // What bicubic enlargement needs at most: n output coordinates in a row start from inputs that are
 // no more than n - 1 apart, and each reads 4.
 constexpr int kInRows = kHRows - 1 + 4;
-constexpr int kInColumns = kHColumns - 1 + 4;
 
 // A block's image and tile.
 struct Image {
@@ -36,9 +30,15 @@ struct Image {
   float* out_PPZ;
 };
 
-// kPieces: channels a lane, 32 apart.
-template <int kPieces>
+// kPieces: channels a lane, 32 apart. kPixels: of a warp, neighbours in a row. Neither what a pixel
+// is made of nor the order of its sums depends on them.
+template <int kPieces_, int kPixels_>
 struct Shared {
+  static constexpr int kPieces = kPieces_;
+  static constexpr int kPixels = kPixels_;
+  static constexpr int kColumns = kWarps / kTileRows * kPixels;  // Of the tile.
+  static constexpr int kHColumns = kColumns + 2;
+  static constexpr int kInColumns = kHColumns - 1 + 4;
   static constexpr int kZ = kPieces * kWarp;               // Channels, padded.
   static constexpr int kStage = 32 / (kPieces * kPieces);  // Input channels whose weights fit.
 
@@ -48,11 +48,12 @@ struct Shared {
   int32_t tokens[kInRows][kInColumns];
 };
 
+template <int kColumns>
 __device__ Image ImageOfBlock(const ContributionWeights& weights, const Grids& grids,
                               const TokenMapJob* jobs, const int32_t* tokens_L, int64_t L,
                               float* out_PPZ) {
   const int P = grids.last, Z = weights.Z;
-  const int tiles_across = (P + kTileColumns - 1) / kTileColumns;
+  const int tiles_across = (P + kColumns - 1) / kColumns;
   const int tiles = tiles_across * ((P + kTileRows - 1) / kTileRows);
   const TokenMapJob job = jobs[blockIdx.x / tiles];
   const int tile = static_cast<int>(blockIdx.x) % tiles;
@@ -65,23 +66,23 @@ __device__ Image ImageOfBlock(const ContributionWeights& weights, const Grids& g
   image.phi_Z9Z = weights.phi_KZ9Z + job.scale * Z * 9 * Z;
   image.bias_Z = weights.phi_bias_KZ + job.scale * Z;
   image.out_PPZ = out_PPZ + static_cast<int64_t>(job.slot) * P * P * Z;
-  image.x0 = tile % tiles_across * kTileColumns;
+  image.x0 = tile % tiles_across * kColumns;
   image.y0 = tile / tiles_across * kTileRows;
   return image;
 }
 
 // The tile's h where tokens and pixels are one: codebook vectors; zeros beyond the image.
-template <int kPieces>
+template <typename S>
 __device__ void LookUp(const Image& image, const float* __restrict__ codebook_VZ, int Z,
-                       Shared<kPieces>* shared) {
-  constexpr int kRounds = (kHColumns + kWarps - 1) / kWarps;
+                       S* shared) {
+  constexpr int kRounds = (S::kHColumns + kWarps - 1) / kWarps;
   const int first_column = threadIdx.x / kWarp;
   int token[kRounds][kHRows];  // -1: none.
 #pragma unroll
   for (int i = 0; i < kRounds * kHRows; ++i) {
     const int column = first_column + i / kHRows * kWarps;
     const int x = image.x0 - 1 + column, y = image.y0 - 1 + i % kHRows;
-    const bool inside = column < kHColumns && x >= 0 && x < image.P && y >= 0 && y < image.P;
+    const bool inside = column < S::kHColumns && x >= 0 && x < image.P && y >= 0 && y < image.P;
     token[i / kHRows][i % kHRows] = inside ? image.tokens[y * image.P + x] : -1;
   }
 #pragma unroll
@@ -89,9 +90,9 @@ __device__ void LookUp(const Image& image, const float* __restrict__ codebook_VZ
     const int column = first_column + i / kHRows * kWarps, row = i % kHRows;
     const int64_t t = token[i / kHRows][row];
 #pragma unroll
-    for (int z = threadIdx.x % kWarp; z < kPieces * kWarp; z += kWarp) {
+    for (int z = threadIdx.x % kWarp; z < S::kZ; z += kWarp) {
       const float code = t >= 0 && z < Z ? codebook_VZ[t * Z + z] : 0.0f;
-      if (column < kHColumns) shared->h[row][column][z] = code;
+      if (column < S::kHColumns) shared->h[row][column][z] = code;
     }
   }
 }
@@ -107,37 +108,54 @@ __device__ Span InputsOf(const int32_t* index_P4, int P, int from, int length) {
   return {first, index_P4[min(from + length - 1, P - 1) * 4 + 3] - first + 1};
 }
 
-// Tokens and vertical weights of the tile into shared memory.
-template <int kPieces>
-__device__ void StageInputs(const Image& image, Span rows, Span columns, Shared<kPieces>* shared) {
+// The inputs of the tile's h.
+struct Inputs {
+  Span rows, columns;
+};
+
+// Where the inputs are, and vertical weights into shared memory: of tables alone.
+template <typename S>
+__device__ Inputs StageTables(const Image& image, S* shared) {
+  const Inputs inputs = {InputsOf(image.index_P4, image.P, image.y0 - 1, kHRows),
+                         InputsOf(image.index_P4, image.P, image.x0 - 1, S::kHColumns)};
+  static_assert(kHRows * kInRows <= kWarps * kWarp);
+  if (threadIdx.x < kHRows * kInRows) {
+    const int row = threadIdx.x / kInRows, in_row = threadIdx.x % kInRows;
+    const int y = image.y0 - 1 + row, in = inputs.rows.first + in_row;
+    const int near = min(max(y, 0), image.P - 1);
+    const int4 index = reinterpret_cast<const int4*>(image.index_P4)[near];
+    const float4 weight = reinterpret_cast<const float4*>(image.weight_P4)[near];
+    // At the border several of the four are one.
+    const float sum = (index.x == in ? weight.x : 0.0f) + (index.y == in ? weight.y : 0.0f) +
+                      (index.z == in ? weight.z : 0.0f) + (index.w == in ? weight.w : 0.0f);
+    shared->row_weight[in_row][row] = y == near ? sum : 0.0f;
+  }
+  return inputs;
+}
+
+template <typename S>
+__device__ void StageTokens(const Image& image, const Inputs& inputs, S* shared) {
+  constexpr int kInColumns = S::kInColumns;
   for (int i = threadIdx.x; i < kInRows * kInColumns; i += kWarps * kWarp) {
     const int row = i / kInColumns, column = i % kInColumns;
     // Beyond the span any token will do: its weight is zero.
-    const int in_row = rows.first + min(row, rows.count - 1);
-    const int in_column = columns.first + min(column, columns.count - 1);
+    const int in_row = inputs.rows.first + min(row, inputs.rows.count - 1);
+    const int in_column = inputs.columns.first + min(column, inputs.columns.count - 1);
     shared->tokens[row][column] = image.tokens[in_row * image.p + in_column];
-  }
-  for (int i = threadIdx.x; i < kHRows * kInRows; i += kWarps * kWarp) {
-    const int row = i / kInRows, in_row = i % kInRows, y = image.y0 - 1 + row;
-    float weight = 0;
-    for (int j = 0; j < 4 && y >= 0 && y < image.P; ++j) {
-      if (image.index_P4[y * 4 + j] == rows.first + in_row) weight += image.weight_P4[y * 4 + j];
-    }
-    shared->row_weight[in_row][row] = weight;
   }
 }
 
 // One column of the tile's h: each input row horizontally, and from there into h's rows.
-template <int kPieces>
+template <typename S>
 __device__ void EnlargeColumn(const Image& image, const float* __restrict__ codebook_VZ, int Z,
-                              int first_column, int column, Shared<kPieces>* shared) {
+                              int first_column, int column, S* shared) {
   const int x = image.x0 - 1 + column;
   const bool inside = x >= 0 && x < image.P;
   const int near = min(max(x, 0), image.P - 1);  // The span holds what it reads.
   const int4 index = reinterpret_cast<const int4*>(image.index_P4)[near];
   const float4 weight = reinterpret_cast<const float4*>(image.weight_P4)[near];
 #pragma unroll
-  for (int z = threadIdx.x % kWarp; z < kPieces * kWarp; z += kWarp) {
+  for (int z = threadIdx.x % kWarp; z < S::kZ; z += kWarp) {
     const bool zero = !inside || z >= Z;
     const float* codes = codebook_VZ + (zero ? 0 : z);
     float h[kHRows] = {};
@@ -145,26 +163,27 @@ __device__ void EnlargeColumn(const Image& image, const float* __restrict__ code
     for (int r = 0; r < kInRows; ++r) {
       const int32_t* tokens = shared->tokens[r] - first_column;
       const auto code = [&](int i) { return codes[static_cast<int64_t>(tokens[i]) * Z]; };
-      const float across = weight.x * code(index.x) + weight.y * code(index.y) +
-                           weight.z * code(index.z) + weight.w * code(index.w);
+      // Roundings are spelt out: they must not depend on the tile.
+      float across = __fmul_rn(weight.x, code(index.x));
+      across = __fmaf_rn(weight.y, code(index.y), across);
+      across = __fmaf_rn(weight.z, code(index.z), across);
+      across = __fmaf_rn(weight.w, code(index.w), across);
 #pragma unroll
-      for (int row = 0; row < kHRows; ++row) h[row] += shared->row_weight[r][row] * across;
+      for (int row = 0; row < kHRows; ++row) {
+        h[row] = __fmaf_rn(shared->row_weight[r][row], across, h[row]);
+      }
     }
 #pragma unroll
     for (int row = 0; row < kHRows; ++row) shared->h[row][column][z] = zero ? 0.0f : h[row];
   }
 }
 
-// The tile's h at the scales before the last.
-template <int kPieces>
-__device__ void Enlarge(const Image& image, const float* codebook_VZ, int Z,
-                        Shared<kPieces>* shared) {
-  const Span rows = InputsOf(image.index_P4, image.P, image.y0 - 1, kHRows);
-  const Span columns = InputsOf(image.index_P4, image.P, image.x0 - 1, kHColumns);
-  StageInputs(image, rows, columns, shared);
-  __syncthreads();
-  for (int column = threadIdx.x / kWarp; column < kHColumns; column += kWarps) {
-    EnlargeColumn(image, codebook_VZ, Z, columns.first, column, shared);
+// The tile's h at the scales before the last, from tokens and vertical weights.
+template <typename S>
+__device__ void Enlarge(const Image& image, const float* codebook_VZ, int Z, int first_column,
+                        S* shared) {
+  for (int column = threadIdx.x / kWarp; column < S::kHColumns; column += kWarps) {
+    EnlargeColumn(image, codebook_VZ, Z, first_column, column, shared);
   }
 }
 
