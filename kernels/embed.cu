@@ -1,16 +1,17 @@
 #include "kernels/embed.h"
 
 #include "kernels/dependent_launch.cuh"
+#include "kernels/embed_few_rows.cuh"
+#include "kernels/embed_plan.cuh"
 
 // A block makes a tile of 64 rows x 256 columns, in two steps: what the rows see of their feature
 // maps, averaged, into shared memory; then a small GEMM over the Z channels, a warp 8 rows, a lane
 // 8 columns. word() is linear, so a row of known tokens embeds area(f_hat) + area(own) at once.
+// Where rows are few, EmbedFewRows does the same in more and smaller blocks.
 
 namespace hmar::kernels {
 namespace {
 
-constexpr int kMaxZ = 64;
-constexpr int kWarp = 32;
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * kWarp;
 constexpr int kWarpRows = 8;
@@ -18,124 +19,19 @@ constexpr int kTileRows = kWarps * kWarpRows;
 constexpr int kHalf = kWarp * 4;  // A lane has 4 columns in each half: accesses of 16 bytes.
 constexpr int kTileColumns = 2 * kHalf;
 
-// Where a row's vectors lie.
-struct RowPlan {
-  // First cell of the row's window in the feature maps, none where there is nothing to add.
-  const float* f_hat;
-  const float* own;
-  int width, cells;  // Of the window.
-  float share;       // 1 / cells
-  // To be added to the word embedding, the second with weight 0 or 1: that needs no branch, which
-  // loads would wait for.
-  float second_weight;
-  const float* position_C;
-  const float* first_C;
-  const float* second_C;
-};
-
 struct Shared {
   RowPlan plan[kTileRows];
   // Word vectors, transposed; a row's stride keeps 16-byte alignment and spreads banks.
   alignas(16) float z[kMaxZ][kTileRows + 4];
 };
 
-// The cells under a token, as PyTorch's adaptive_avg_pool2d: along each axis those from
-// floor(i P / p) to ceil((i + 1) P / p).
-struct Window {
-  int x, y, width, height;
-};
-
-__device__ Window WindowOf(int token, int p, int P) {
-  const int ty = token / p, tx = token % p;
-  Window w;
-  w.x = tx * P / p;
-  w.y = ty * P / p;
-  w.width = ((tx + 1) * P + p - 1) / p - w.x;
-  w.height = ((ty + 1) * P + p - 1) / p - w.y;
-  return w;
-}
-
-__device__ void PlanWord(const EmbedWeights& weights, const EmbedState& state, const Grids& grids,
-                         const Segment& segment, int token, RowPlan* plan) {
-  const int P = grids.last;
-  const Window window = WindowOf(token, grids.side[segment.scale], P);
-  const int64_t at =
-      (static_cast<int64_t>(segment.slot) * P * P + window.y * P + window.x) * weights.Z;
-  plan->f_hat = state.f_hat_PPZ + at;
-  plan->width = window.width;
-  plan->cells = window.width * window.height;
-  plan->share = 1.0f / static_cast<float>(plan->cells);
-  plan->first_C = weights.word_bias_C;
-  plan->second_C = weights.mask_C;
-  if (segment.kind != PassKind::kMask) return;
-  const int64_t slot = segment.slot;
-  if (state.open[slot * grids.most_tokens + token] != 0) {
-    plan->second_weight = 1;
-  } else {
-    plan->own = state.own_PPZ + at;
-  }
-}
-
-__device__ RowPlan PlanOf(const EmbedWeights& weights, const EmbedState& state, const Grids& grids,
-                          const Segment& segment, int64_t row) {
-  RowPlan plan = {};
-  const int token = static_cast<int>(row - segment.first_row);
-  plan.position_C =
-      weights.position_LC + static_cast<int64_t>(grids.first[segment.scale] + token) * weights.C;
-  if (segment.kind == PassKind::kNextScale && segment.scale == 0) {
-    plan.first_C = weights.class_NC + static_cast<int64_t>(segment.class_row) * weights.C;
-    plan.second_C = weights.pos_start_C;
-    plan.second_weight = 1;
-  } else {
-    PlanWord(weights, state, grids, segment, token, &plan);
-  }
-  return plan;
-}
-
-// Neighbouring channels.
-template <int kVector>
-struct Channels {
-  float z[kVector];
-};
-
-__device__ float4 Load4(const float* from) { return __ldg(reinterpret_cast<const float4*>(from)); }
-
-template <int kVector>
-__device__ Channels<kVector> LoadChannels(const float* from) {
-  if constexpr (kVector == 4) {
-    const float4 four = Load4(from);
-    return {four.x, four.y, four.z, four.w};
-  } else {
-    return {__ldg(from)};
-  }
-}
-
-// Sum of a window's cells; zero where `cell` is none. Loads go eight at a time: a single token may
-// stand for a whole map, and then its sum is a chain of waits.
+// Sum of a window's cells; zero where `cell` is none.
 template <int kVector>
 __device__ Channels<kVector> SumCells(const float* cell, int width, int cells, int P, int Z) {
-  constexpr int kAtOnce = 8;
   Channels<kVector> sum = {};
   if (cell == nullptr) return sum;
-  int x = 0;
-  for (int i = 0; i < cells; i += kAtOnce) {
-    Channels<kVector> loaded[kAtOnce] = {};
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-      if (i + j < cells) loaded[j] = LoadChannels<kVector>(cell);
-      x += 1;
-      cell += Z;
-      if (x == width) {
-        x = 0;
-        cell += (P - width) * Z;
-      }
-    }
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-#pragma unroll
-      for (int v = 0; v < kVector; ++v) sum.z[v] += loaded[j].z[v];
-    }
-  }
+  Place place = {cell, 0, cells};
+  while (place.left > 0) sum.Add(SumGroup<kVector>(width, P, Z, &place));
   return sum;
 }
 
@@ -155,13 +51,6 @@ __device__ void Average(int P, int Z, Shared* shared) {
       shared->z[z + v][row] = (coarse.z[v] + own.z[v]) * plan.share;
     }
   }
-}
-
-__device__ void AddProduct(float a, float4 b, float4* sum) {
-  sum->x = fmaf(a, b.x, sum->x);
-  sum->y = fmaf(a, b.y, sum->y);
-  sum->z = fmaf(a, b.z, sum->z);
-  sum->w = fmaf(a, b.w, sum->w);
 }
 
 // A lane's part of the output: of the warp's rows, 4 columns in each half.
@@ -232,12 +121,17 @@ __global__ void __launch_bounds__(kThreads, 2)
               const Segment* segments, const int32_t* segment_of_row_T, int64_t T,
               __nv_bfloat16* x_TC) {
   __shared__ Shared shared;
-  AwaitPredecessor();
   const int64_t tile_row = static_cast<int64_t>(blockIdx.x) * kTileRows;
+  // Rows beyond T repeat the last; nobody stores them. Likewise columns beyond C, below.
+  const int64_t plan_row = min(tile_row + threadIdx.x % kTileRows, T - 1);
+  RowPlan plan = PlanOf(weights, state, grids, segments, segment_of_row_T, plan_row);
+  AwaitPredecessor();
   if (threadIdx.x < kTileRows) {
-    // Rows beyond T repeat the last; nobody stores them. Likewise columns beyond C, below.
-    const int64_t row = min(tile_row + threadIdx.x, T - 1);
-    shared.plan[threadIdx.x] = PlanOf(weights, state, grids, segments[segment_of_row_T[row]], row);
+    if (plan.open != nullptr && *plan.open != 0) {
+      plan.second_weight = 1;
+      plan.own = nullptr;
+    }
+    shared.plan[threadIdx.x] = plan;
   }
   __syncthreads();
 
@@ -267,11 +161,17 @@ cudaError_t EmbedRows(const EmbedWeights& weights, const EmbedState& state, cons
       grids.last <= 0) {
     return cudaErrorInvalidValue;
   }
-  const dim3 tiles(static_cast<unsigned>((T + kTileRows - 1) / kTileRows),
-                   static_cast<unsigned>((weights.C + kTileColumns - 1) / kTileColumns));
+  const auto grid = [&](int rows, int columns) {
+    return dim3(static_cast<unsigned>((T + rows - 1) / rows),
+                static_cast<unsigned>((weights.C + columns - 1) / columns));
+  };
+  if (T <= kMostFewRows && weights.Z % 4 == 0) {
+    return LaunchDependent(EmbedFewRows, grid(kFewTileRows, kFewThreads), kFewThreads, 0, stream,
+                           weights, state, grids, segments, segment_of_row_T, T, x_TC);
+  }
   const auto embed = weights.Z % 4 == 0 ? EmbedTile<4> : EmbedTile<1>;
-  return LaunchDependent(embed, tiles, kThreads, 0, stream, weights, state, grids, segments,
-                         segment_of_row_T, T, x_TC);
+  return LaunchDependent(embed, grid(kTileRows, kTileColumns), kThreads, 0, stream, weights, state,
+                         grids, segments, segment_of_row_T, T, x_TC);
 }
 
 }  // namespace hmar::kernels
