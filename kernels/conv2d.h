@@ -53,6 +53,9 @@ int Conv2dChunks(ConvKind kind, int H, int W);
 // large mean costs them nothing, in an order that depends on O alone. The kernel takes
 // them on its way; a pass of its own over the output does on other GPUs, and where a tile's
 // channels are no whole number of groups (O not a multiple of 160, and O / 32 no power of two).
+// The weights must not be written by work that the stream may still have to do: the kernel reads
+// them before the kernels ahead of it are done (programmatic dependent launch), and lets the next
+// kernel do so. All else is under stream order.
 // cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on `stream`;
 // allocates nothing. Safe in stream capture.
 cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream);
