@@ -35,10 +35,10 @@ size_t GroupNormWorkspaceBytes(int B, int64_t S);
 
 // GroupNorm with 32 groups, then SiLU if asked. fp32 statistics (sums of squares about a shift, not
 // E[x^2] - E[x]^2 of raw values), summed in an order that depends on S and C alone: an image's
-// result does not depend on B. weight_C and bias_C must not be written by
-// work that the stream may still have to do: they are read before the kernels ahead are done
-// (programmatic dependent launch). cudaErrorInvalidValue: a shape or alignment beyond the limits
-// above. Asynchronous on `stream`; allocates nothing. Safe in stream capture.
+// result does not depend on B. weight_C and bias_C must not be written by work that the stream may
+// still have to do: they are read before the kernels ahead are done (programmatic dependent
+// launch). cudaErrorInvalidValue: a shape or alignment beyond the limits above. Asynchronous on
+// `stream`; allocates nothing. Safe in stream capture.
 cudaError_t GroupNorm(const GroupNormArgs& args, cudaStream_t stream);
 
 // GroupNorm without a pass for the statistics, for a producer of x that took them on the way:
