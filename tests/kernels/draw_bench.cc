@@ -98,17 +98,28 @@ void BenchDraw(const std::vector<float>& host_logits, const DeviceArray<float>& 
   const DeviceArray<float> confidence(kImages * 256);
   const DeviceArray<int32_t> failed(kImages);
   const kernels::DrawState state = {tokens.data(), 256, confidence.data(), nullptr, failed.data()};
-  const auto launch = [&](cudaStream_t stream) {
-    CheckCuda(kernels::DrawTokens(logits.data(), V, images.data(), image_of_token.data(),
-                                  kImages * kTokens, OneGrid(), state, stream));
+  const auto launch_some = [&](int count, cudaStream_t stream) {
+    CheckCuda(kernels::DrawTokens(logits.data(), V, images.data(), image_of_token.data(), count,
+                                  OneGrid(), state, stream));
   };
+  const auto launch = [&](cudaStream_t stream) { launch_some(kImages * kTokens, stream); };
   launch(nullptr);
-  Check(host_logits, host_images, tokens.Download());
+  const std::vector<int32_t> drawn = tokens.Download();
+  Check(host_logits, host_images, drawn);
+  launch_some(kTokens, nullptr);  // By other blocks, to the same tokens.
+  if (tokens.Download() != drawn) {
+    std::fprintf(stderr, "the first image alone draws other tokens\n");
+    std::exit(1);
+  }
   const double us = MedianMicroseconds(launch);
   const double bytes = static_cast<double>(logits.bytes());
   std::printf("draw %-40s T %d V %d guided  %7.1f us  %6.0f GB/s  %3.0f %% of floor\n",
               truncation.name, kImages * kTokens, V, us, bytes / us / 1e3,
               100 * bytes / kCopyBytesPerUs / us);
+  for (const int count : {1, kTokens}) {
+    std::printf("draw %-40s T %4d V %d guided  %7.1f us (logits in L2)\n", truncation.name, count,
+                V, MedianMicroseconds([&](cudaStream_t s) { launch_some(count, s); }));
+  }
 }
 
 void BenchReopen() {
