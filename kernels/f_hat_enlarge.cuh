@@ -45,6 +45,9 @@ struct Shared {
   alignas(16) float h[kHRows][kHColumns][kZ];
   alignas(16) float phi[kStage][9][kZ];
   alignas(16) float row_weight[kInRows][kHRows];  // Of an input row in a row of h.
+  // Of a column of h: the four inputs and their weights.
+  int4 column_index[kHColumns];
+  float4 column_weight[kHColumns];
   int32_t tokens[kInRows][kInColumns];
 };
 
@@ -113,11 +116,23 @@ struct Inputs {
   Span rows, columns;
 };
 
-// Where the inputs are, and vertical weights into shared memory: of tables alone.
+template <typename S>
+__device__ void StageColumns(const Image& image, S* shared) {
+  static_assert(S::kHColumns <= kWarp);
+  const int column = threadIdx.x - (kWarps - 1) * kWarp;  // By the last warp.
+  if (column < 0 || column >= S::kHColumns) return;
+  const int near =
+      min(max(image.x0 - 1 + column, 0), image.P - 1);  // The span holds what it reads.
+  shared->column_index[column] = reinterpret_cast<const int4*>(image.index_P4)[near];
+  shared->column_weight[column] = reinterpret_cast<const float4*>(image.weight_P4)[near];
+}
+
+// Where the inputs are, and weights into shared memory: of tables alone.
 template <typename S>
 __device__ Inputs StageTables(const Image& image, S* shared) {
   const Inputs inputs = {InputsOf(image.index_P4, image.P, image.y0 - 1, kHRows),
                          InputsOf(image.index_P4, image.P, image.x0 - 1, S::kHColumns)};
+  StageColumns(image, shared);
   static_assert(kHRows * kInRows <= kWarps * kWarp);
   if (threadIdx.x < kHRows * kInRows) {
     const int row = threadIdx.x / kInRows, in_row = threadIdx.x % kInRows;
@@ -151,9 +166,8 @@ __device__ void EnlargeColumn(const Image& image, const float* __restrict__ code
                               int first_column, int column, S* shared) {
   const int x = image.x0 - 1 + column;
   const bool inside = x >= 0 && x < image.P;
-  const int near = min(max(x, 0), image.P - 1);  // The span holds what it reads.
-  const int4 index = reinterpret_cast<const int4*>(image.index_P4)[near];
-  const float4 weight = reinterpret_cast<const float4*>(image.weight_P4)[near];
+  const int4 index = shared->column_index[column];
+  const float4 weight = shared->column_weight[column];
 #pragma unroll
   for (int z = threadIdx.x % kWarp; z < S::kZ; z += kWarp) {
     const bool zero = !inside || z >= Z;
@@ -178,7 +192,7 @@ __device__ void EnlargeColumn(const Image& image, const float* __restrict__ code
   }
 }
 
-// The tile's h at the scales before the last, from tokens and vertical weights.
+// The tile's h at the scales before the last, from tokens and weights.
 template <typename S>
 __device__ void Enlarge(const Image& image, const float* codebook_VZ, int Z, int first_column,
                         S* shared) {
