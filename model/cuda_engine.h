@@ -23,7 +23,7 @@ enum class Precision {
 struct CudaEngineOptions {
   int device = 0;           // CUDA ordinal.
   uint32_t max_images = 0;  // Images in flight; 0: as many as fit into free memory, at most 1,024.
-  uint32_t max_step_rows = 16384;  // Forward rows of a step; sizes the workspace.
+  uint32_t max_step_rows = 20480;  // Forward rows of a step; sizes the workspace.
   Precision precision = Precision::kBf16;
   bool fast_previews = true;  // Fit FAST previews while loading.
   bool graphs = true;         // CUDA graphs for small steps.

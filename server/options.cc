@@ -103,7 +103,7 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
       {"max-images-per-request", "N", &o->max_images_per_request, "Limit of num_images", 1, 65536},
       {"max-step-rows", "N", &o->max_step_rows,
        "Token rows that one step of a model may have; more rows, more throughput, longer steps; 0: "
-       "4096 on the CPU, 16384 on a GPU",
+       "4096 on the CPU, 20480 on a GPU",
        0, 1 << 24},
       {"encoder-threads", "N", &o->encoder_threads, "Threads that write PNGs", 1, 256},
       {"png-compression", "0..9", &o->png_compression,

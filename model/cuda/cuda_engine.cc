@@ -17,6 +17,13 @@ namespace {
 
 using Images = std::vector<std::shared_ptr<ImageInFlight>>;
 
+// A scale that is part of an image's feature map from this step on. One an image and step, but for
+// prefixes.
+struct SettledScale {
+  std::shared_ptr<ImageInFlight> image;
+  int scale;
+};
+
 // Works one step ahead of its device: Step launches a step, then waits for the one before. So the
 // device never waits for the host, and pictures and failures come a report or two later.
 class CudaEngine final : public Engine {
@@ -38,7 +45,7 @@ class CudaEngine final : public Engine {
   absl::StatusOr<Images> Find(absl::Span<const ImageId> ids) const;
   absl::Status Run(const Images& images, StepReport* report);
   absl::Status StartNew(const Images& images, StepReport* report);
-  absl::Status OrderPreviews(const Images& images, int scale, StepReport* report);
+  absl::Status OrderPreviews(absl::Span<const SettledScale> settled, StepReport* report);
   absl::Status OrderPictures(const Images& to_run, const Images& images, StepReport* report);
   void Advance(const Images& images, StepReport* report);
   absl::Status CollectSteps(int leave, StepReport* report);
@@ -184,14 +191,16 @@ absl::Status CudaEngine::StartNew(const Images& images, StepReport* report) {
     std::erase_if(fresh, [scale](const auto& image) { return image->task.prefix.size() <= scale; });
     if (fresh.empty()) return absl::OkStatus();
     HMAR_RETURN_IF_ERROR(launcher_->LayPrefix(fresh, static_cast<int>(scale)));
-    HMAR_RETURN_IF_ERROR(OrderPreviews(fresh, static_cast<int>(scale), report));
+    std::vector<SettledScale> settled;
+    for (const auto& image : fresh) settled.push_back({image, static_cast<int>(scale)});
+    HMAR_RETURN_IF_ERROR(OrderPreviews(settled, report));
   }
 }
 
-// Of those that want a preview of the scale, which their feature maps hold now.
-absl::Status CudaEngine::OrderPreviews(const Images& images, int scale, StepReport* report) {
+// Previews of scales that the feature maps hold now, each for the images that want one.
+absl::Status CudaEngine::OrderPreviews(absl::Span<const SettledScale> settled, StepReport* report) {
   std::vector<PicturePipeline::Order> fast, full;
-  for (const auto& image : images) {
+  for (const auto& [image, scale] : settled) {
     if (!image->wants_preview(scale)) continue;
     (image->task.preview_mode == PreviewMode::kFast ? fast : full)
         .push_back({image, image->slot, scale, /*final=*/false});
@@ -203,13 +212,11 @@ absl::Status CudaEngine::OrderPreviews(const Images& images, int scale, StepRepo
 // Previews of the scales that this step settles, then finals. REQUIRES: not advanced yet.
 absl::Status CudaEngine::OrderPictures(const Images& to_run, const Images& images,
                                        StepReport* report) {
-  std::map<int, Images> settled;
+  std::vector<SettledScale> settled;
   for (const auto& image : to_run) {
-    if (image->pass().settles_scale) settled[image->pass().scale].push_back(image);
+    if (image->pass().settles_scale) settled.push_back({image, image->pass().scale});
   }
-  for (const auto& [scale, of_scale] : settled) {
-    HMAR_RETURN_IF_ERROR(OrderPreviews(of_scale, scale, report));
-  }
+  HMAR_RETURN_IF_ERROR(OrderPreviews(settled, report));
   Images last;
   std::vector<PicturePipeline::Order> finals;
   for (const auto& image : images) {

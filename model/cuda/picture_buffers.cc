@@ -22,6 +22,7 @@ absl::Status NewEvent(cudaEvent_t* event, bool timing) {
 absl::Status PicturePipeline::TakeBuffers(const std::optional<FastPreviewFit>& fast) {
   DeviceMemory& memory = model_->memory();
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreateWithFlags(&decode_stream_, cudaStreamNonBlocking));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking));
   const int batch_size = model_->decoder().max_batch();
   for (int i = 0; i < kFeatureBatches; ++i) {
     FeatureBatch* batch = feature_batches_.emplace_back(new FeatureBatch).get();
@@ -60,6 +61,7 @@ absl::Status PicturePipeline::TakeFastBuffers(const FastPreviewFit& fast) {
     const int64_t bytes = fast_capacity_ * side * side * 3;
     HMAR_ASSIGN_OR_RETURN(batch->device, memory.Allocate<uint8_t>(kStaging, bytes));
     HMAR_ASSIGN_OR_RETURN(batch->host, memory.AllocatePinned<uint8_t>(bytes));
+    HMAR_RETURN_IF_ERROR(NewEvent(&batch->made, /*timing=*/false));
     HMAR_RETURN_IF_ERROR(NewEvent(&batch->done, /*timing=*/false));
     free_fast_.push_back(batch);
   }

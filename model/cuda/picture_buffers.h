@@ -16,7 +16,7 @@ struct SlotList {
 struct PicturePipeline::FastBatch {
   SlotList slots;
   uint8_t *device = nullptr, *host = nullptr;
-  cudaEvent_t done = nullptr;
+  cudaEvent_t made = nullptr, done = nullptr;
   std::vector<Order> orders;
 };
 

@@ -34,15 +34,22 @@ PicturePipeline::PicturePipeline(CudaModel* model, BeforeDelivery before_deliver
     : model_(model), before_delivery_(std::move(before_delivery)) {}
 
 PicturePipeline::~PicturePipeline() {
-  if (decode_stream_ != nullptr) cudaStreamSynchronize(decode_stream_);
-  for (const auto& batch : fast_batches_) cudaEventDestroy(batch->done);
+  for (const cudaStream_t stream : {decode_stream_, copy_stream_}) {
+    if (stream != nullptr) cudaStreamSynchronize(stream);
+  }
+  for (const auto& batch : fast_batches_) {
+    cudaEventDestroy(batch->made);
+    cudaEventDestroy(batch->done);
+  }
   for (const auto& batch : feature_batches_) cudaEventDestroy(batch->gathered);
   for (const auto& decode : decodes_) {
     cudaEventDestroy(decode->begin);
     cudaEventDestroy(decode->decoded);
     cudaEventDestroy(decode->done);
   }
-  if (decode_stream_ != nullptr) cudaStreamDestroy(decode_stream_);
+  for (const cudaStream_t stream : {decode_stream_, copy_stream_}) {
+    if (stream != nullptr) cudaStreamDestroy(stream);
+  }
 }
 
 absl::Status PicturePipeline::OrderFast(absl::Span<const Order> orders, StepReport* report) {
@@ -80,9 +87,12 @@ absl::Status PicturePipeline::RunFast(FastBatch* batch, absl::Span<const Order> 
   args.out_B = batch->device;
   HMAR_CUDA_RETURN_IF_ERROR(kernels::FastPreview(args, stream));
   const size_t side = static_cast<size_t>(q_) * args.P;
-  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(
-      batch->host, batch->device, orders.size() * side * side * 3, cudaMemcpyDeviceToHost, stream));
-  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(batch->done, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(batch->made, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamWaitEvent(copy_stream_, batch->made));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(batch->host, batch->device,
+                                            orders.size() * side * side * 3, cudaMemcpyDeviceToHost,
+                                            copy_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(batch->done, copy_stream_));
   return absl::OkStatus();
 }
 
@@ -105,11 +115,19 @@ absl::StatusOr<PicturePipeline::FeatureBatch*> PicturePipeline::OpenBatch(bool f
 }
 
 absl::Status PicturePipeline::OrderFull(absl::Span<const Order> orders, StepReport* report) {
-  for (const Order& order : orders) {
-    if (!order.final) ++order.image->waiting_full_previews;
-    const bool finals = order.final && order.image->waiting_full_previews == 0;
+  const auto goes_first = [](const Order& order) {
+    return order.final && order.image->waiting_full_previews == 0;
+  };
+  while (!orders.empty()) {
+    const bool finals = goes_first(orders.front());
     HMAR_ASSIGN_OR_RETURN(FeatureBatch * batch, OpenBatch(finals, report));
-    HMAR_RETURN_IF_ERROR(Gather(batch, {order}));
+    const size_t room = model_->decoder().max_batch() - batch->orders.size();
+    size_t count = 0;
+    for (; count < std::min(room, orders.size()) && goes_first(orders[count]) == finals; ++count) {
+      if (!orders[count].final) ++orders[count].image->waiting_full_previews;
+    }
+    HMAR_RETURN_IF_ERROR(Gather(batch, orders.subspan(0, count)));
+    orders.remove_prefix(count);
   }
   return absl::OkStatus();
 }
@@ -158,6 +176,9 @@ absl::Status PicturePipeline::StartDecode(Decode* decode, FeatureBatch* batch) {
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->decoded, decode_stream_));
   HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(decode->host, decode->device, B * S * S * 3,
                                             cudaMemcpyDeviceToHost, decode_stream_));
+  if (!fast_running_.empty()) {  // An image's FAST previews are done before it is.
+    HMAR_CUDA_RETURN_IF_ERROR(cudaStreamWaitEvent(decode_stream_, fast_running_.back()->done));
+  }
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->done, decode_stream_));
   return absl::OkStatus();
 }

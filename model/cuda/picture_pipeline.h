@@ -80,6 +80,7 @@ class PicturePipeline {
   CudaModel* const model_;
   const BeforeDelivery before_delivery_;
   cudaStream_t decode_stream_ = nullptr;
+  cudaStream_t copy_stream_ = nullptr;  // FAST previews to the host.
   int q_ = 0;
   int fast_capacity_ = 0;
   const float *fast_weight_ = nullptr, *fast_bias_ = nullptr;

@@ -16,7 +16,7 @@ struct BenchEngineOptions {
   std::string device = "cpu";      // "cpu" or "cuda:N"
   std::string precision = "bf16";  // Of a GPU: "bf16" or "fp8".
   uint32_t max_images = 64;
-  uint32_t max_step_rows = 16384;  // GPU.
+  uint32_t max_step_rows = 20480;  // GPU.
   int threads = 0;                 // CPU.
   bool graphs = true;              // GPU.
 };

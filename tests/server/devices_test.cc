@@ -58,7 +58,7 @@ TEST(DevicesTest, ZeroMeansTheDevicesOwnLimits) {
   EXPECT_EQ(LimitsOf(options, cpu).max_images, 64u);
   EXPECT_EQ(LimitsOf(options, cpu).max_step_rows, 4096u);
   EXPECT_EQ(LimitsOf(options, gpu).max_images, 0u);
-  EXPECT_EQ(LimitsOf(options, gpu).max_step_rows, 16384u);
+  EXPECT_EQ(LimitsOf(options, gpu).max_step_rows, 20480u);
   options.max_images_in_flight = 5;
   options.max_step_rows = 100;
   for (const Device& device : {cpu, gpu}) {

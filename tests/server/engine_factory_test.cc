@@ -53,7 +53,7 @@ TEST(EngineFactoryTest, AGpusEngineComesFromTheLibraryBesideTheProgramsFolder) {
   EXPECT_EQ((*automatic)->info().device, "cuda:5");
   EXPECT_EQ((*automatic)->info().precision, "bf16");
   EXPECT_EQ((*automatic)->info().max_images, 16u);  // All that "fit".
-  EXPECT_EQ((*automatic)->info().max_step_rows, 16384u);
+  EXPECT_EQ((*automatic)->info().max_step_rows, 20480u);
 
   options.precision = "fp8";
   options.max_images_in_flight = 7;
