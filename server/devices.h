@@ -35,7 +35,7 @@ struct DeviceLimits {
 };
 
 // The options' limits; where they say 0, 64 images on the CPU and all that fit on a GPU, steps of
-// 4,096 rows on the CPU and of 16,384 on a GPU.
+// 4,096 rows on the CPU and of 20,480 on a GPU.
 DeviceLimits LimitsOf(const ServerOptions& options, const Device& device);
 
 }  // namespace hmar
