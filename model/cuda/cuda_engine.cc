@@ -90,6 +90,7 @@ absl::Status CudaEngine::Prepare(const CudaEngineOptions& options) {
                         PicturePipeline::Create(model_.get(), fast, [this](StepReport* report) {
                           return CollectSteps(StepLauncher::kAhead, report);
                         }));
+  model_->memory().Close();
   for (int slot = model_->max_images(); slot-- > 0;) free_slots_.push_back(slot);
   return absl::OkStatus();
 }

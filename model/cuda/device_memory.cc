@@ -24,22 +24,26 @@ DeviceMemory::~DeviceMemory() {
   for (void* data : pinned_) cudaFreeHost(data);
 }
 
+absl::Status DeviceMemory::CheckOpen() const {
+  return closed_ ? absl::InternalError("memory was asked for after loading") : absl::OkStatus();
+}
+
 absl::StatusOr<void*> DeviceMemory::AllocateBytes(const std::string& kind, int64_t bytes) {
+  HMAR_RETURN_IF_ERROR(CheckOpen());
   void* data = nullptr;
   const cudaError_t error = cudaMalloc(&data, std::max<int64_t>(bytes, 1));
   if (error == cudaErrorMemoryAllocation) return OutOfMemory(kind, bytes);
   HMAR_CUDA_RETURN_IF_ERROR(error);
   device_.push_back(data);
   bytes_[kind] += bytes;
-  ++allocations_;
   return data;
 }
 
 absl::StatusOr<void*> DeviceMemory::AllocatePinnedBytes(int64_t bytes) {
+  HMAR_RETURN_IF_ERROR(CheckOpen());
   void* data = nullptr;
   HMAR_CUDA_RETURN_IF_ERROR(cudaMallocHost(&data, std::max<int64_t>(bytes, 1)));
   pinned_.push_back(data);
-  ++allocations_;
   return data;
 }
 

@@ -17,9 +17,10 @@
 
 namespace hmar {
 
-// Everything that an engine holds on its device and in pinned host memory, by kind; freed with it.
-// Nothing is freed before, and after loading nothing is added: allocations() shows that. Not
-// thread-safe; belongs to the device that is current when it is used and destroyed.
+// Everything that an engine holds on its device and in pinned host memory, by kind; freed with it,
+// and nothing before. Once loading is done it is closed: a step that allocated would wait for the
+// whole device. Not thread-safe; belongs to the device that is current when it is used and
+// destroyed.
 class DeviceMemory {
  public:
   DeviceMemory() = default;
@@ -51,16 +52,19 @@ class DeviceMemory {
     return data;
   }
 
-  std::vector<MemoryUse> Uses() const;                   // Device memory by kind.
-  uint64_t allocations() const { return allocations_; }  // Calls of Allocate so far, of both sorts.
+  // From now on allocating is an INTERNAL error.
+  void Close() { closed_ = true; }
+
+  std::vector<MemoryUse> Uses() const;  // Device memory by kind.
 
  private:
+  absl::Status CheckOpen() const;
   absl::StatusOr<void*> AllocateBytes(const std::string& kind, int64_t bytes);
   absl::StatusOr<void*> AllocatePinnedBytes(int64_t bytes);
 
   std::vector<void*> device_, pinned_;
   std::map<std::string, uint64_t> bytes_;
-  uint64_t allocations_ = 0;
+  bool closed_ = false;
 };
 
 // Device memory for a while, during loading.

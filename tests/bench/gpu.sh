@@ -43,7 +43,7 @@ engine() {
 }
 
 logits() {
-  for model in "$models/d16" deploy/models/hmar-cifar10; do
+  for model in "$models/d16" "$models/d16-512" deploy/models/hmar-cifar10; do
     for precision in bf16 fp8; do logits_dump --model "$model" --precision $precision "$work/$precision"; done
     python3 tests/bench/bf16_error.py "$model" "$work/bf16" "$work/fp8"
   done
@@ -74,5 +74,6 @@ served() {
 }
 
 make_model d16 hmar-d16
-case " $parts " in *" engine "*) make_model d16-512 hmar-d16 --image-size 512; make_model d30 hmar-d30 ;; esac
+make_model d16-512 hmar-d16 --image-size 512
+case " $parts " in *" engine "*) make_model d30 hmar-d30 ;; esac
 for part in $parts; do echo "## $part"; $part; done
