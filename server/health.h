@@ -3,6 +3,8 @@
 
 #include <grpcpp/health_check_service_interface.h>
 
+#include <utility>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "hmar/v1/image_generation.grpc.pb.h"
@@ -23,11 +25,11 @@ class Health {
     if (!ended_) Report(true);
   }
 
-  // Not ready, whatever SetReady says later.
+  // Not ready, whatever SetReady says later. Said once, however many devices are lost: watchers
+  // hear every report.
   void End() {
     absl::MutexLock lock(&mutex_);
-    ended_ = true;
-    Report(false);
+    if (!std::exchange(ended_, true)) Report(false);
   }
 
  private:

@@ -69,7 +69,8 @@ def test_a_lost_device_ends_the_process_with_5_and_its_calls_with_a_reason(start
     assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DEVICE_LOST")
     assert server.wait_for_exit() == 5
     watcher.join()
-    assert states == [health_pb2.HealthCheckResponse.NOT_SERVING]
+    # At most once; the process may end before the news is out.
+    assert states in ([], [health_pb2.HealthCheckResponse.NOT_SERVING])
     assert "is lost: CUDA error" in server.output
 
 
