@@ -3,7 +3,7 @@
 
 // Programmatic dependent launch (CUDA C++ Programming Guide, section of that name): a kernel's
 // blocks may start while the kernel before it in the stream drains, and wait in place for its
-// results. It saves about a microsecond a kernel, a third of a step of one image. Every kernel
+// results. It hides launch latency, which matters where a step has one image. Every kernel
 // launched here calls AwaitPredecessor before it reads or writes what another kernel writes or
 // reads; weights and a step's tables may be read before.
 

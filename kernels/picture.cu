@@ -130,23 +130,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// ---- Upsample2x: a thread copies one vector of 8 channels to its four places.
-
-// `vectors`: of a position, C / 8. Blocks: (rows of the input, blocks_a_row).
-__global__ void __launch_bounds__(kThreads)
-    UpsampleKernel(const uint4* x, int W, int vectors, int blocks_a_row, uint4* out) {
-  const int64_t row = blockIdx.x / blocks_a_row, width = int64_t{W} * vectors;
-  const int64_t i = blockIdx.x % blocks_a_row * int64_t{kThreads} + threadIdx.x;
-  if (i >= width) return;
-  const uint4 value = x[row * width + i];
-  // Input column w = i / vectors goes to columns 2w and 2w + 1, of output rows twice as wide.
-  const int64_t left = 2 * i - static_cast<uint32_t>(i) % static_cast<uint32_t>(vectors);
-  uint4* const top = out + row * 4 * width + left;
-  uint4* const bottom = top + 2 * width;
-  top[0] = top[vectors] = value;
-  bottom[0] = bottom[vectors] = value;
-}
-
 }  // namespace
 
 cudaError_t GatherFeatures(const float* f_hat_PPZ, const int32_t* slots_B, int B, int64_t floats,
@@ -182,20 +165,6 @@ cudaError_t SoftmaxRows(const float* x, int64_t rows, int n, __nv_bfloat16* out,
   const auto kernel = n <= kWarpRow ? SoftmaxKernel<1> : SoftmaxKernel<kWarps>;
   return LaunchDependent(kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, x, rows, n,
                          out);
-}
-
-cudaError_t Upsample2x(const __nv_bfloat16* x_BHWC, int B, int H, int W, int C, __nv_bfloat16* out,
-                       cudaStream_t stream) {
-  if (B < 0 || H < 0 || W < 0 || C < 8 || C % 8 != 0) return cudaErrorInvalidValue;
-  if (!Aligned(x_BHWC, 16) || !Aligned(out, 16)) return cudaErrorInvalidValue;
-  const int64_t rows = int64_t{B} * H, width = int64_t{W} * (C / 8);
-  if (rows == 0 || width == 0) return cudaSuccess;
-  const int64_t blocks = CeilDiv(width, kThreads);
-  if (!FitsGrid(width) || !FitsGrid(rows) || !FitsGrid(rows * blocks)) return cudaErrorInvalidValue;
-  UpsampleKernel<<<static_cast<unsigned>(rows * blocks), kThreads, 0, stream>>>(
-      reinterpret_cast<const uint4*>(x_BHWC), W, C / 8, static_cast<int>(blocks),
-      reinterpret_cast<uint4*>(out));
-  return cudaGetLastError();
 }
 
 }  // namespace hmar::kernels

@@ -30,11 +30,6 @@ cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_
 cudaError_t SoftmaxRows(const float* x, int64_t rows, int n, __nv_bfloat16* out,
                         cudaStream_t stream);
 
-// Nearest-neighbour enlargement by two: x_BHWC (channels last, C a multiple of 8) -> out (B, 2H,
-// 2W, C).
-cudaError_t Upsample2x(const __nv_bfloat16* x_BHWC, int B, int H, int W, int C, __nv_bfloat16* out,
-                       cudaStream_t stream);
-
 // FAST previews: each cell of the feature map becomes q x q pixels, a linear function of its 3 x 3
 // neighbourhood (zeros beyond the border) of Z channels. weight (9 * Z, 3 * q * q), inputs tap by
 // tap, row by row, Z within a tap; outputs channel, then pixel row, then pixel column; bias

@@ -119,25 +119,6 @@ void BenchSoftmax(int64_t rows, int n) {
               MedianMicroseconds(launch), 6.0 * x.size());
 }
 
-void BenchUpsample(int B, int side, int C) {
-  const size_t count = size_t{1} * B * side * side * C;
-  std::vector<__nv_bfloat16> x = ToBf16(Uniform(count, 1, 4));
-  const DeviceArray<__nv_bfloat16> in(x), out(4 * count);
-  const auto launch = [&](cudaStream_t stream) {
-    CheckCuda(kernels::Upsample2x(in.data(), B, side, side, C, out.data(), stream));
-  };
-  launch(nullptr);
-  const std::vector<__nv_bfloat16> got = out.Download();
-  for (size_t i = 0; i < got.size(); i += 1009) {
-    const size_t c = i % C, column = i / C % (2 * side), row = i / C / (2 * side);
-    const size_t from = (row / 2 * side + column / 2) * C + c;
-    Check(__bfloat162float(got[i]) == __bfloat162float(x[from]), "upsample", i);
-  }
-  ReportBytes("upsample B " + std::to_string(B) + " " + std::to_string(side) + " x " +
-                  std::to_string(side) + " C " + std::to_string(C),
-              MedianMicroseconds(launch), 10.0 * count);
-}
-
 // Pixel (0, 0) of cell (5, 7), red, in double precision.
 double PreviewOf(const std::vector<float>& f_hat, const std::vector<float>& weight, float bias,
                  int P, int Z, int outputs) {
@@ -186,7 +167,6 @@ int main() {
   hmar::BenchPictureBytes(32);
   hmar::BenchSoftmax(32 * 256, 256);
   hmar::BenchSoftmax(4096, 4096);
-  hmar::BenchUpsample(32, 64, 320);
   hmar::BenchPreview(16);
   hmar::BenchPreview(200);
 }

@@ -157,27 +157,6 @@ TEST(SoftmaxRowsTest, MaskedEntriesAndRowsAmongOthers) {
   }
 }
 
-TEST(Upsample2xTest, RepeatsEachPosition) {
-  HMAR_SKIP_WITHOUT_GPU();
-  struct Shape {
-    int B, H, W, C;
-  };
-  for (const auto& [B, H, W, C] :
-       {Shape{2, 3, 5, 8}, Shape{1, 1, 1, 160}, Shape{3, 16, 16, 640}, Shape{1, 7, 9, 320}}) {
-    const Bf16s x = ToBf16(Normals(size_t{1} * B * H * W * C, 1, 4));
-    Bf16s want;
-    for (int row = 0; row < B * 2 * H; ++row) {
-      for (int column = 0; column < 2 * W; ++column) {
-        const auto from = x.begin() + (row / 2 * W + column / 2) * C;  // 2H is even: b stays right.
-        want.insert(want.end(), from, from + C);
-      }
-    }
-    const DeviceArray<__nv_bfloat16> in(x), out(want.size());
-    CheckCuda(kernels::Upsample2x(in.data(), B, H, W, C, out.data(), nullptr));
-    EXPECT_TRUE(SameBytes(out.Download(), want)) << B << " " << H << " " << W << " " << C;
-  }
-}
-
 struct Preview {
   int P, Z, q;
   std::vector<int32_t> slots;
@@ -296,9 +275,6 @@ TEST(PictureTest, NothingToDoAndBeyondTheLimits) {
             cudaErrorInvalidValue);
   EXPECT_EQ(kernels::SoftmaxRows(x.data(), 0, 8, out.data(), nullptr), cudaSuccess);
   EXPECT_EQ(kernels::SoftmaxRows(x.data(), 1, 4097, out.data(), nullptr), cudaErrorInvalidValue);
-  EXPECT_EQ(kernels::Upsample2x(out.data(), 0, 1, 1, 8, out.data(), nullptr), cudaSuccess);
-  EXPECT_EQ(kernels::Upsample2x(out.data(), 1, 1, 1, 12, out.data(), nullptr),
-            cudaErrorInvalidValue);
   FastPreviewArgs args;
   args.P = 16, args.Z = 32, args.q = 4;
   EXPECT_EQ(kernels::FastPreview(args, nullptr), cudaSuccess);
