@@ -17,6 +17,8 @@ enum class Reason {
   kRequestIdInvalid,
   kSamplingInvalid,
   kPrefixInvalid,
+  kImageInvalid,
+  kImageSizeMismatch,
   kReplyTooLarge,
   kEditNotSupported,
   kDegradeNotSupported,
