@@ -5,6 +5,7 @@
 // block-diagonal forward. No torch here: the server includes this.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,7 +14,9 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "model/config.h"
+#include "model/edit.h"
 #include "model/picture.h"
+#include "model/sampling_plan.h"
 
 namespace hmar {
 
@@ -23,6 +26,9 @@ using ImageId = uint64_t;
 // Codebook indices of one scale, row by row: p * p of them, each in [0, V).
 using TokenMap = std::vector<int32_t>;
 
+// An image's tokens: K maps.
+using TokenPyramid = std::vector<TokenMap>;
+
 enum class PreviewMode {
   kNone,
   kFast,  // Linear read-out of f_hat, 4 pixels a token of the last grid; nearly free.
@@ -30,16 +36,23 @@ enum class PreviewMode {
 };
 
 // One image to make. Plain data. The caller has checked it: class_id < classes, CheckSampling
-// empty, prefix maps of the right sizes and inside the codebook.
+// empty, token and keep maps of the right sizes, tokens inside the codebook.
 struct ImageTask {
   std::optional<uint32_t> class_id;  // Absent: no class.
   uint64_t seed = 0;
   SamplingParams sampling;
-  std::vector<TokenMap> prefix;  // Scales 0 .. n-1, taken as drawn.
+  TokenPyramid prefix;  // Scales 0 .. n-1, taken as drawn, also those of an edit.
+  // An edit: K maps of the tokens that are kept, and the source image's tokens (Engine::Encode).
+  // Both or neither; the images of a request share them.
+  std::shared_ptr<const std::vector<KeepMap>> keep;
+  std::shared_ptr<const TokenPyramid> given;
   PreviewMode preview_mode = PreviewMode::kNone;
   std::vector<bool>
       preview_scales;  // K entries when preview_mode is not kNone: which scales leave a preview.
 };
+
+// The passes that a task takes.
+std::vector<Pass> PlanPasses(const ModelConfig& config, const ImageTask& task);
 
 // What a step did for one image that took part in it.
 struct PassReport {
@@ -59,8 +72,8 @@ struct PreviewReport {
 
 struct ImageReport {
   ImageId id = 0;
-  Picture picture;               // S x S.
-  std::vector<TokenMap> tokens;  // K maps.
+  Picture picture;      // S x S.
+  TokenPyramid tokens;  // K maps.
 };
 
 struct FailureReport {
@@ -123,6 +136,13 @@ class Engine {
   // UNAVAILABLE: the device is lost (a CUDA error that sticks to the process); every later call
   // says the same, and nothing but the end of the process helps.
   virtual absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) = 0;
+
+  // The tokens of source images, S x S each, in their order: what an edit keeps. Those of a picture
+  // depend on it and the model alone. Takes no slot and changes no image in flight; blocks for the
+  // time of the encoder. INVALID_ARGUMENT: a picture of another size. RESOURCE_EXHAUSTED: out of
+  // memory; fewer pictures may do. UNAVAILABLE: as Step.
+  virtual absl::StatusOr<std::vector<TokenPyramid>> Encode(
+      absl::Span<const Picture* const> pictures) = 0;
 };
 
 }  // namespace hmar

@@ -114,20 +114,23 @@ std::vector<SamplingViolation> CheckSampling(const SamplingParams& sampling,
 }
 
 std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling,
-                             bool has_class, int prefix_scales) {
+                             bool has_class, int prefix_scales, absl::Span<const KeepMap> keep) {
   std::vector<Pass> plan;
   for (int k = prefix_scales; k < config.num_scales(); ++k) {
     const std::vector<uint32_t>& passes = sampling.mask_schedule[k];
     const auto n = static_cast<uint32_t>(config.tokens_of_scale(k));
-    uint32_t left = n;
-    for (size_t step = 0; step < passes.size(); ++step) {
+    const uint32_t generated = keep.empty() ? n : Generated(keep[k]);
+    uint32_t left = n, redrawn = generated;
+    for (size_t step = 0; step < passes.size() && redrawn > 0; ++step) {
+      left -= passes[step];
+      const uint32_t next_redrawn = Reopened(left, n, generated);
       plan.push_back({.scale = static_cast<uint16_t>(k),
                       .step = static_cast<uint16_t>(step),
                       .guided = step == 0 && k > 0 && has_class && sampling.cfg_scale != 0,
-                      .settles_scale = step + 1 == passes.size(),
+                      .settles_scale = next_redrawn == 0,
                       .tokens = n,
-                      .reopened = left});
-      left -= passes[step];
+                      .reopened = redrawn});
+      redrawn = next_redrawn;
     }
   }
   return plan;

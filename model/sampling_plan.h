@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "model/config.h"
+#include "model/edit.h"
 
 namespace hmar {
 
@@ -51,17 +53,20 @@ struct Pass {
   bool guided = false;         // Has an unconditional half.
   bool settles_scale = false;  // The last pass of its scale.
   uint32_t tokens = 0;         // n of the scale.
-  uint32_t reopened = 0;       // Tokens this pass redraws: n in a next-scale pass.
+  uint32_t reopened = 0;  // Tokens this pass redraws: in a next-scale pass all that are not kept.
 
   uint32_t rows() const { return guided ? 2 * tokens : tokens; }
 };
 
 // The passes of an image in order, after the scales of its prefix. Guidance is left out where it
-// changes nothing: at scale 0, without a class, with cfg 0, and in mask passes. Empty when the
-// prefix has every scale.
-// REQUIRES: CheckSampling(sampling, config) is empty; prefix_scales <= K.
+// changes nothing: at scale 0, without a class, with cfg 0, and in mask passes. `keep` is an
+// edit's, K maps, or empty: a scale at which everything is kept has no pass, nor has a mask pass
+// that would redraw nothing. Scales without a pass are laid from the prefix or the source image;
+// with every scale laid the plan is empty. REQUIRES: CheckSampling(sampling, config) is empty;
+// prefix_scales <= K.
 std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling,
-                             bool has_class, int prefix_scales);
+                             bool has_class, int prefix_scales,
+                             absl::Span<const KeepMap> keep = {});
 
 // Guidance weight t at scale k of K: (1 + t) cond - t uncond, t = cfg * k / (K - 1), in fp32
 // (VAR, section 3.3).

@@ -75,9 +75,7 @@ Scheduler::Impl::Impl(SchedulerOptions options, const Clock* clock, Metrics* met
 }
 
 std::vector<Pass> Scheduler::Impl::PassesOf(const Work& work) const {
-  const ImageTask& task = work.prototype;
-  return PlanPasses(options_.models()[work.model].config, task.sampling, task.class_id.has_value(),
-                    static_cast<int>(task.prefix.size()));
+  return PlanPasses(options_.models()[work.model].config, work.prototype);
 }
 
 absl::Status Scheduler::Impl::CheckRoom(const Work& work) const {

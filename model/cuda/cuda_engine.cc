@@ -36,6 +36,9 @@ class CudaEngine final : public Engine {
   absl::Status Admit(ImageId id, ImageTask task) override;
   void Cancel(ImageId id) override;
   absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
+  absl::StatusOr<std::vector<TokenPyramid>> Encode(absl::Span<const Picture* const>) override {
+    return absl::UnimplementedError("images cannot be encoded on a GPU yet");
+  }
 
  private:
   CudaEngine(std::unique_ptr<CudaModel> model, int device)

@@ -127,8 +127,7 @@ class CudaInspector final : public Inspector {
     Check(model_->ClearSlot(0));
     for (size_t k = 0; k < task.prefix.size(); ++k) LayScale(static_cast<int>(k), task.prefix[k]);
     const auto prefix_scales = static_cast<int>(task.prefix.size());
-    const std::vector<Pass> passes =
-        PlanPasses(config(), task.sampling, task.class_id.has_value(), prefix_scales);
+    const std::vector<Pass> passes = PlanPasses(config(), task);
     ImageStep image;
     image.pass = passes[step];
     image.class_row =

@@ -17,8 +17,7 @@ struct ImageInFlight {
   ImageInFlight(ImageId image, ImageTask its_task, const ModelConfig& config)
       : id(image),
         task(std::move(its_task)),
-        passes(PlanPasses(config, task.sampling, task.class_id.has_value(),
-                          static_cast<int>(task.prefix.size()))),
+        passes(PlanPasses(config, task)),
         draw(task.sampling.temperature, task.sampling.top_k, task.sampling.top_p) {}
 
   bool done() const { return next_pass == passes.size(); }

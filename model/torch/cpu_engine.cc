@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <new>
 #include <set>
@@ -22,12 +24,49 @@ double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const ModelConfig& config) {
+  const auto S = static_cast<uint32_t>(config.image_size);
+  for (const Picture* picture : pictures) {
+    if (picture->width != S || picture->height != S) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a picture of ", picture->width, " x ", picture->height,
+                       " pixels; the model's images are ", S, " x ", S));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Bytes 0 to 255 as -1 to 1, (B, 3, S, S).
+at::Tensor ImageTensor(absl::Span<const Picture* const> pictures) {
+  std::vector<at::Tensor> images;
+  for (const Picture* picture : pictures) {
+    images.push_back(at::from_blob(const_cast<uint8_t*>(picture->rgb.data()),
+                                   {picture->height, picture->width, 3}, at::kByte));
+  }
+  return at::stack(images).permute({0, 3, 1, 2}).to(at::kFloat).div_(127.5).sub_(1);
+}
+
 // Pictures to make at the end of a step, each for one slot and scale.
 struct PictureOrder {
   Slot* slot;
   int scale;
   at::Tensor f_hat_ZPP;
 };
+
+// Runs `work`, torch's exceptions become statuses; `what` names the work.
+template <typename Result>
+absl::StatusOr<Result> Guarded(const std::string& what, const std::function<Result()>& work) {
+  const c10::InferenceMode guard;
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("out of memory in ", what));
+  } catch (const c10::OutOfMemoryError&) {
+    return absl::ResourceExhaustedError(absl::StrCat("out of memory in ", what));
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat(what, " failed: ", e.what()));
+  }
+}
 
 class CpuEngine final : public Engine {
  public:
@@ -41,10 +80,14 @@ class CpuEngine final : public Engine {
   absl::Status Admit(ImageId id, ImageTask task) override;
   void Cancel(ImageId id) override { slots_.erase(id); }
   absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
+  absl::StatusOr<std::vector<TokenPyramid>> Encode(
+      absl::Span<const Picture* const> pictures) override;
 
  private:
   absl::StatusOr<std::vector<Slot*>> Find(absl::Span<const ImageId> ids);
-  void LayPrefix(Slot* slot);
+  void Start(Slot* slot);
+  at::Tensor Lay(Slot* slot, at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
+                 std::vector<PictureOrder>* previews) const;
   StepReport RunStep(const std::vector<Slot*>& slots);
   void MakePictures(const std::vector<PictureOrder>& previews,
                     const std::vector<PictureOrder>& finals, StepReport* report) const;
@@ -88,35 +131,45 @@ absl::StatusOr<std::vector<Slot*>> CpuEngine::Find(absl::Span<const ImageId> ids
 absl::StatusOr<StepReport> CpuEngine::Step(absl::Span<const ImageId> ids) {
   HMAR_ASSIGN_OR_RETURN(const std::vector<Slot*> slots, Find(ids));
   if (slots.empty()) return StepReport();
-  const c10::InferenceMode guard;
-  try {
-    for (Slot* slot : slots) LayPrefix(slot);
+  return Guarded<StepReport>(absl::StrCat("a step of ", slots.size(), " images"), [&] {
+    for (Slot* slot : slots) Start(slot);
     return RunStep(slots);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("out of memory in a step of ", slots.size(), " images"));
-  } catch (const c10::OutOfMemoryError&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("out of memory in a step of ", slots.size(), " images"));
-  } catch (const std::exception& e) {
-    return absl::InternalError(
-        absl::StrCat("a step of ", slots.size(), " images failed: ", e.what()));
-  }
+  });
 }
 
-// Takes the prefix's scales as drawn, before the slot's first step.
-void CpuEngine::LayPrefix(Slot* slot) {
+absl::StatusOr<std::vector<TokenPyramid>> CpuEngine::Encode(
+    absl::Span<const Picture* const> pictures) {
+  HMAR_RETURN_IF_ERROR(CheckPictures(pictures, info_.config));
+  const std::string what = absl::StrCat("the encoding of ", pictures.size(), " images");
+  return Guarded<std::vector<TokenPyramid>>(what, [&] {
+    std::vector<TokenPyramid> tokens;
+    const size_t at_once = model_->images_at_once();
+    for (size_t i = 0; i < pictures.size(); i += at_once) {
+      std::vector<TokenPyramid> some = model_->Encode(ImageTensor(pictures.subspan(i, at_once)));
+      std::move(some.begin(), some.end(), std::back_inserter(tokens));
+    }
+    return tokens;
+  });
+}
+
+// Before a slot's first step: the scales that come before its first pass.
+void CpuEngine::Start(Slot* slot) {
   if (slot->f_hat_ZPP.defined()) return;
   std::vector<PictureOrder> previews;
-  const at::Tensor f_hat =
-      model_->LayPrefix(slot->task.prefix, [&](int scale, const at::Tensor& f_hat_ZPP) {
-        if (slot->wants_preview(scale)) previews.push_back({slot, scale, f_hat_ZPP});
-      });
+  const TokenPyramid tokens = slot->LaidTokens(0, slot->scale_of(0));
+  at::Tensor f_hat = Lay(slot, model_->EmptyFHat(), 0, tokens, &previews);
   StepReport report;
   MakePictures(previews, {}, &report);
-  slot->prefix_previews = std::move(report.previews);
-  slot->settled = slot->task.prefix;
-  slot->f_hat_ZPP = f_hat;
+  slot->early_previews = std::move(report.previews);
+  slot->settled = tokens;
+  slot->f_hat_ZPP = std::move(f_hat);
+}
+
+at::Tensor CpuEngine::Lay(Slot* slot, at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
+                          std::vector<PictureOrder>* previews) const {
+  return model_->Lay(std::move(f_hat_ZPP), first, tokens, [&](int scale, const at::Tensor& f_hat) {
+    if (slot->wants_preview(scale)) previews->push_back({slot, scale, f_hat});
+  });
 }
 
 // Everything that can fail comes first; Commit then moves the results into the slots.
@@ -135,15 +188,17 @@ StepReport CpuEngine::RunStep(const std::vector<Slot*>& slots) {
   for (size_t i = 0; i < slots.size(); ++i) {
     Slot* slot = slots[i];
     const int last_scale = info_.config.num_scales() - 1;
-    if (slot->done()) {  // Its prefix had every scale.
+    if (slot->done()) {  // Every scale was laid.
       finals.push_back({slot, last_scale, slot->f_hat_ZPP});
       continue;
     }
     outcomes[i] = std::move(*next++);
     if (!outcomes[i].finite || !slot->pass().settles_scale) continue;
-    const int scale = slot->pass().scale;
-    if (slot->wants_preview(scale)) previews.push_back({slot, scale, outcomes[i].f_hat_ZPP});
-    if (scale == last_scale) finals.push_back({slot, scale, outcomes[i].f_hat_ZPP});
+    const int scale = slot->pass().scale, next_scale = slot->scale_of(slot->next_pass + 1);
+    at::Tensor& f_hat = outcomes[i].f_hat_ZPP;
+    if (slot->wants_preview(scale)) previews.push_back({slot, scale, f_hat});
+    f_hat = Lay(slot, f_hat, scale + 1, slot->LaidTokens(scale + 1, next_scale), &previews);
+    if (next_scale > last_scale) finals.push_back({slot, last_scale, f_hat});
   }
   MakePictures(previews, finals, &report);
   Commit(slots, std::move(outcomes), &report);
@@ -174,13 +229,13 @@ void CpuEngine::MakePictures(const std::vector<PictureOrder>& previews,
 
 void CpuEngine::Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome> outcomes,
                        StepReport* report) {
-  std::vector<PreviewReport> prefix_previews;
+  std::vector<PreviewReport> early_previews;
   for (size_t i = 0; i < slots.size(); ++i) {
     Slot& slot = *slots[i];
     PassOutcome& outcome = outcomes[i];
-    std::move(slot.prefix_previews.begin(), slot.prefix_previews.end(),
-              std::back_inserter(prefix_previews));
-    slot.prefix_previews.clear();
+    std::move(slot.early_previews.begin(), slot.early_previews.end(),
+              std::back_inserter(early_previews));
+    slot.early_previews.clear();
     if (slot.done()) {
       report->passes.push_back(
           {slot.id, static_cast<uint16_t>(info_.config.num_scales() - 1), 0, 0, true, true});
@@ -196,6 +251,8 @@ void CpuEngine::Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome>
     slot.next_pass++;
     if (pass.settles_scale) {
       slot.settled.push_back(std::move(outcome.tokens));
+      TokenPyramid laid = slot.LaidTokens(pass.scale + 1, slot.scale_of(slot.next_pass));
+      std::move(laid.begin(), laid.end(), std::back_inserter(slot.settled));
       slot.f_hat_ZPP = std::move(outcome.f_hat_ZPP);
     } else {
       slot.tokens = std::move(outcome.tokens);
@@ -205,9 +262,9 @@ void CpuEngine::Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome>
     report->passes.push_back(
         {slot.id, pass.scale, pass.step, pass.rows(), pass.settles_scale, slot.done()});
   }
-  // A prefix's previews come before those of the scales that follow it.
-  std::move(report->previews.begin(), report->previews.end(), std::back_inserter(prefix_previews));
-  report->previews = std::move(prefix_previews);
+  // The previews of laid scales come before those of the scales that follow them.
+  std::move(report->previews.begin(), report->previews.end(), std::back_inserter(early_previews));
+  report->previews = std::move(early_previews);
   for (ImageReport& image : report->images) {
     image.tokens = std::move(slots_.at(image.id).settled);
     slots_.erase(image.id);

@@ -25,13 +25,7 @@ class CpuInspector final : public Inspector {
   std::vector<TokenMap> Encode(const std::vector<float>& image_3SS) override {
     const c10::InferenceMode guard;
     const int64_t S = config().image_size;
-    std::vector<TokenMap> maps;
-    const at::Tensor features = model_->tokenizer.EncodeFeatures(Tensor(image_3SS, {1, 3, S, S}));
-    for (const at::Tensor& tokens : model_->tokenizer.Quantize(features)) {
-      const int64_t* data = tokens.data_ptr<int64_t>();
-      maps.emplace_back(data, data + tokens.numel());
-    }
-    return maps;
+    return model_->Encode(Tensor(image_3SS, {1, 3, S, S})).front();
   }
 
   std::vector<float> Decode(const std::vector<float>& f_hat_ZPP) override {
@@ -64,7 +58,7 @@ class CpuInspector final : public Inspector {
   Slot SlotAt(const ImageTask& task, uint32_t step, const TokenMap& tokens_n,
               const std::vector<uint8_t>& open_n) const {
     Slot slot(0, task, config());
-    slot.f_hat_ZPP = model_->LayPrefix(task.prefix);
+    slot.f_hat_ZPP = model_->Lay(model_->EmptyFHat(), 0, task.prefix);
     slot.next_pass = step;
     slot.tokens = tokens_n;
     slot.open = open_n;

@@ -7,6 +7,12 @@
 #include "model/tensor_table.h"
 
 namespace hmar {
+namespace {
+
+// The convolutions' activations take some kilobytes a pixel.
+constexpr int64_t kPixelsAtOnce = 64 * 1024;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(const ModelFolder& folder) {
   const c10::InferenceMode guard;
@@ -25,16 +31,37 @@ LoadedModel::LoadedModel(const ModelConfig& config, Weights tokenizer_weights,
       transformer(config, std::move(transformer_weights)),
       runner(&this->config, &tokenizer, &transformer) {}
 
-at::Tensor LoadedModel::LayPrefix(
-    const std::vector<TokenMap>& prefix,
+size_t LoadedModel::images_at_once() const {
+  const int64_t S = config.image_size;
+  return static_cast<size_t>(std::max<int64_t>(1, kPixelsAtOnce / (S * S)));
+}
+
+at::Tensor LoadedModel::EmptyFHat() const {
+  return at::zeros({config.tokenizer.z_channels, config.last_grid(), config.last_grid()},
+                   at::kFloat);
+}
+
+at::Tensor LoadedModel::Lay(
+    at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
     const std::function<void(int scale, const at::Tensor& f_hat_ZPP)>& on_scale) const {
-  const int64_t Z = config.tokenizer.z_channels, P = config.last_grid();
-  at::Tensor f_hat = at::zeros({Z, P, P}, at::kFloat);
-  for (size_t k = 0; k < prefix.size(); ++k) {
-    f_hat = f_hat.add(tokenizer.Contribution(static_cast<int>(k), TokensTensor(prefix[k]))[0]);
-    if (on_scale) on_scale(static_cast<int>(k), f_hat);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const int scale = first + static_cast<int>(i);
+    f_hat_ZPP = f_hat_ZPP.add(tokenizer.Contribution(scale, TokensTensor(tokens[i]))[0]);
+    if (on_scale) on_scale(scale, f_hat_ZPP);
   }
-  return f_hat;
+  return f_hat_ZPP;
+}
+
+std::vector<TokenPyramid> LoadedModel::Encode(const at::Tensor& image_B3SS) const {
+  std::vector<TokenPyramid> images(image_B3SS.size(0));
+  for (const at::Tensor& tokens_Bn : tokenizer.Quantize(tokenizer.EncodeFeatures(image_B3SS))) {
+    const int64_t* next = tokens_Bn.data_ptr<int64_t>();
+    for (TokenPyramid& image : images) {
+      image.emplace_back(next, next + tokens_Bn.size(1));
+      next += tokens_Bn.size(1);
+    }
+  }
+  return images;
 }
 
 at::Tensor TokensTensor(const TokenMap& tokens) {

@@ -20,11 +20,20 @@ struct LoadedModel {
 
   LoadedModel(const ModelConfig& config, Weights tokenizer_weights, Weights transformer_weights);
 
-  // f_hat of the first scales, from their tokens; zeros for none. (Z, P, P). `on_scale`, if given,
-  // sees each sum.
-  at::Tensor LayPrefix(
-      const std::vector<TokenMap>& prefix,
+  // Images that may go through the decoder or the encoder together: a batch of bounded memory.
+  size_t images_at_once() const;
+
+  // f_hat (Z, P, P) before the first scale.
+  at::Tensor EmptyFHat() const;
+
+  // f_hat with the scales from `first` on added, from their tokens. `on_scale`, if given, sees each
+  // sum.
+  at::Tensor Lay(
+      at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
       const std::function<void(int scale, const at::Tensor& f_hat_ZPP)>& on_scale = nullptr) const;
+
+  // The tokens of images (B, 3, S, S) in [-1, 1].
+  std::vector<TokenPyramid> Encode(const at::Tensor& image_B3SS) const;
 
   const ModelConfig config;
   const Tokenizer tokenizer;

@@ -6,9 +6,6 @@
 namespace hmar {
 namespace {
 
-// Pixels decoded at once. A decoder's activations take some kilobytes a pixel.
-constexpr int64_t kDecodePixels = 64 * 1024;
-
 // Equations that the fit of the fast preview aims at; it has 9 Z + 1 unknowns, 289 with Z = 32.
 constexpr int64_t kFitEquations = 4096;
 constexpr int64_t kMinFitPictures = 8;
@@ -46,7 +43,7 @@ std::vector<at::Tensor> SampleFeatureMaps(LoadedModel* model, int64_t images) {
     task.sampling.cfg_scale = 0;
     task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kNone, config);
     slots.push_back(std::make_unique<Slot>(0, std::move(task), config));
-    slots.back()->f_hat_ZPP = model->LayPrefix({});
+    slots.back()->f_hat_ZPP = model->EmptyFHat();
     running.push_back(slots.back().get());
   }
   std::vector<at::Tensor> maps;
@@ -80,8 +77,7 @@ void PictureMaker::FitFast(LoadedModel* model) {
 }
 
 std::vector<Picture> PictureMaker::Full(const std::vector<at::Tensor>& f_hats) const {
-  const int64_t S = model_->config.image_size;
-  const size_t at_once = static_cast<size_t>(std::max<int64_t>(1, kDecodePixels / (S * S)));
+  const size_t at_once = model_->images_at_once();
   std::vector<Picture> pictures;
   for (size_t i = 0; i < f_hats.size(); i += at_once) {
     const auto last = f_hats.begin() + std::min(f_hats.size(), i + at_once);

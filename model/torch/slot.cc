@@ -1,5 +1,6 @@
 #include "model/torch/slot.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace hmar {
@@ -7,8 +8,28 @@ namespace hmar {
 Slot::Slot(ImageId id, ImageTask task, const ModelConfig& config)
     : id(id),
       task(std::move(task)),
-      passes(PlanPasses(config, this->task.sampling, this->task.class_id.has_value(),
-                        static_cast<int>(this->task.prefix.size()))),
+      num_scales(config.num_scales()),
+      passes(PlanPasses(config, this->task)),
       draw(this->task.sampling.temperature, this->task.sampling.top_k, this->task.sampling.top_p) {}
+
+TokenPyramid Slot::LaidTokens(int first, int last) const {
+  TokenPyramid tokens;
+  for (auto k = static_cast<size_t>(first); k < static_cast<size_t>(last); ++k) {
+    tokens.push_back(k < task.prefix.size() ? task.prefix[k] : (*task.given)[k]);
+  }
+  return tokens;
+}
+
+TokenMap Slot::StartTokens() const {
+  return task.given == nullptr ? TokenMap(pass().tokens) : (*task.given)[pass().scale];
+}
+
+std::vector<uint8_t> Slot::StartOpen() const {
+  std::vector<uint8_t> open(pass().tokens, 1);
+  if (task.keep == nullptr) return open;
+  const KeepMap& keep = (*task.keep)[pass().scale];
+  std::transform(keep.begin(), keep.end(), open.begin(), [](uint8_t kept) { return kept == 0; });
+  return open;
+}
 
 }  // namespace hmar

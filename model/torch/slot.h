@@ -21,22 +21,33 @@ struct Slot {
     return task.preview_mode != PreviewMode::kNone && task.preview_scales[scale];
   }
 
+  // The scale of pass `index`, K past the last: every scale before it that had no pass is laid.
+  int scale_of(size_t index) const {
+    return index < passes.size() ? passes[index].scale : num_scales;
+  }
+  // The tokens of scales [first, last), which have no pass: the prefix's or the source image's.
+  TokenPyramid LaidTokens(int first, int last) const;
+  // What a next-scale pass starts from, (n) each: all but the kept tokens are open.
+  TokenMap StartTokens() const;
+  std::vector<uint8_t> StartOpen() const;
+
   ImageId id;
   ImageTask task;
+  int num_scales;
   std::vector<Pass> passes;
   size_t next_pass = 0;
   DrawParams draw;
-  at::Tensor
-      f_hat_ZPP;  // Sum of the settled scales' contributions. Undefined until the prefix is laid.
-  std::vector<TokenMap> settled;  // Tokens of the settled scales.
+  // Sum of the settled scales' contributions. Undefined before the first step.
+  at::Tensor f_hat_ZPP;
+  TokenPyramid settled;  // Tokens of the settled scales.
 
   // The scale in progress, after its next-scale pass. (n) each.
   TokenMap tokens;
   std::vector<float> confidence;  // Probability of each token when it was drawn.
   std::vector<uint8_t> open;      // 1: the next mask pass redraws it.
 
-  std::vector<PreviewReport>
-      prefix_previews;  // Made when the prefix was laid; leave with the next report.
+  // Of the scales before the first pass; they leave with the next report.
+  std::vector<PreviewReport> early_previews;
 };
 
 }  // namespace hmar

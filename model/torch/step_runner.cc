@@ -34,10 +34,9 @@ std::vector<PassOutcome> StepRunner::Run(absl::Span<const Slot* const> slots, ui
     const Slot& slot = *slots[i];
     PassOutcome& outcome = outcomes[i];
     outcome_of[&slot] = &outcome;
-    const uint32_t n = slot.pass().tokens;
-    outcome.tokens = slot.pass().step == 0 ? TokenMap(n) : slot.tokens;
-    outcome.open = slot.pass().step == 0 ? std::vector<uint8_t>(n, 1) : slot.open;
-    outcome.confidence.assign(n, 0);
+    outcome.tokens = slot.pass().step == 0 ? slot.StartTokens() : slot.tokens;
+    outcome.open = slot.pass().step == 0 ? slot.StartOpen() : slot.open;
+    outcome.confidence.assign(slot.pass().tokens, 0);
   }
   PackedBatch batch = PackBatch(slots, *config_, *tokenizer_, transformer_);
   if (rows != nullptr) *rows = static_cast<uint32_t>(batch.rows());

@@ -1,5 +1,6 @@
 #include "tests/fakes/fake_engine.h"
 
+#include <algorithm>
 #include <bit>
 #include <iterator>
 #include <utility>
@@ -27,8 +28,11 @@ uint64_t HashTask(const EngineInfo& info, const ImageTask& task) {
   hash = Combine(hash, task.seed);
   hash = Combine(hash, task.class_id ? *task.class_id + 1 : 0);
   hash = Combine(hash, std::bit_cast<uint32_t>(task.sampling.cfg_scale));
-  for (const TokenMap& map : task.prefix) {
-    for (int32_t token : map) hash = Combine(hash, token);
+  for (const TokenPyramid* tokens : {&task.prefix, task.given.get()}) {
+    if (tokens == nullptr) continue;
+    for (const TokenMap& map : *tokens) {
+      for (int32_t token : map) hash = Combine(hash, token);
+    }
   }
   return hash;
 }
@@ -37,6 +41,18 @@ Picture PictureOf(uint64_t hash, uint32_t side) {
   Picture picture{side, side, std::vector<uint8_t>(3 * side * side)};
   for (uint8_t& byte : picture.rgb) byte = (hash = Combine(hash, 1)) & 0xff;
   return picture;
+}
+
+TokenPyramid TokensOf(uint64_t hash, const ModelConfig& config) {
+  TokenPyramid tokens;
+  for (int k = 0; k < config.num_scales(); ++k) {
+    TokenMap& map = tokens.emplace_back(config.tokens_of_scale(k));
+    for (int32_t& token : map) {
+      hash = Combine(hash, k);
+      token = static_cast<int32_t>(hash % config.tokenizer.vocab_size);
+    }
+  }
+  return tokens;
 }
 
 FailureReport NonFinite(ImageId id) { return {id, absl::InternalError("logits are not finite")}; }
@@ -81,16 +97,21 @@ Picture FakePicture(const EngineInfo& info, const ImageTask& task) {
 }
 
 std::vector<TokenMap> FakeTokens(const EngineInfo& info, const ImageTask& task) {
-  std::vector<TokenMap> tokens = task.prefix;
-  uint64_t hash = HashTask(info, task);
-  for (int k = static_cast<int>(tokens.size()); k < info.config.num_scales(); ++k) {
-    TokenMap& map = tokens.emplace_back(info.config.tokens_of_scale(k));
-    for (int32_t& token : map) {
-      hash = Combine(hash, k);
-      token = static_cast<int32_t>(hash % info.config.tokenizer.vocab_size);
+  const auto prefix = static_cast<int>(task.prefix.size());
+  TokenPyramid tokens = TokensOf(HashTask(info, task), info.config);
+  std::copy(task.prefix.begin(), task.prefix.end(), tokens.begin());
+  for (int k = prefix; task.keep != nullptr && k < info.config.num_scales(); ++k) {
+    for (size_t i = 0; i < tokens[k].size(); ++i) {
+      if ((*task.keep)[k][i] != 0) tokens[k][i] = (*task.given)[k][i];
     }
   }
   return tokens;
+}
+
+TokenPyramid FakeEncoding(const EngineInfo& info, const Picture& picture) {
+  uint64_t hash = 0;
+  for (const uint8_t byte : picture.rgb) hash = Combine(hash, byte);
+  return TokensOf(hash, info.config);
 }
 
 Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scale) {
@@ -113,11 +134,13 @@ absl::Status FakeEngine::Admit(ImageId id, ImageTask task) {
   if (held_.size() >= info_.max_images) {
     return absl::ResourceExhaustedError(Broken("more images than slots").message());
   }
+  if ((task.keep == nullptr) != (task.given == nullptr)) {
+    return Broken("keep maps and source tokens come together");
+  }
   const bool refused = faults_.refuse_seeds.contains(task.seed);
   if (!refused) {
     Held& held = held_[id];
-    held.passes = PlanPasses(info_.config, task.sampling, task.class_id.has_value(),
-                             static_cast<int>(task.prefix.size()));
+    held.passes = PlanPasses(info_.config, task);
     held.task = std::move(task);
   }
   Record(Call::kAdmit, {id}, !refused);
@@ -145,6 +168,28 @@ absl::StatusOr<StepReport> FakeEngine::Step(absl::Span<const ImageId> ids) {
   for (ImageId id : ids) Advance(id, held_.at(id), report);
   Deliver(/*wait=*/ids.empty(), report);
   return report;
+}
+
+absl::StatusOr<std::vector<TokenPyramid>> FakeEngine::Encode(
+    absl::Span<const Picture* const> pictures) {
+  absl::MutexLock lock(&mutex_);
+  absl::Status status = CheckDevice();
+  if (status.ok() && pictures.size() > faults_.max_encode_pictures) {
+    status = absl::ResourceExhaustedError("out of memory in the encoder");
+  }
+  std::vector<TokenPyramid> encoded;
+  for (const Picture* picture : pictures) {
+    if (static_cast<int>(picture->width) != info_.config.image_size) {
+      return Broken("a picture of another size");
+    }
+    if (status.ok() && faults_.encode_fails_bytes.contains(picture->rgb[0])) {
+      status = absl::InternalError("the test fails this picture");
+    }
+    encoded.push_back(FakeEncoding(info_, *picture));
+  }
+  calls_.push_back({Call::kEncode, {}, {}, status.ok(), pictures.size()});
+  if (!status.ok()) return status;
+  return encoded;
 }
 
 absl::Status FakeEngine::CheckDevice() const {

@@ -35,6 +35,9 @@ ImageTask FakeTask(const EngineInfo& info, uint64_t seed = 0);
 Picture FakePicture(const EngineInfo& info, const ImageTask& task);
 std::vector<TokenMap> FakeTokens(const EngineInfo& info, const ImageTask& task);
 
+// The tokens that a FakeEngine gives a source image: a function of its pixels.
+TokenPyramid FakeEncoding(const EngineInfo& info, const Picture& picture);
+
 // The preview of a scale: FAST at 4 pixels a token of the last grid, FULL at the model's size.
 Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scale);
 
@@ -56,6 +59,10 @@ struct FakeFaults {
   // Previews come this many Steps after their scale's last pass, or at once before their image's
   // picture.
   uint32_t preview_delay_steps = 0;
+  // An Encode of more pictures: RESOURCE_EXHAUSTED.
+  size_t max_encode_pictures = std::numeric_limits<size_t>::max();
+  // An Encode of a picture whose first byte is one of these: INTERNAL.
+  std::set<uint8_t> encode_fails_bytes = {};
   // The device is lost after this many Steps: every later call says UNAVAILABLE.
   uint64_t lost_after_steps = std::numeric_limits<uint64_t>::max();
 };
@@ -65,12 +72,13 @@ struct FakeFaults {
 // Everything but the engine's own calls is safe from any thread.
 class FakeEngine final : public Engine {
  public:
-  // One call, as it came. `ids` of Admit and Cancel has one entry.
+  // One call, as it came. `ids` of Admit and Cancel has one entry, of Encode none.
   struct Call {
-    enum Kind { kAdmit, kCancel, kStep } kind;
+    enum Kind { kAdmit, kCancel, kStep, kEncode } kind;
     std::vector<ImageId> ids;
     std::vector<uint64_t> seeds;  // Of those ids that are held.
     bool ok = true;               // What it returned.
+    size_t pictures = 0;          // Of Encode.
   };
 
   explicit FakeEngine(EngineInfo info = FakeEngineInfo(), FakeFaults faults = {});
@@ -80,6 +88,8 @@ class FakeEngine final : public Engine {
   absl::Status Admit(ImageId id, ImageTask task) override;
   void Cancel(ImageId id) override;
   absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
+  absl::StatusOr<std::vector<TokenPyramid>> Encode(
+      absl::Span<const Picture* const> pictures) override;
 
   // While the gate is closed, Step blocks at its start. Open at first.
   void CloseGate();
