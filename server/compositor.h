@@ -40,6 +40,7 @@ class Compositor {
     std::vector<float> kept;   // A channel of a pixel: the source times the rest of full_share_.
   };
 
+  static Layer FullLayer(const EditSource& source, double full_share);
   const Layer& LayerOf(uint32_t width, uint32_t height) const;
   Layer Reduced(uint32_t width, uint32_t height) const;
 
