@@ -34,27 +34,22 @@ struct LinearTiling {
   Kernel kernel = Kernel::kFewTokens;
   int tokens = 0;    // Of a tile.
   int channels = 0;  // Of a tile, of the N outputs.
-  // Thread blocks of a cluster, side by side over T and over N: those over T share their reads of
-  // the weights, those over N of the tokens. Over N by few tokens only.
+  // Thread blocks of a cluster, side by side over T, that share their reads of the weights: 1 or 2
+  // by many tokens, 1 by few.
   int token_blocks = 1;
-  int channel_blocks = 1;
 };
 
-// Every tiling that takes a layer of N outputs.
-std::vector<LinearTiling> LinearTilings(int N);
+// Every tiling.
+std::vector<LinearTiling> LinearTilings();
 
 // Products in bf16, summed in fp32 over K from first to last, so a token's result does not depend
 // on T: neither do its bytes. The weights and the bias must not be written by work that the stream
 // may still have to do: the kernel may read them before the kernels launched ahead of it are done
 // (programmatic dependent launch), and lets the next kernel do so. x and out are under stream
 // order, whatever the neighbours are. cudaErrorInvalidValue: a shape or alignment beyond the limits
-// above; cudaErrorNotSupported: not a device of compute capability 9.0. Asynchronous on `stream`;
-// allocates nothing. Safe in stream capture.
+// above, or a tiling that is none of LinearTilings'; cudaErrorNotSupported: not a device of compute
+// capability 9.0. Asynchronous on `stream`; allocates nothing. Safe in stream capture.
 cudaError_t Linear(const LinearArgs& args, const LinearTiling& tiling, cudaStream_t stream);
-
-// The same, by the tiling that a rough model of an H200 takes for the fastest; measuring finds
-// better ones.
-cudaError_t Linear(const LinearArgs& args, cudaStream_t stream);
 
 }  // namespace hmar::kernels
 

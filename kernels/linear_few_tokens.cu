@@ -23,8 +23,6 @@ FewPlan MakePlan(const LinearTiling& tiling, const LinearArgs& args) {
           .k_blocks = k_blocks,
           .blocks = blocks,
           .stages = stages,
-          .token_blocks = tiling.token_blocks,
-          .channel_blocks = tiling.channel_blocks,
           .output = OutputOf(args)};
 }
 
@@ -36,60 +34,36 @@ int BufferBytes(const FewPlan& plan, int tokens) {
          1024;  // To align it by hand.
 }
 
-// In a cluster a copy brings a part of one block of K: parts do not lie behind each other.
-template <int kTokens>
-cudaError_t EncodeMaps(const FewPlan& plan, const LinearArgs& args, CUtensorMap* weights,
-                       CUtensorMap* tokens) {
-  const bool clustered = plan.token_blocks * plan.channel_blocks > 1;
-  const int blocks = clustered ? 1 : plan.blocks;
-  const cudaError_t e = EncodeBlockedMatrix(args.weight_NK, args.N, args.K,
-                                            plan.channels / plan.token_blocks, blocks, weights);
-  if (e != cudaSuccess) return e;
-  return EncodeBlockedMatrix(args.x_TK, args.T, args.K, kTokens / plan.channel_blocks, blocks,
-                             tokens);
-}
-
-template <int kTokens, bool kClustered>
-cudaError_t LaunchKernel(const FewPlan& plan, const LinearArgs& args, cudaStream_t stream) {
-  CUtensorMap weights, tokens;
-  cudaError_t e = EncodeMaps<kTokens>(plan, args, &weights, &tokens);
-  if (e != cudaSuccess) return e;
-  const auto kernel = LinearFewTokensKernel<kTokens, kClustered>;
-  const int bytes = BufferBytes(plan, kTokens);
-  e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  if (e != cudaSuccess) return e;
-  cudaLaunchAttribute attributes[] = {ProgrammaticDependentLaunch(),
-                                      ClusterOf(plan.channel_blocks, plan.token_blocks)};
-  const int cluster_tokens = kTokens * plan.token_blocks;
-  cudaLaunchConfig_t config = {};
-  config.gridDim =
-      dim3(args.N / plan.channels, CeilDivide(args.T, cluster_tokens) * plan.token_blocks);
-  config.blockDim = dim3(kFewThreads);
-  config.dynamicSmemBytes = bytes;
-  config.stream = stream;
-  config.attrs = attributes;
-  config.numAttrs = kClustered ? 2 : 1;
-  return cudaLaunchKernelEx(&config, kernel, weights, tokens, plan);
-}
-
 template <int kTokens>
 cudaError_t Launch(const LinearTiling& tiling, const LinearArgs& args, cudaStream_t stream) {
   const FewPlan plan = MakePlan(tiling, args);
-  if (plan.token_blocks * plan.channel_blocks == 1) {
-    return LaunchKernel<kTokens, false>(plan, args, stream);
-  }
-  if constexpr (kTokens % 16 == 0) {  // Parts are whole groups of 8 rows.
-    const bool fits = args.N / plan.channels % plan.channel_blocks == 0 &&
-                      plan.channels % (8 * plan.token_blocks) == 0;
-    if (fits) return LaunchKernel<kTokens, true>(plan, args, stream);
-  }
-  return cudaErrorInvalidValue;
+  CUtensorMap weights, tokens;
+  cudaError_t e =
+      EncodeBlockedMatrix(args.weight_NK, args.N, args.K, plan.channels, plan.blocks, &weights);
+  if (e != cudaSuccess) return e;
+  e = EncodeBlockedMatrix(args.x_TK, args.T, args.K, kTokens, plan.blocks, &tokens);
+  if (e != cudaSuccess) return e;
+  const auto kernel = LinearFewTokensKernel<kTokens>;
+  const int bytes = BufferBytes(plan, kTokens);
+  e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (e != cudaSuccess) return e;
+  cudaLaunchAttribute early = ProgrammaticDependentLaunch();
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(args.N / plan.channels, CeilDivide(args.T, kTokens));
+  config.blockDim = dim3(kFewThreads);
+  config.dynamicSmemBytes = bytes;
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  return cudaLaunchKernelEx(&config, kernel, weights, tokens, plan);
 }
 
 }  // namespace
 
 cudaError_t LinearFewTokens(const LinearTiling& tiling, const LinearArgs& args,
                             cudaStream_t stream) {
+  const int channels = tiling.channels;
+  if (channels < 8 || channels > 64 || 64 % channels != 0) return cudaErrorInvalidValue;
   switch (tiling.tokens) {
     case 8:
       return Launch<8>(tiling, args, stream);

@@ -9,9 +9,6 @@
 // The other rows are whatever lies behind in shared memory; so are the sums in them, which nobody
 // reads.
 //
-// Clusters of two blocks over N, or two by two, read their tokens and weights once for both that
-// share them: where tiles are many, what L2 gives to all multiprocessors is the limit.
-//
 // Stages hold `blocks` blocks of 64 columns of K, of weights and of tokens. The producer, a thread,
 // fills all with weights before it waits for the kernels that write the tokens.
 
@@ -33,7 +30,6 @@ struct FewPlan {
   int k_blocks;  // K / 64.
   int blocks;    // Of a stage; the last stage may have fewer.
   int stages;
-  int token_blocks, channel_blocks;  // Of a cluster; either 1 or 2.
   LinearOutput output;
 };
 
@@ -57,61 +53,24 @@ struct FewBuffers {
   FewBarriers& barriers;
 };
 
-// A thread block's place in its cluster: rank = of its channels + blocks over N * of its tokens.
-struct ClusterPlace {
-  int of_channels = 0, of_tokens = 0;
-};
-
-template <bool kClustered>
-__device__ inline ClusterPlace PlaceInCluster(const FewPlan& plan) {
-  if constexpr (!kClustered) return {};
-  const int rank = static_cast<int>(ClusterRank());
-  return {.of_channels = rank % plan.channel_blocks, .of_tokens = rank / plan.channel_blocks};
-}
-
-// The copies into one thread block's stages; in a cluster also its parts of what it shares.
-template <int kTokens, bool kClustered>
+// The copies into a thread block's stages.
+template <int kTokens>
 class FewFeeder {
  public:
   __device__ FewFeeder(const FewBuffers<kTokens>& buffers, const CUtensorMap& weights,
                        const CUtensorMap& tokens, const FewPlan& plan)
-      : buffers_(buffers),
-        weights_(weights),
-        tokens_(tokens),
-        plan_(plan),
-        place_(PlaceInCluster<kClustered>(plan)) {}
+      : buffers_(buffers), weights_(weights), tokens_(tokens), plan_(plan) {}
 
   __device__ void Weights(int fill, int stage) const {
     uint64_t* const full = &buffers_.barriers.full[stage];
-    const int channel = blockIdx.x * plan_.channels;
     ArriveExpecting(full, (plan_.channels + kTokens) * plan_.blocks * kBlockRowBytes);
-    if constexpr (!kClustered) {
-      LoadBox(buffers_.Weights(plan_, stage), &weights_, full, 0, channel, fill * plan_.blocks);
-      return;
-    }
-    const int part = plan_.channels / plan_.token_blocks, first = place_.of_tokens * part;
-    const uint16_t mask = (plan_.token_blocks == 2 ? 1 | 1 << plan_.channel_blocks : 1)
-                          << place_.of_channels;
-    for (int block = 0; block < plan_.blocks; ++block) {
-      LoadBoxToAll(buffers_.Weights(plan_, stage, block) + first * kBlockRowBytes, &weights_, full,
-                   mask, 0, channel + first, fill * plan_.blocks + block);
-    }
+    LoadBox(buffers_.Weights(plan_, stage), &weights_, full, 0, blockIdx.x * plan_.channels,
+            fill * plan_.blocks);
   }
 
   __device__ void Tokens(int fill, int stage) const {
-    uint64_t* const full = &buffers_.barriers.full[stage];
-    const int token = blockIdx.y * kTokens;
-    if constexpr (!kClustered) {
-      LoadBox(buffers_.Tokens(plan_, stage), &tokens_, full, 0, token, fill * plan_.blocks);
-      return;
-    }
-    const int part = kTokens / plan_.channel_blocks, first = place_.of_channels * part;
-    const uint16_t mask = ((1 << plan_.channel_blocks) - 1)
-                          << (place_.of_tokens * plan_.channel_blocks);
-    for (int block = 0; block < plan_.blocks; ++block) {
-      LoadBoxToAll(buffers_.Tokens(plan_, stage, block) + first * kBlockRowBytes, &tokens_, full,
-                   mask, 0, token + first, fill * plan_.blocks + block);
-    }
+    LoadBox(buffers_.Tokens(plan_, stage), &tokens_, &buffers_.barriers.full[stage], 0,
+            blockIdx.y * kTokens, fill * plan_.blocks);
   }
 
  private:
@@ -119,13 +78,12 @@ class FewFeeder {
   const CUtensorMap& weights_;
   const CUtensorMap& tokens_;
   const FewPlan& plan_;
-  const ClusterPlace place_;
 };
 
-template <int kTokens, bool kClustered>
+template <int kTokens>
 __device__ inline void FeedFew(const FewBuffers<kTokens>& buffers, const CUtensorMap& weights,
                                const CUtensorMap& tokens, const FewPlan& plan) {
-  const FewFeeder<kTokens, kClustered> feeder(buffers, weights, tokens, plan);
+  const FewFeeder<kTokens> feeder(buffers, weights, tokens, plan);
   const int fills = CeilDivide(plan.k_blocks, plan.blocks);
   const int at_once = min(fills, plan.stages);
   for (int fill = 0; fill < at_once; ++fill) feeder.Weights(fill, fill);
@@ -141,25 +99,13 @@ __device__ inline void FeedFew(const FewBuffers<kTokens>& buffers, const CUtenso
   }
 }
 
-// A warp is done with a stage: says so to every block that copies into it, which are those of its
-// row and of its column of the cluster.
-template <bool kClustered>
-__device__ inline void GiveBackFew(uint64_t* empty, const FewPlan& plan) {
-  const int lane = threadIdx.x % 32;
-  if constexpr (!kClustered) {
-    if (lane == 0) Arrive(empty);
-    return;
-  }
-  const ClusterPlace own = PlaceInCluster<true>(plan);
-  if (lane >= plan.channel_blocks * plan.token_blocks) return;
-  if (lane % plan.channel_blocks == own.of_channels ||
-      lane / plan.channel_blocks == own.of_tokens) {
-    ArriveAt(empty, lane);
-  }
+// A warp is done with a stage.
+__device__ inline void GiveBackFew(uint64_t* empty) {
+  if (threadIdx.x % 32 == 0) Arrive(empty);
 }
 
 // sums (64 channels x kTokens): += weights tokens^T over all of K.
-template <int kTokens, bool kClustered>
+template <int kTokens>
 __device__ inline void SumFew(const FewBuffers<kTokens>& buffers, const FewPlan& plan,
                               float (&sums)[kTokens / 2]) {
   FewBarriers& barriers = buffers.barriers;
@@ -176,7 +122,7 @@ __device__ inline void SumFew(const FewBuffers<kTokens>& buffers, const FewPlan&
     }
     MmaCommit();
     MmaWait<1>();
-    if (used >= 0) GiveBackFew<kClustered>(&barriers.empty[used], plan);
+    if (used >= 0) GiveBackFew(&barriers.empty[used]);
     used = -1;
     if (++block < plan.blocks) continue;
     used = stage, block = 0;
@@ -246,11 +192,11 @@ __device__ inline void FinishFew(const float (&sums)[kTokens / 2], const WarpCha
   }
 }
 
-template <int kTokens, bool kClustered>
+template <int kTokens>
 __device__ inline void ConsumeFew(const FewBuffers<kTokens>& buffers, const FewPlan& plan) {
   const WarpChannels channels(plan);  // Loads the bias while the first weights come.
   float sums[kTokens / 2] = {};
-  SumFew<kTokens, kClustered>(buffers, plan, sums);
+  SumFew<kTokens>(buffers, plan, sums);
   WaitForEarlierKernels();  // They may read what is written here.
   WithEpilogue(plan.output, [&]<bool kGelu, bool kFp32>() {
     FinishFew<kGelu, kFp32, kTokens>(sums, channels, plan.output);
@@ -258,17 +204,16 @@ __device__ inline void ConsumeFew(const FewBuffers<kTokens>& buffers, const FewP
 }
 
 __device__ inline void InitFewBarriers(FewBarriers& barriers, const FewPlan& plan) {
-  const int feeders = plan.token_blocks + plan.channel_blocks - 1;
   for (int stage = 0; stage < plan.stages; ++stage) {
     InitBarrier(&barriers.full[stage], 1);
-    InitBarrier(&barriers.empty[stage], 4 * feeders);
+    InitBarrier(&barriers.empty[stage], 4);  // The consumer's warps.
   }
   FenceBarrierInit();
 }
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
-template <int kTokens, bool kClustered>
+template <int kTokens>
 __global__ void __launch_bounds__(kFewThreads, 1)
     LinearFewTokensKernel(const __grid_constant__ CUtensorMap weights,
                           const __grid_constant__ CUtensorMap tokens,
@@ -280,15 +225,12 @@ __global__ void __launch_bounds__(kFewThreads, 1)
   const FewBuffers<kTokens> buffers = {raw + (1024 - SharedAddress(raw) % 1024) % 1024, barriers};
   if (threadIdx.x == 0) InitFewBarriers(barriers, plan);
   if (threadIdx.x == 128) PrefetchTensorMap(&weights), PrefetchTensorMap(&tokens);
-  SyncBlocks<kClustered>();
+  __syncthreads();
   if (threadIdx.x < 128) {
-    ConsumeFew<kTokens, kClustered>(buffers, plan);
+    ConsumeFew<kTokens>(buffers, plan);
   } else if (threadIdx.x == 128) {
-    FeedFew<kTokens, kClustered>(buffers, weights, tokens, plan);
+    FeedFew<kTokens>(buffers, weights, tokens, plan);
   }
-  // A neighbour may still give back a stage here. Whole warps: one lane of the producer's is late.
-  __syncwarp();
-  if constexpr (kClustered) SyncCluster();
 #endif
 }
 

@@ -1,7 +1,7 @@
 #ifndef HMAR_KERNELS_LINEAR_INTERNAL_H_
 #define HMAR_KERNELS_LINEAR_INTERNAL_H_
 
-// Between the linear layer's source files, its test and its benchmark.
+// Between the linear layer's source files.
 
 #include <cuda_runtime_api.h>
 
@@ -25,9 +25,6 @@ inline cudaLaunchAttribute ClusterOf(int blocks_x, int blocks_y) {
   attribute.val.clusterDim.z = 1;
   return attribute;
 }
-
-// The one that should take least time.
-LinearTiling ChooseLinearTiling(const LinearArgs& args, int multiprocessors);
 
 // REQUIRES: a device of compute capability 9.0; valid arguments, T > 0.
 cudaError_t LinearFewTokens(const LinearTiling& tiling, const LinearArgs& args,

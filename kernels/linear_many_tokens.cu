@@ -66,7 +66,6 @@ cudaError_t LaunchClusters(const LinearTiling& tiling, const LinearArgs& args, i
 
 cudaError_t LinearManyTokens(const LinearTiling& tiling, const LinearArgs& args,
                              int multiprocessors, cudaStream_t stream) {
-  if (tiling.channel_blocks != 1) return cudaErrorInvalidValue;
   if (tiling.token_blocks == 1) return LaunchClusters<1>(tiling, args, multiprocessors, stream);
   if (tiling.token_blocks == 2) return LaunchClusters<2>(tiling, args, multiprocessors, stream);
   return cudaErrorInvalidValue;

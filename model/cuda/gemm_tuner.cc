@@ -54,8 +54,8 @@ bool OwnKernelRuns(const LinearWeights& layer) {
   return major == 9 && minor == 0 && !layer.fp8() && layer.N % 64 == 0 && layer.K % 64 == 0;
 }
 
-kernels::LinearTiling ManyTokensTiling(int64_t N) {
-  for (const kernels::LinearTiling& tiling : kernels::LinearTilings(static_cast<int>(N))) {
+kernels::LinearTiling ManyTokensTiling() {
+  for (const kernels::LinearTiling& tiling : kernels::LinearTilings()) {
     if (tiling.kernel == kernels::LinearTiling::Kernel::kManyTokens) return tiling;
   }
   return {};
@@ -125,7 +125,7 @@ absl::StatusOr<std::vector<uint8_t>> Gemm::OutputBytes(const Call& call, const K
 // The kernel whose bits the others must give: ours where it runs, else the one that cuBLASLt likes
 // best. Never chosen by time: the same model must give the same bytes on every GPU of a sort.
 absl::StatusOr<Gemm::Kernel> Gemm::Reference(const Call& largest) const {
-  if (OwnKernelRuns(largest.layer)) return ManyTokensTiling(largest.layer.N);
+  if (OwnKernelRuns(largest.layer)) return ManyTokensTiling();
   HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> proposals, Proposals(largest));
   if (proposals.empty()) {
     return absl::InternalError(absl::StrCat("cuBLASLt has no kernel for a layer of ",
@@ -140,8 +140,7 @@ absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::Candidates(const Call& call,
   HMAR_ASSIGN_OR_RETURN(std::vector<Kernel> candidates, Proposals(call));
   candidates.push_back(reference);
   if (!OwnKernelRuns(call.layer)) return candidates;
-  for (const kernels::LinearTiling& tiling :
-       kernels::LinearTilings(static_cast<int>(call.layer.N))) {
+  for (const kernels::LinearTiling& tiling : kernels::LinearTilings()) {
     const bool few = tiling.kernel == kernels::LinearTiling::Kernel::kFewTokens;
     if (few ? call.rows <= kFewTokensRows && tiling.tokens < 2 * call.rows : call.rows > 64) {
       candidates.push_back(tiling);

@@ -1,5 +1,5 @@
-// Linear over the layers of a block of the official transformers, and what they add up to.
-// `--tilings` also times every tiling, to check ChooseLinearTiling against.
+// Linear over the layers of a block of the official transformers, each by its fastest tiling, and
+// what they add up to. `--tilings` shows the next ones, too.
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "kernels/linear.h"
-#include "kernels/linear_internal.h"
 #include "tests/kernels/gpu_timer.h"
 
 namespace hmar {
@@ -94,8 +93,8 @@ double ReferenceAt(const Memory& memory, const Layer& l, int64_t t, int64_t n) {
 }
 
 // A few outputs, first and last among them. A product left out is off by a third on average.
-void Check(const Memory& memory, const Layer& l, int T) {
-  CheckCuda(kernels::Linear(ArgsOf(memory, l, T, 0), nullptr));
+void Check(const Memory& memory, const Layer& l, int T, const LinearTiling& tiling) {
+  CheckCuda(kernels::Linear(ArgsOf(memory, l, T, 0), tiling, nullptr));
   CheckCuda(cudaDeviceSynchronize(), "Linear");
   uint32_t seed = 7;
   for (int i = 0; i < 32; ++i) {
@@ -119,14 +118,15 @@ void Check(const Memory& memory, const Layer& l, int T) {
   }
 }
 
-template <typename Launch>
-double Time(const Memory& memory, const Layer& l, int T, const Launch& launch) {
+double Time(const Memory& memory, const Layer& l, int T, const LinearTiling& tiling, int runs) {
   const double expected_us = 2.0 * T * l.N * l.K / 500e6 + 5;
   const int repeats = static_cast<int>(std::clamp(4000 / expected_us, 4.0, 40.0));
   int turn = 0;
   return MedianMicroseconds(
-      [&](cudaStream_t stream) { CheckCuda(launch(ArgsOf(memory, l, T, turn++), stream)); },
-      repeats, 9);
+      [&](cudaStream_t stream) {
+        CheckCuda(kernels::Linear(ArgsOf(memory, l, T, turn++), tiling, stream));
+      },
+      repeats, runs);
 }
 
 void Print(const Layer& l, int T, const LinearTiling& tiling, double us) {
@@ -135,10 +135,10 @@ void Print(const Layer& l, int T, const LinearTiling& tiling, double us) {
       std::max(2.0 * T * l.N * l.K / (kPeakTflops * 1e6),
                2e-3 * (double(l.N) * l.K + double(T) * (l.N + l.K)) / kCopyGbps);
   std::printf(
-      "%-8s N %4d K %4d T %5d  %3d x %3d in %d x %d  %7.1f us  %6.1f TFLOP/s  %6.0f GB/s of weights"
+      "%-8s N %4d K %4d T %5d  %3d x %3d by %d  %7.1f us  %6.1f TFLOP/s  %6.0f GB/s of weights"
       "  %5.1f %% of the floor\n",
-      l.name, l.N, l.K, T, tiling.tokens, tiling.channels, tiling.token_blocks,
-      tiling.channel_blocks, us, tflops, gbps, 100 * floor_us / us);
+      l.name, l.N, l.K, T, tiling.tokens, tiling.channels, tiling.token_blocks, us, tflops, gbps,
+      100 * floor_us / us);
 }
 
 bool Sensible(const LinearTiling& t, int T) {
@@ -146,66 +146,70 @@ bool Sensible(const LinearTiling& t, int T) {
   return T <= 1024 && t.tokens < 2 * T + 8 && (t.channels >= 32 || T <= 128);
 }
 
-// The fastest ones.
-void TimeTilings(const Memory& memory, const Layer& l, int T) {
+// The fastest first.
+std::vector<LinearTiling> Ranked(const Memory& memory, const Layer& l, int T) {
+  constexpr int kRoughRuns = 3;
   std::vector<std::pair<double, LinearTiling>> times;
-  for (const LinearTiling& tiling : kernels::LinearTilings(l.N)) {
-    if (!Sensible(tiling, T)) continue;
-    const auto launch = [&](const LinearArgs& args, cudaStream_t stream) {
-      return kernels::Linear(args, tiling, stream);
-    };
-    times.emplace_back(Time(memory, l, T, launch), tiling);
+  for (const LinearTiling& tiling : kernels::LinearTilings()) {
+    if (Sensible(tiling, T)) times.emplace_back(Time(memory, l, T, tiling, kRoughRuns), tiling);
   }
   std::sort(times.begin(), times.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (size_t i = 0; i < std::min<size_t>(times.size(), 5); ++i) {
-    std::printf("    ");
-    Print(l, T, times[i].second, times[i].first);
+  std::vector<LinearTiling> ranked;
+  for (const auto& [us, tiling] : times) ranked.push_back(tiling);
+  return ranked;
+}
+
+constexpr int kRuns = 9;
+
+// The layer's fastest tiling; where the layer is one of the block's, block_us grows by its time.
+LinearTiling RunLayer(const Memory& memory, const Layer& l, int T, bool tilings, double* block_us) {
+  const std::vector<LinearTiling> ranked = Ranked(memory, l, T);
+  const size_t shown = tilings ? std::min<size_t>(ranked.size(), 5) : 1;
+  for (size_t i = 0; i < shown; ++i) {
+    Check(memory, l, T, ranked[i]);
+    const double us = Time(memory, l, T, ranked[i], kRuns);
+    if (i > 0) std::printf("    ");
+    Print(l, T, ranked[i], us);
+    if (i == 0 && l.in_block) *block_us += us;
   }
+  return ranked.front();
 }
 
-void RunLayer(const Memory& memory, const Layer& l, int T, int multiprocessors, bool tilings,
-              double* block_us) {
-  Check(memory, l, T);
-  const double us = Time(memory, l, T, [](const LinearArgs& args, cudaStream_t stream) {
-    return kernels::Linear(args, stream);
-  });
-  Print(l, T, kernels::ChooseLinearTiling(ArgsOf(memory, l, T, 0), multiprocessors), us);
-  if (l.in_block) *block_us += us;
-  if (tilings) TimeTilings(memory, l, T);
-}
-
-// The four layers one behind the other, as a block has them.
-double TimeBlock(const Memory& memory, int C, int T) {
+// Layers one behind the other, as a block has them.
+double TimeChain(const Memory& memory, const std::vector<std::pair<Layer, LinearTiling>>& layers,
+                 int T) {
   int turn = 0;
   return MedianMicroseconds(
       [&](cudaStream_t stream) {
-        for (const Layer& layer : LayersOf(C)) {
-          if (!layer.in_block) continue;
-          CheckCuda(kernels::Linear(ArgsOf(memory, layer, T, turn), stream));
+        for (const auto& [layer, tiling] : layers) {
+          CheckCuda(kernels::Linear(ArgsOf(memory, layer, T, turn), tiling, stream));
         }
         ++turn;
       },
-      T > 1024 ? 4 : 16, 9);
+      T > 1024 ? 4 : 16, kRuns);
+}
+
+void RunBlock(const Memory& memory, int C, int T, bool tilings) {
+  double us = 0;
+  std::vector<std::pair<Layer, LinearTiling>> in_block;
+  for (const Layer& layer : LayersOf(C)) {
+    const LinearTiling tiling = RunLayer(memory, layer, T, tilings, &us);
+    if (layer.in_block) in_block.emplace_back(layer, tiling);
+  }
+  std::printf("block    C %4d T %5d: %8.1f us, %6.1f TFLOP/s; chained %8.1f us\n", C, T, us,
+              24.0 * T * C * C / us * 1e-6, TimeChain(memory, in_block, T));
 }
 
 void RunBench(bool tilings) {
   const Memory memory;
-  if (kernels::Linear(ArgsOf(memory, {"", 64, 64}, 1, 0), nullptr) == cudaErrorNotSupported) {
+  const LinearTiling any = {LinearTiling::Kernel::kFewTokens, 8, 8};
+  if (kernels::Linear(ArgsOf(memory, {"", 64, 64}, 1, 0), any, nullptr) == cudaErrorNotSupported) {
     std::puts("no Hopper GPU");
     return;
   }
-  int multiprocessors = 0;
-  CheckCuda(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0));
   for (const int C : kWidths) {
-    for (const int T : kTokens) {
-      double block_us = 0;
-      for (const Layer& layer : LayersOf(C)) {
-        RunLayer(memory, layer, T, multiprocessors, tilings, &block_us);
-      }
-      std::printf("block    C %4d T %5d: %8.1f us, %6.1f TFLOP/s; chained %8.1f us\n", C, T,
-                  block_us, 24.0 * T * C * C / block_us * 1e-6, TimeBlock(memory, C, T));
-    }
+    for (const int T : kTokens) RunBlock(memory, C, T, tilings);
   }
 }
 

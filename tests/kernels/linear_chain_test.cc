@@ -44,7 +44,7 @@ class LinearChainTest : public LinearTest {
           .N = widens ? 4 * kC : kC,
           .K = widens ? kC : 4 * kC,
           .epilogue = widens ? LinearEpilogue::kBiasGelu : LinearEpilogue::kBias};
-      ASSERT_EQ(kernels::Linear(args, stream), cudaSuccess);
+      ASSERT_EQ(kernels::Linear(args, TilingFor(T, args.N), stream), cudaSuccess);
       between();
     }
   }

@@ -20,6 +20,7 @@ namespace hmar {
 using Bf16 = __nv_bfloat16;
 using kernels::LinearArgs;
 using kernels::LinearEpilogue;
+using kernels::LinearTiling;
 
 inline constexpr int kMostTokens = 5000, kMostColumns = 4096, kMostWeights = 4096 * 1024;
 inline constexpr size_t kGuardBytes = 1024;
@@ -59,6 +60,14 @@ inline std::ostream& operator<<(std::ostream& stream, const Shape& s) {
                 << (s.fp32 ? ", fp32" : "");
 }
 
+// One that suits T tokens.
+inline LinearTiling TilingFor(int T, int N) {
+  if (T > 512 && N >= 256) return {LinearTiling::Kernel::kManyTokens, 128, 256, 2};
+  int tokens = 8;
+  while (tokens < T && tokens < 256) tokens *= 2;
+  return {LinearTiling::Kernel::kFewTokens, tokens, tokens <= 16 ? 8 : tokens <= 64 ? 32 : 64};
+}
+
 class LinearTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -70,7 +79,7 @@ class LinearTest : public testing::Test {
   }
   void SetUp() override {
     HMAR_SKIP_WITHOUT_GPU();
-    if (kernels::Linear(Args({64, 64}, 0, 1), nullptr) == cudaErrorNotSupported) {
+    if (kernels::Linear(Args({64, 64}, 0, 1), TilingFor(1, 64), nullptr) == cudaErrorNotSupported) {
       GTEST_SKIP() << "no Hopper GPU";
     }
   }
@@ -96,7 +105,7 @@ class LinearTest : public testing::Test {
   static std::vector<uint8_t> Run(
       const Shape& s, int first_token, int T,
       const std::function<cudaError_t(const LinearArgs&)>& launch = [](const LinearArgs& args) {
-        return kernels::Linear(args, nullptr);
+        return kernels::Linear(args, TilingFor(args.T, args.N), nullptr);
       }) {
     std::vector<uint8_t> bytes(T * s.row_bytes() + kGuardBytes);
     CheckCuda(cudaMemset(operands().out.data(), 0xFF, bytes.size()));

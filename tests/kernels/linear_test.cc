@@ -6,13 +6,10 @@
 #include <functional>
 #include <vector>
 
-#include "kernels/linear_internal.h"
 #include "tests/kernels/linear_fixture.h"
 
 namespace hmar {
 namespace {
-
-using kernels::LinearTiling;
 
 constexpr int kTokens[] = {1,   2,   7,   8,   9,   63,  64,   65,  100,
                            255, 256, 257, 511, 512, 513, 1000, 5000};
@@ -60,13 +57,13 @@ TEST_F(LinearTest, EveryTilingGivesTheSameBytes) {
     const std::vector<uint8_t> expected = Run(shape, 0, T);
     ExpectAllWritten(shape, expected);
     ExpectSamplesRight(shape, expected, T);
-    for (const LinearTiling& tiling : kernels::LinearTilings(shape.N)) {
+    for (const LinearTiling& tiling : kernels::LinearTilings()) {
       const std::vector<uint8_t> bytes = Run(shape, 0, T, [&](const LinearArgs& args) {
         return kernels::Linear(args, tiling, nullptr);
       });
       EXPECT_TRUE(bytes == expected)
           << shape << ", T " << T << ": tiles of " << tiling.tokens << " x " << tiling.channels
-          << ", cluster of " << tiling.token_blocks << " x " << tiling.channel_blocks;
+          << ", cluster of " << tiling.token_blocks;
     }
   }
 }
@@ -97,7 +94,7 @@ TEST(LinearArgumentsTest, RefusesWhatItCannotDo) {
   const auto refused = [&](const std::function<void(LinearArgs&)>& spoil) {
     LinearArgs args = good;
     spoil(args);
-    return kernels::Linear(args, nullptr) == cudaErrorInvalidValue;
+    return kernels::Linear(args, TilingFor(3, 64), nullptr) == cudaErrorInvalidValue;
   };
   EXPECT_TRUE(refused([](LinearArgs& a) { a.T = -1; }));
   EXPECT_TRUE(refused([](LinearArgs& a) { a.T = 1 << 19; }));
@@ -114,8 +111,20 @@ TEST(LinearArgumentsTest, RefusesWhatItCannotDo) {
   EXPECT_TRUE(refused([](LinearArgs& a) { a.out_TN += 4; }));
 }
 
+TEST_F(LinearTest, RefusesUnknownTilings) {
+  constexpr auto kFew = LinearTiling::Kernel::kFewTokens;
+  constexpr auto kMany = LinearTiling::Kernel::kManyTokens;
+  for (const LinearTiling& tiling :
+       {LinearTiling{kFew, 8, 0}, LinearTiling{kFew, 8, 24}, LinearTiling{kFew, 8, 128},
+        LinearTiling{kFew, 12, 8}, LinearTiling{kMany, 128, 64},
+        LinearTiling{kMany, 128, 256, 3}}) {
+    EXPECT_EQ(kernels::Linear(Args({1024, 1024}, 0, 100), tiling, nullptr), cudaErrorInvalidValue)
+        << "tiles of " << tiling.tokens << " x " << tiling.channels;
+  }
+}
+
 TEST(LinearArgumentsTest, NoTokensAreNoWork) {
-  EXPECT_EQ(kernels::Linear({.T = 0, .N = 64, .K = 64}, nullptr), cudaSuccess);
+  EXPECT_EQ(kernels::Linear({.T = 0, .N = 64, .K = 64}, TilingFor(1, 64), nullptr), cudaSuccess);
 }
 
 }  // namespace
