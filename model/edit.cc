@@ -1,6 +1,7 @@
 #include "model/edit.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace hmar {
 namespace {
@@ -15,7 +16,8 @@ struct Between {
 
 Between SourceOf(int i, int p, int P) {
   const float ratio = static_cast<float>(P) / static_cast<float>(p);
-  const float centre = std::max(0.0f, ratio * (static_cast<float>(i) + 0.5f) - 0.5f);
+  // Rounded once, as PyTorch's kernels for AVX2 and later do it: ties hang on it.
+  const float centre = std::max(0.0f, std::fma(ratio, static_cast<float>(i) + 0.5f, -0.5f));
   Between source;
   source.low = std::min(static_cast<int>(centre), P - 1);
   source.high = std::min(source.low + 1, P - 1);
@@ -32,10 +34,11 @@ KeepMap Reduce(const KeepMap& keep_PP, int P, int p) {
     const uint8_t* high = keep_PP.data() + rows.high * P;
     for (int x = 0; x < p; ++x) {
       const Between columns = SourceOf(x, p, P);
-      const auto blend = [&columns](const uint8_t* row) {
-        return columns.weight_low * row[columns.low] + columns.weight_high * row[columns.high];
-      };
-      keep.push_back(rows.weight_low * blend(low) + rows.weight_high * blend(high) > 0.5f);
+      float sum = rows.weight_low * columns.weight_low * low[columns.low];
+      sum += rows.weight_low * columns.weight_high * low[columns.high];
+      sum += rows.weight_high * columns.weight_low * high[columns.low];
+      sum += rows.weight_high * columns.weight_high * high[columns.high];
+      keep.push_back(sum > 0.5f);
     }
   }
   return keep;

@@ -22,7 +22,7 @@ KeepMap KeepCells(absl::Span<const uint8_t> region_SS, const ModelConfig& config
 
 // K keep maps from that of the last grid: bilinear to p x p (half-pixel centres, not antialiased),
 // kept where above one half. A 1 x 1 scale is always kept: it carries the picture's overall colour.
-// The sums are fp32 in PyTorch's order, so that ties fall as in the reference.
+// In fp32 and in the order of PyTorch on CPUs with AVX2, so that ties fall as in the reference.
 std::vector<KeepMap> KeepMaps(const KeepMap& keep_PP, const ModelConfig& config);
 
 // How many of a scale's tokens are generated.

@@ -58,6 +58,42 @@ TEST_P(WholeImages, AreTheSameInOneCrowd) {
     EXPECT_EQ(images[i].tokens, golden.images()[i].tokens) << i;
 }
 
+// ---------------------------------------------------------------- edits
+
+Picture SourcePicture(const Golden& golden, const std::string& name) {
+  const std::vector<float> rgb = golden.array(name);
+  const auto side = static_cast<uint32_t>(std::lround(std::sqrt(rgb.size() / 3)));
+  return {side, side, {rgb.begin(), rgb.end()}};
+}
+
+TEST(Edits, EncodeTheirSourcesToTheReferencesTokens) {
+  const Golden golden("hmar-cifar10");
+  const auto engine = LoadEngine(golden.model_folder());
+  int checked = 0;
+  for (const nlohmann::json& document : golden.image_documents()) {
+    if (!document.contains("source")) continue;
+    const Picture picture = SourcePicture(golden, document["source"].get<std::string>());
+    const Picture* pictures[] = {&picture};
+    const auto tokens = engine->Encode(pictures);
+    ASSERT_TRUE(tokens.ok()) << tokens.status();
+    EXPECT_EQ(tokens->front(), TokenMapsOf(document["given"]));
+    ++checked;
+  }
+  EXPECT_EQ(checked, 7);
+}
+
+TEST(Edits, KeepWhatTheReferenceKeepsOfARegion) {
+  const Golden golden("hmar-cifar10");
+  const auto folder = OpenModelFolder(golden.model_folder());
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  for (const nlohmann::json& document : golden.image_documents()) {
+    if (!document.contains("region")) continue;
+    const KeepMap region = DigitsOf(document["region"].get<std::string>());
+    EXPECT_EQ(KeepMaps(KeepCells(region, folder->config), folder->config),
+              KeepMapsOf(document["keep"]));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, WholeImages,
                          testing::Values("hmar-cifar10", "tiny-256", "tiny-256-shared",
                                          "tiny-256-plain", "tiny-512"),

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <map>
 #include <random>
@@ -82,6 +83,39 @@ class EngineTest : public testing::Test {
     return seen[1];
   }
 
+  // A picture of waves; `seed` makes it.
+  static Picture Source(uint64_t seed) {
+    const auto S = static_cast<uint32_t>(config().image_size);
+    Picture picture{S, S, std::vector<uint8_t>(3 * S * S)};
+    for (size_t i = 0; i < picture.rgb.size(); ++i) {
+      picture.rgb[i] = static_cast<uint8_t>(128 + 100 * std::sin(0.01 * (seed + 2) * i + seed));
+    }
+    return picture;
+  }
+
+  // An edit of a source picture: a random box is generated.
+  static ImageTask Edit(uint64_t seed, PreviewMode mode = PreviewMode::kNone) {
+    ImageTask task = Task(seed, mode);
+    const int S = config().image_size;
+    std::mt19937 random(static_cast<uint32_t>(seed));
+    const int x0 = random() % S, y0 = random() % S, x1 = x0 + 1 + random() % (S - x0),
+              y1 = y0 + 1 + random() % (S - y0);
+    std::vector<uint8_t> region(S * S, 0);
+    for (int y = y0; y < y1; ++y) std::fill(&region[y * S + x0], &region[y * S] + x1, 1);
+    task.keep =
+        std::make_shared<std::vector<KeepMap>>(KeepMaps(KeepCells(region, config()), config()));
+    task.given = std::make_shared<TokenPyramid>(Encoded({Source(seed)}).front());
+    return task;
+  }
+
+  static std::vector<TokenPyramid> Encoded(const std::vector<Picture>& pictures) {
+    std::vector<const Picture*> pointers;
+    for (const Picture& picture : pictures) pointers.push_back(&picture);
+    auto tokens = engine_->Encode(pointers);
+    EXPECT_TRUE(tokens.ok()) << tokens.status();
+    return *std::move(tokens);
+  }
+
   static Engine* engine_;
 };
 
@@ -114,6 +148,116 @@ TEST_F(EngineTest, CrowdAtMixedScalesChangesNoByte) {
     SCOPED_TRACE(id);
     ExpectSame(seen[id], Alone(Task(id, id % 2 ? PreviewMode::kFast : PreviewMode::kFull)));
   }
+}
+
+TEST_F(EngineTest, EditsShareStepsWithGenerationsAndNoByteChanges) {
+  std::map<ImageId, Seen> seen;
+  std::vector<ImageId> ids;
+  std::vector<ImageTask> tasks(1);
+  for (uint64_t i = 1; i <= 16; ++i) {
+    const PreviewMode mode = i % 3 == 0 ? PreviewMode::kFast : PreviewMode::kFull;
+    tasks.push_back(i % 2 == 0 ? Task(i, mode) : Edit(i, mode));
+    ASSERT_TRUE(engine_->Admit(i, tasks.back()).ok());
+    ids.push_back(i);
+  }
+  while (!ids.empty()) {
+    Record(StepAll(&ids), &seen);
+    Encoded({Source(1), Source(2)});  // Between steps, as the server does it.
+  }
+  for (ImageId id = 1; id <= 16; ++id) {
+    SCOPED_TRACE(id);
+    ExpectSame(seen[id], Alone(tasks[id]));
+  }
+}
+
+TEST_F(EngineTest, EditsNeverChangeAKeptToken) {
+  for (uint64_t seed = 100; seed < 130; ++seed) {
+    const ImageTask task = Edit(seed);
+    const Seen seen = Alone(task);
+    bool changed = false;
+    for (int k = 0; k < config().num_scales(); ++k) {
+      for (size_t i = 0; i < seen.tokens[k].size(); ++i) {
+        const bool same = seen.tokens[k][i] == (*task.given)[k][i];
+        EXPECT_TRUE(same || (*task.keep)[k][i] == 0) << "seed " << seed << " scale " << k;
+        changed = changed || !same;
+      }
+    }
+    EXPECT_TRUE(changed) << "nothing was generated for seed " << seed;
+  }
+}
+
+TEST_F(EngineTest, ScalesThatAreKeptCostNoForward) {
+  ImageTask task = Edit(3, PreviewMode::kFast);
+  auto keep = std::make_shared<std::vector<KeepMap>>();
+  for (int k = 0; k < config().num_scales(); ++k) {
+    keep->emplace_back(config().tokens_of_scale(k), 1);
+  }
+  (*keep)[2][4] = 0;
+  (*keep)[4][7] = 0;
+  task.keep = keep;
+  task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kNone, config());
+  ASSERT_TRUE(engine_->Admit(1, task).ok());
+  const auto first = engine_->Step({1}), second = engine_->Step({1});
+  ASSERT_TRUE(first.ok() && second.ok());
+  const auto scales = [](const StepReport& report) {
+    std::vector<uint32_t> of;
+    for (const PreviewReport& preview : report.previews) of.push_back(preview.scale);
+    return of;
+  };
+  EXPECT_EQ(first->passes[0].scale, 2);
+  EXPECT_THAT(scales(*first), ElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(second->passes[0].scale, 4);
+  EXPECT_TRUE(second->passes[0].last);
+  EXPECT_THAT(scales(*second), ElementsAre(4, 5, 6));
+  ASSERT_THAT(second->images, SizeIs(1));
+  for (int k = 0; k < config().num_scales(); ++k) {
+    if (k == 2 || k == 4) continue;
+    EXPECT_EQ(second->images[0].tokens[k], (*task.given)[k]);
+  }
+}
+
+TEST_F(EngineTest, AnEditThatKeepsEverythingIsTheSourcesDecodedTokens) {
+  ImageTask task = Edit(5), prefix = Task(5);
+  task.keep = std::make_shared<std::vector<KeepMap>>(
+      KeepMaps(KeepMap(config().tokens_of_scale(config().num_scales() - 1), 1), config()));
+  prefix.prefix = *task.given;
+  ASSERT_TRUE(engine_->Admit(1, task).ok());
+  const auto report = engine_->Step({1});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->rows, 0u);
+  ASSERT_THAT(report->images, SizeIs(1));
+  EXPECT_EQ(report->images[0].tokens, *task.given);
+  EXPECT_TRUE(report->images[0].picture.rgb == Alone(prefix).picture.rgb);
+}
+
+TEST_F(EngineTest, APrefixGoesBeforeTheSourcesTokens) {
+  ImageTask task = Edit(6);
+  for (int k = 0; k < 3; ++k) task.prefix.emplace_back(config().tokens_of_scale(k), 7);
+  const Seen seen = Alone(task);
+  for (int k = 0; k < 3; ++k) EXPECT_EQ(seen.tokens[k], task.prefix[k]);
+  for (size_t i = 0; i < seen.tokens[5].size(); ++i) {
+    if ((*task.keep)[5][i] == 0) continue;
+    EXPECT_EQ(seen.tokens[5][i], (*task.given)[5][i]);
+  }
+}
+
+TEST_F(EngineTest, EncodesAPictureTheSameInAnyBatch) {
+  std::vector<Picture> pictures;
+  for (uint64_t seed = 0; seed < 70; ++seed) pictures.push_back(Source(seed));  // Two batches.
+  const std::vector<TokenPyramid> together = Encoded(pictures);
+  ASSERT_THAT(together, SizeIs(70));
+  for (const size_t i : {0u, 1u, 31u, 63u, 64u, 69u}) {
+    EXPECT_EQ(together[i], Encoded({pictures[i]}).front()) << i;
+  }
+  EXPECT_THAT(Encoded({}), IsEmpty());
+}
+
+TEST_F(EngineTest, RefusesToEncodeAPictureOfAnotherSize) {
+  const Picture picture{8, 32, std::vector<uint8_t>(8 * 32 * 3)};
+  const Picture* pictures[] = {&picture};
+  const auto tokens = engine_->Encode(pictures);
+  EXPECT_EQ(tokens.status(), absl::InvalidArgumentError("a picture of 8 x 32 pixels; the model's "
+                                                        "images are 32 x 32"));
 }
 
 TEST_F(EngineTest, LargeCrowdChangesNoByte) {

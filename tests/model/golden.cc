@@ -32,6 +32,18 @@ std::vector<TokenMap> TokenMapsOf(const nlohmann::json& lists) {
   return lists.get<std::vector<TokenMap>>();
 }
 
+KeepMap DigitsOf(const std::string& text) {
+  KeepMap digits;
+  for (const char c : text) digits.push_back(c == '1');
+  return digits;
+}
+
+std::vector<KeepMap> KeepMapsOf(const nlohmann::json& texts) {
+  std::vector<KeepMap> maps;
+  for (const nlohmann::json& text : texts) maps.push_back(DigitsOf(text.get<std::string>()));
+  return maps;
+}
+
 ImageTask TaskOf(const nlohmann::json& request) {
   ImageTask task;
   if (!request["class_id"].is_null()) task.class_id = request["class_id"].get<uint32_t>();
@@ -42,6 +54,10 @@ ImageTask TaskOf(const nlohmann::json& request) {
   task.sampling.temperature = request["temperature"].get<float>();
   task.sampling.mask_schedule = request["mask_schedule"].get<MaskSchedule>();
   task.prefix = TokenMapsOf(request["prefix"]);
+  if (request.contains("keep")) {
+    task.keep = std::make_shared<std::vector<KeepMap>>(KeepMapsOf(request["keep"]));
+    task.given = std::make_shared<TokenPyramid>(TokenMapsOf(request["given"]));
+  }
   return task;
 }
 

@@ -25,6 +25,8 @@ class Golden {
   explicit Golden(const std::string& name);
 
   const std::vector<GoldenImage>& images() const { return images_; }
+  // As the JSON has them, in the same order.
+  const nlohmann::json& image_documents() const { return document_["images"]; }
   const nlohmann::json& stages() const { return document_["stages"]; }
 
   bool has(const std::string& array) const { return document_["arrays"].contains(array); }
@@ -40,6 +42,10 @@ class Golden {
   std::string bytes_;
   std::vector<GoldenImage> images_;
 };
+
+// Zeros and ones written as one text, and a list of such.
+KeepMap DigitsOf(const std::string& text);
+std::vector<KeepMap> KeepMapsOf(const nlohmann::json& texts);
 
 // A request of the JSON as a task, and the token maps of a JSON list of lists.
 ImageTask TaskOf(const nlohmann::json& request);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <random>
 
 namespace hmar {
 namespace {
@@ -178,6 +179,48 @@ TEST(PlanPasses, KeepsItsPromisesForEveryPresetPrefixAndGuidance) {
       }
     }
   }
+}
+
+TEST(PlanPasses, OfAnEditRedrawsInProportionAndSkipsWhatIsKept) {
+  const ModelConfig config = Official();
+  std::mt19937 random(8);
+  SamplingParams sampling = config.sampling;
+  for (int trial = 0; trial < 200; ++trial) {
+    sampling.mask_schedule =
+        PresetSchedule(trial % 2 == 0 ? SchedulePreset::kQuality : SchedulePreset::kModel, config);
+    const uint32_t percent = random() % 101;
+    std::vector<KeepMap> keep;
+    for (int k = 0; k < config.num_scales(); ++k) {
+      KeepMap& map = keep.emplace_back(config.tokens_of_scale(k));
+      for (uint8_t& kept : map) kept = random() % 100 < percent;
+    }
+    std::vector<std::vector<Pass>> passes(config.num_scales());
+    for (const Pass& pass : PlanPasses(config, sampling, true, 0, keep)) {
+      passes[pass.scale].push_back(pass);
+    }
+    for (int k = 0; k < config.num_scales(); ++k) {
+      uint32_t left = config.tokens_of_scale(k);
+      std::vector<uint32_t> wanted;
+      for (const uint32_t settled : sampling.mask_schedule[k]) {
+        const uint32_t redrawn = Reopened(left, config.tokens_of_scale(k), Generated(keep[k]));
+        if (redrawn > 0) wanted.push_back(redrawn);
+        left -= settled;
+      }
+      ASSERT_EQ(passes[k].size(), wanted.size());
+      for (size_t step = 0; step < wanted.size(); ++step) {
+        EXPECT_EQ(passes[k][step].reopened, wanted[step]);
+        EXPECT_EQ(passes[k][step].step, step);
+        EXPECT_EQ(passes[k][step].settles_scale, step + 1 == wanted.size());
+      }
+    }
+  }
+}
+
+TEST(PlanPasses, OfAnEditThatKeepsEverythingIsEmpty) {
+  const ModelConfig config = Official();
+  std::vector<KeepMap> keep;
+  for (int k = 0; k < config.num_scales(); ++k) keep.emplace_back(config.tokens_of_scale(k), 1);
+  EXPECT_TRUE(PlanPasses(config, config.sampling, true, 0, keep).empty());
 }
 
 // ---------------------------------------------------------------- arithmetic

@@ -35,7 +35,13 @@ class Arrays:
         self.bytes += array.tobytes()
 
 
+def digits(keep):
+    return "".join("1" if kept else "0" for kept in keep.flatten().tolist())
+
+
 def request_json(r, **extra):
+    if r.keep is not None:
+        extra.update(keep=[digits(k) for k in r.keep], given=[g.tolist() for g in r.given])
     return {"class_id": r.class_id, "seed": r.seed, "cfg": r.cfg, "top_k": r.top_k, "top_p": r.top_p,
             "temperature": r.temperature, "mask_schedule": r.mask_schedule,
             "prefix": [p.tolist() for p in r.prefix], "tokens": [t.tolist() for t in r.tokens], **extra}
@@ -62,6 +68,49 @@ def bundled_requests(hmar):
     first = hmar.request(4, 16)
     hmar.generate([first])
     yield hmar.request(4, 17, prefix=first.tokens[:4])
+
+
+def region_cells(hmar, region):
+    """Which cells of the last grid a region of pixels (S, S) keeps: those without a pixel of it."""
+    P = hmar.patch_nums[-1]
+    cell = region.shape[0] // P
+    return ~torch.from_numpy(region).view(P, cell, P, cell).any(3).any(1)
+
+
+def edit_regions(S):
+    """Names and regions of pixels: boxes, a ragged mask, keep boxes, everything, nothing, one pixel, two islands."""
+    y, x = np.mgrid[:S, :S] / S
+    box = lambda x0, y0, x1, y1: (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)
+    yield "box", box(0.25, 0.25, 0.75, 0.75)
+    yield "ragged", (x - 0.6) ** 2 + (y - 0.4) ** 2 < 0.08 + 0.04 * np.sin(9 * np.arctan2(y - 0.4, x - 0.6))
+    yield "keep box", ~box(0.25, 0.0, 0.8, 0.7)
+    yield "all", np.ones((S, S), bool)
+    yield "none", np.zeros((S, S), bool)
+    yield "pixel", (np.arange(S)[:, None] == S - 3) & (np.arange(S)[None] == 1)
+    yield "islands", box(0.0, 0.0, 0.2, 0.3) | box(0.7, 0.6, 1.0, 0.9)
+
+
+def edits_json(hmar, options, arrays=None):
+    """An image for each region that `options` names, with these options; sources are two pictures of the model's own."""
+    S, sources = hmar.config["image_size"], []
+    for i in range(2):
+        f_hat = hmar.generate([hmar.request(i, 50 + i)])
+        pixels = hmar.image(f_hat)
+        tokens = hmar.tokenizer.encode(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        sources.append([t[0] for t in tokens])
+        if arrays is not None:
+            arrays.add(f"source_{i}", pixels[0].numpy())
+    images = []
+    for i, (name, region) in enumerate(edit_regions(S)):
+        if name not in options:
+            continue
+        keep = hmar_ref.keep_maps(region_cells(hmar, region), hmar.patch_nums)
+        r = hmar.request(None if i % 2 else i, 60 + i, **options[name], keep=keep, given=sources[i % 2])
+        document, _, _ = image_json(hmar, r)
+        if arrays is not None:
+            document.update(source=f"source_{i % 2}", region=digits(region))
+        images.append(document)
+    return images
 
 
 def record_stages(hmar, arrays):
@@ -151,6 +200,11 @@ def bundled():
         document, pixels, _ = image_json(hmar, r)
         arrays.add(f"rgb_{i}", pixels)
         images.append(document)
+    first = hmar.request(4, 16)
+    hmar.generate([first])
+    images += edits_json(hmar, {"box": {}, "ragged": dict(mask_schedule=QUALITY), "keep box": dict(mask_schedule=ONE_PASS),
+                                "all": dict(mask_schedule=QUALITY, temperature=1.3), "none": {}, "pixel": {},
+                                "islands": dict(mask_schedule=QUALITY, cfg=3.0, prefix=first.tokens[:3])}, arrays)
     write("hmar-cifar10", {"images": images, "stages": record_stages(hmar, arrays)}, arrays)
 
 
@@ -174,12 +228,30 @@ def tiny(name, options, requests):
             images.append(document)
             side = pixels.shape[0] // 8  # A coarse picture is enough: tokens fix the rest.
             arrays.add(f"rgb8_{i}", pixels.reshape(8, side, 8, side, 3).mean((1, 3)))
+        if name in ("tiny-256", "tiny-512"):
+            images += edits_json(hmar, {"ragged": {}, "keep box": dict(top_k=50), "islands": {}})
         write(name, {"options": options, "sha256": digests, "images": images}, arrays)
+
+
+def keep_maps():
+    """Keep maps of random cells for grids of every kind: {"patch_nums", "cells", "keep"}, digits 1 where kept."""
+    generator, cases = np.random.default_rng(5), []
+    for patch_nums in ([1, 2, 3, 4, 5, 6, 8, 10, 13, 16], [1, 2, 3, 4, 6, 9, 13, 18, 24, 32], [1, 2, 3, 4, 5, 6, 8], [2, 3, 5, 7],
+                       [1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64]):
+        P = patch_nums[-1]
+        for share in (0.2, 0.5, 0.8):
+            cells = torch.from_numpy(generator.random((P, P)) < share)
+            keep = hmar_ref.keep_maps(cells, patch_nums)
+            cases.append({"patch_nums": patch_nums, "cells": digits(cells), "keep": [digits(k) for k in keep]})
+    (GOLDEN / "keep-maps.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
-    wanted = sys.argv[1:] or ["hmar-cifar10", *TINY]
+    wanted = sys.argv[1:] or ["keep-maps", "hmar-cifar10", *TINY]
     for name in wanted:
         print(name)
-        bundled() if name == "hmar-cifar10" else tiny(name, *TINY[name])
+        if name == "keep-maps":
+            keep_maps()
+        else:
+            bundled() if name == "hmar-cifar10" else tiny(name, *TINY[name])
