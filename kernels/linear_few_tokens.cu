@@ -10,15 +10,24 @@ namespace {
 // Two thread blocks fit a multiprocessor, so the next layer's weights can be on their way during
 // this one; but for tiles whose stages would be too few.
 constexpr int kHalfBytes = 110 * 1024, kWholeBytes = 220 * 1024;
-constexpr int kStageBytes = 16 * 1024;  // At least, as far as 4 blocks go: it hides a stage's turn.
+constexpr int kStageBytes = 16 * 1024;  // About; it hides a stage's turn.
+constexpr int kMostShortBlocks = 4, kMostMediumBlocks = 2;
+constexpr int kMediumTokens = 48;
+
+constexpr int MostBlocks(int tokens) {
+  return tokens >= kFewLongTokens  ? 1
+         : tokens >= kMediumTokens ? kMostMediumBlocks
+                                   : kMostShortBlocks;
+}
 
 FewPlan MakePlan(const LinearTiling& tiling, const LinearArgs& args) {
   const int block_bytes = (tiling.channels + tiling.tokens) * kBlockRowBytes;
   const int k_blocks = args.K / kColumnBlock;
-  const int blocks = std::clamp(kStageBytes / block_bytes, 1, std::min(4, k_blocks));
+  int blocks = MostBlocks(tiling.tokens);
+  while (blocks > 1 && (blocks * block_bytes > kStageBytes || k_blocks % blocks != 0)) blocks /= 2;
   const int capacity = block_bytes >= kStageBytes ? kWholeBytes : kHalfBytes;
   const int stages =
-      std::min({CeilDivide(k_blocks, blocks), capacity / (blocks * block_bytes), kFewMaxStages});
+      std::min({k_blocks / blocks, capacity / (blocks * block_bytes), kFewMaxStages});
   return {.channels = tiling.channels,
           .k_blocks = k_blocks,
           .blocks = blocks,
@@ -34,16 +43,15 @@ int BufferBytes(const FewPlan& plan, int tokens) {
          1024;  // To align it by hand.
 }
 
-template <int kTokens>
-cudaError_t Launch(const LinearTiling& tiling, const LinearArgs& args, cudaStream_t stream) {
-  const FewPlan plan = MakePlan(tiling, args);
+template <int kTokens, int kBlocks>
+cudaError_t LaunchKernel(const FewPlan& plan, const LinearArgs& args, cudaStream_t stream) {
   CUtensorMap weights, tokens;
   cudaError_t e =
       EncodeBlockedMatrix(args.weight_NK, args.N, args.K, plan.channels, plan.blocks, &weights);
   if (e != cudaSuccess) return e;
   e = EncodeBlockedMatrix(args.x_TK, args.T, args.K, kTokens, plan.blocks, &tokens);
   if (e != cudaSuccess) return e;
-  const auto kernel = LinearFewTokensKernel<kTokens>;
+  const auto kernel = LinearFewTokensKernel<kTokens, kBlocks>;
   const int bytes = BufferBytes(plan, kTokens);
   e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (e != cudaSuccess) return e;
@@ -56,6 +64,18 @@ cudaError_t Launch(const LinearTiling& tiling, const LinearArgs& args, cudaStrea
   config.attrs = &early;
   config.numAttrs = 1;
   return cudaLaunchKernelEx(&config, kernel, weights, tokens, plan);
+}
+
+template <int kTokens>
+cudaError_t Launch(const LinearTiling& tiling, const LinearArgs& args, cudaStream_t stream) {
+  const FewPlan plan = MakePlan(tiling, args);
+  if constexpr (MostBlocks(kTokens) >= 4) {
+    if (plan.blocks == 4) return LaunchKernel<kTokens, 4>(plan, args, stream);
+  }
+  if constexpr (MostBlocks(kTokens) >= 2) {
+    if (plan.blocks == 2) return LaunchKernel<kTokens, 2>(plan, args, stream);
+  }
+  return LaunchKernel<kTokens, 1>(plan, args, stream);
 }
 
 }  // namespace

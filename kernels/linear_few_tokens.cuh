@@ -9,8 +9,13 @@
 // The other rows are whatever lies behind in shared memory; so are the sums in them, which nobody
 // reads.
 //
-// Stages hold `blocks` blocks of 64 columns of K, of weights and of tokens. The producer, a thread,
+// Stages hold kBlocks blocks of 64 columns of K, of weights and of tokens. The producer, a thread,
 // fills all with weights before it waits for the kernels that write the tokens.
+//
+// A sum is one chain of products of 16 columns each. Where tokens are few a link takes some 20
+// cycles, and the consumer's turn to start a stage's products as long as ten of them. So it keeps
+// FewLag stages' products under way behind the latest one's. These counts are constants, for ptxas
+// lets products overlap only where it can count them.
 
 #include "kernels/hopper_grid.cuh"
 #include "kernels/linear_epilogue.cuh"
@@ -28,10 +33,16 @@ inline constexpr int kBlockRowBytes = kColumnBlock * 2;
 struct FewPlan {
   int channels;
   int k_blocks;  // K / 64.
-  int blocks;    // Of a stage; the last stage may have fewer.
-  int stages;
+  int blocks;    // Of a stage: kBlocks, which divides k_blocks.
+  int stages;    // More than FewLag.
   LinearOutput output;
 };
+
+// From kFewLongTokens on, one block's products outlast the consumer's turn.
+inline constexpr int kFewLongTokens = 128;
+__host__ __device__ constexpr int FewLag(int tokens, int blocks) {
+  return tokens >= kFewLongTokens ? 1 : CeilDivide(3, blocks);
+}
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -84,7 +95,7 @@ template <int kTokens>
 __device__ inline void FeedFew(const FewBuffers<kTokens>& buffers, const CUtensorMap& weights,
                                const CUtensorMap& tokens, const FewPlan& plan) {
   const FewFeeder<kTokens> feeder(buffers, weights, tokens, plan);
-  const int fills = CeilDivide(plan.k_blocks, plan.blocks);
+  const int fills = plan.k_blocks / plan.blocks;
   const int at_once = min(fills, plan.stages);
   for (int fill = 0; fill < at_once; ++fill) feeder.Weights(fill, fill);
   LetNextKernelStart();
@@ -99,33 +110,37 @@ __device__ inline void FeedFew(const FewBuffers<kTokens>& buffers, const CUtenso
   }
 }
 
-// A warp is done with a stage.
-__device__ inline void GiveBackFew(uint64_t* empty) {
-  if (threadIdx.x % 32 == 0) Arrive(empty);
-}
-
 // sums (64 channels x kTokens): += weights tokens^T over all of K.
-template <int kTokens>
+template <int kTokens, int kBlocks>
 __device__ inline void SumFew(const FewBuffers<kTokens>& buffers, const FewPlan& plan,
                               float (&sums)[kTokens / 2]) {
+  constexpr int kLag = FewLag(kTokens, kBlocks);
   FewBarriers& barriers = buffers.barriers;
+  const int fills = plan.k_blocks / kBlocks;
   uint32_t parity = 0;
-  int stage = 0, block = 0, used = -1;  // The stage read by products under way.
-  for (int k = 0; k < plan.k_blocks; ++k) {
-    if (block == 0) Wait(&barriers.full[stage], parity);
-    const uint64_t a = MatrixDescriptor(SharedAddress(buffers.Weights(plan, stage, block)));
-    const uint64_t b = MatrixDescriptor(SharedAddress(buffers.Tokens(plan, stage, block)));
+  int stage = 0, done_stage = -kLag;
+  for (int fill = 0; fill < fills; ++fill) {
+    Wait(&barriers.full[stage], parity);
     MmaFence();
 #pragma unroll
-    for (int step = 0; step < kColumnBlock / 16; ++step) {
-      Mma<kTokens>(sums, a + step * kStepK16, b + step * kStepK16);
+    for (int block = 0; block < kBlocks; ++block) {
+      uint32_t weights = SharedAddress(buffers.Weights(plan, stage, block));
+      uint32_t tokens = SharedAddress(buffers.Tokens(plan, stage, block));
+      // So that the steps' descriptors are these and a constant, sums of uniform registers.
+      asm volatile("" : "+r"(weights), "+r"(tokens));
+      const uint64_t a = MatrixDescriptor(weights), b = MatrixDescriptor(tokens);
+#pragma unroll
+      for (int step = 0; step < kColumnBlock / 16; ++step) {
+        Mma<kTokens>(sums, a + step * kStepK16, b + step * kStepK16);
+      }
     }
     MmaCommit();
-    MmaWait<1>();
-    if (used >= 0) GiveBackFew(&barriers.empty[used]);
-    used = -1;
-    if (++block < plan.blocks) continue;
-    used = stage, block = 0;
+    MmaWait<kLag>();
+    // Stages that will be refilled. A warp speaks for itself: its wait says nothing of the other
+    // warps' products.
+    const bool give_back = fill >= kLag && fill - kLag + plan.stages < fills;
+    if (give_back && threadIdx.x % 32 == 0) Arrive(&barriers.empty[done_stage]);
+    if (++done_stage == plan.stages) done_stage = 0;
     if (++stage == plan.stages) stage = 0, parity ^= 1;
   }
   MmaWait<0>();
@@ -192,11 +207,11 @@ __device__ inline void FinishFew(const float (&sums)[kTokens / 2], const WarpCha
   }
 }
 
-template <int kTokens>
+template <int kTokens, int kBlocks>
 __device__ inline void ConsumeFew(const FewBuffers<kTokens>& buffers, const FewPlan& plan) {
   const WarpChannels channels(plan);  // Loads the bias while the first weights come.
   float sums[kTokens / 2] = {};
-  SumFew<kTokens>(buffers, plan, sums);
+  SumFew<kTokens, kBlocks>(buffers, plan, sums);
   WaitForEarlierKernels();  // They may read what is written here.
   WithEpilogue(plan.output, [&]<bool kGelu, bool kFp32>() {
     FinishFew<kGelu, kFp32, kTokens>(sums, channels, plan.output);
@@ -213,7 +228,7 @@ __device__ inline void InitFewBarriers(FewBarriers& barriers, const FewPlan& pla
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
-template <int kTokens>
+template <int kTokens, int kBlocks>
 __global__ void __launch_bounds__(kFewThreads, 1)
     LinearFewTokensKernel(const __grid_constant__ CUtensorMap weights,
                           const __grid_constant__ CUtensorMap tokens,
@@ -227,7 +242,7 @@ __global__ void __launch_bounds__(kFewThreads, 1)
   if (threadIdx.x == 128) PrefetchTensorMap(&weights), PrefetchTensorMap(&tokens);
   __syncthreads();
   if (threadIdx.x < 128) {
-    ConsumeFew<kTokens>(buffers, plan);
+    ConsumeFew<kTokens, kBlocks>(buffers, plan);
   } else if (threadIdx.x == 128) {
     FeedFew<kTokens>(buffers, weights, tokens, plan);
   }
