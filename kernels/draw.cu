@@ -199,9 +199,8 @@ __global__ void __launch_bounds__(Shape::kThreads, 1024 / Shape::kThreads)
   const DrawImage& image = launch.images[image_index];
   const DrawState& state = launch.state;
   const int position = static_cast<int>(blockIdx.x) - image.first_token;
-  const int64_t place = int64_t{image.slot} * launch.grids.most_tokens + position;
   AwaitPredecessor();
-  if (image.kind == PassKind::kMask && state.open[place] == 0) return;
+  if (image.open != nullptr && image.open[position] == 0) return;
 
   ClearBins(memory);
   Keys<Shape> keys(launch.V);

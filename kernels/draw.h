@@ -18,7 +18,9 @@ struct DrawImage {
   int32_t slot = 0;
   int32_t scale = 0;
   int32_t step = 0;  // Pass in the scale.
-  PassKind kind = PassKind::kNextScale;
+  // (n), on the device: the pass draws where it is 1 and leaves the tokens elsewhere; null: draws
+  // everywhere.
+  const uint8_t* open = nullptr;
   uint64_t seed = 0;
   float guidance = 0;  // t of (1 + t) cond - t uncond
   float temperature = 1;
@@ -29,8 +31,7 @@ struct DrawImage {
 struct DrawState {
   int32_t* tokens_L = nullptr;  // (slots, L): the token goes to its place in the pyramid.
   int64_t L = 0;
-  float* confidence = nullptr;    // (slots, Grids::most_tokens): its probability after truncation.
-  const uint8_t* open = nullptr;  // (slots, Grids::most_tokens): a mask pass draws where it is 1.
+  float* confidence = nullptr;  // (slots, Grids::most_tokens): its probability after truncation.
   int32_t* failed =
       nullptr;  // (images): set to 1 if a row's logits are not finite; nothing is drawn there then.
 };
@@ -50,12 +51,14 @@ cudaError_t DrawTokens(const float* logits, int V, const DrawImage* images,
 // The most certain tokens of a scale stay, the others are redrawn.
 struct ReopenJob {
   int32_t slot = 0;
-  int32_t tokens = 0;                    // n, at most 4,096.
-  int32_t count = 0;                     // How many to reopen: at most the number of open ones.
-  PassKind kind = PassKind::kNextScale;  // After a next-scale pass every token counts as open.
+  int32_t tokens = 0;  // n, at most 4,096.
+  int32_t count = 0;   // How many to reopen: at most the number drawn.
+  // (n), on the device: which tokens the pass before drew, 1 each; null: all. May be where the
+  // result goes.
+  const uint8_t* drawn = nullptr;
 };
 
-// open = the `count` least certain of the open tokens: ascending by confidence, equal ones by
+// open = the `count` least certain of the tokens drawn: ascending by confidence, equal ones by
 // position. open and confidence (slots, stride). One block an image. Asynchronous on `stream`;
 // allocates nothing. count of jobs may be 0.
 cudaError_t ReopenLeastCertain(const ReopenJob* jobs, int job_count, const float* confidence,

@@ -13,7 +13,7 @@
 namespace hmar::kernels {
 
 enum class PassKind : int32_t {
-  kNextScale,  // Draws every token of the scale.
+  kNextScale,  // Draws every token of the scale; in an edit all that are not kept.
   kMask,       // Redraws the open ones.
 };
 

@@ -16,19 +16,19 @@ constexpr int kRounds = 6;
 static_assert(kRounds * kDigitBits == 32 + kPositionBits);
 constexpr uint64_t kClosed = ~uint64_t{0};
 
-// Confidence, then position: no two open tokens are equal. Thread t holds tokens t, t + kThreads...
-// A closed token's confidence may be anything; reading it with its open byte saves a wait.
+// Confidence, then position: no two drawn tokens are equal. Thread t holds tokens t, t +
+// kThreads... The confidence of one that was not drawn may be anything; reading it with its byte
+// saves a wait.
 __device__ __forceinline__ void LoadKeys(const ReopenJob& job, const float* confidence,
-                                         const uint8_t* open, uint64_t (&keys)[kItems]) {
-  const bool all_open = job.kind == PassKind::kNextScale;
+                                         uint64_t (&keys)[kItems]) {
 #pragma unroll
   for (int i = 0; i < kItems; ++i) {
     const int token = i * kThreads + static_cast<int>(threadIdx.x);
     keys[i] = kClosed;
     if (token >= job.tokens) continue;
     const float value = confidence[token];
-    const bool is_open = all_open || open[token] != 0;
-    if (is_open) keys[i] = uint64_t{OrderedKey(value)} << kPositionBits | token;
+    const bool drawn = job.drawn == nullptr || job.drawn[token] != 0;
+    if (drawn) keys[i] = uint64_t{OrderedKey(value)} << kPositionBits | token;
   }
 }
 
@@ -93,7 +93,7 @@ __device__ __forceinline__ uint64_t FindBound(int count, const uint64_t (&keys)[
       }
     }
     const Pick pick = PickDigit(count, shared);
-    if (pick.digit == kDigits) return kClosed;  // Every open token; the first round alone.
+    if (pick.digit == kDigits) return kClosed;  // Every drawn token; the first round alone.
     bound |= uint64_t{pick.digit} << shift;
     count -= pick.below;
     if (count == 0) break;
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   uint64_t keys[kItems];
   AwaitPredecessor();
-  LoadKeys(job, confidence, open, keys);
+  LoadKeys(job, confidence, keys);
   const uint64_t bound = FindBound(job.count, keys, &shared);
 #pragma unroll
   for (int i = 0; i < kItems; ++i) {

@@ -17,11 +17,17 @@ namespace {
 
 using Images = std::vector<std::shared_ptr<ImageInFlight>>;
 
-// A scale that is part of an image's feature map from this step on. One an image and step, but for
-// prefixes.
+// A scale that is part of an image's feature map from now on.
 struct SettledScale {
   std::shared_ptr<ImageInFlight> image;
   int scale;
+};
+
+// Scales [next, end) of an image, which have no pass: a prefix's, or those that an edit keeps
+// whole.
+struct KnownScales {
+  std::shared_ptr<ImageInFlight> image;
+  int next, end;
 };
 
 // Works one step ahead of its device: Step launches a step, then waits for the one before. So the
@@ -48,6 +54,7 @@ class CudaEngine final : public Engine {
   absl::StatusOr<Images> Find(absl::Span<const ImageId> ids) const;
   absl::Status Run(const Images& images, StepReport* report);
   absl::Status StartNew(const Images& images, StepReport* report);
+  absl::Status Lay(std::vector<KnownScales> known, StepReport* report);
   absl::Status OrderPreviews(absl::Span<const SettledScale> settled, StepReport* report);
   absl::Status OrderPictures(const Images& to_run, const Images& images, StepReport* report);
   void Advance(const Images& images, StepReport* report);
@@ -165,6 +172,10 @@ absl::StatusOr<StepReport> CudaEngine::Step(absl::Span<const ImageId> ids) {
     return lost_;
   }
   for (const ImageReport& image : report.images) images_.erase(image.id);
+  for (const FailureReport& failure : report.failures) {
+    const std::shared_ptr<ImageInFlight> image = images_.at(failure.id);
+    Remove(image.get());
+  }
   return report;
 }
 
@@ -183,7 +194,7 @@ absl::Status CudaEngine::Run(const Images& images, StepReport* report) {
   return pictures_->Harvest(report);
 }
 
-// Clears the slots of images in their first step and lays their prefixes, scale by scale.
+// Clears the slots of images in their first step and lays the scales before their first pass.
 absl::Status CudaEngine::StartNew(const Images& images, StepReport* report) {
   Images fresh;
   for (const auto& image : images) {
@@ -191,12 +202,23 @@ absl::Status CudaEngine::StartNew(const Images& images, StepReport* report) {
   }
   if (fresh.empty()) return absl::OkStatus();
   HMAR_RETURN_IF_ERROR(launcher_->Start(fresh));
-  for (size_t scale = 0;; ++scale) {
-    std::erase_if(fresh, [scale](const auto& image) { return image->task.prefix.size() <= scale; });
-    if (fresh.empty()) return absl::OkStatus();
-    HMAR_RETURN_IF_ERROR(launcher_->LayPrefix(fresh, static_cast<int>(scale)));
+  std::vector<KnownScales> known;
+  for (const auto& image : fresh) known.push_back({image, 0, image->scale_of(0)});
+  return Lay(std::move(known), report);
+}
+
+// One scale of each image at a time, so that every scale can leave its preview.
+absl::Status CudaEngine::Lay(std::vector<KnownScales> known, StepReport* report) {
+  for (;;) {
+    std::erase_if(known, [](const KnownScales& scales) { return scales.next == scales.end; });
+    if (known.empty()) return absl::OkStatus();
+    std::vector<kernels::TokenMapJob> jobs;
     std::vector<SettledScale> settled;
-    for (const auto& image : fresh) settled.push_back({image, static_cast<int>(scale)});
+    for (KnownScales& scales : known) {
+      jobs.push_back({scales.image->slot, scales.next});
+      settled.push_back({scales.image, scales.next++});
+    }
+    HMAR_RETURN_IF_ERROR(launcher_->Lay(jobs));
     HMAR_RETURN_IF_ERROR(OrderPreviews(settled, report));
   }
 }
@@ -213,14 +235,19 @@ absl::Status CudaEngine::OrderPreviews(absl::Span<const SettledScale> settled, S
   return pictures_->OrderFull(full, report);
 }
 
-// Previews of the scales that this step settles, then finals. REQUIRES: not advanced yet.
+// Previews of the scales that this step settles; scales without a pass behind them, with theirs;
+// then finals. REQUIRES: not advanced yet.
 absl::Status CudaEngine::OrderPictures(const Images& to_run, const Images& images,
                                        StepReport* report) {
   std::vector<SettledScale> settled;
+  std::vector<KnownScales> known;
   for (const auto& image : to_run) {
-    if (image->pass().settles_scale) settled.push_back({image, image->pass().scale});
+    if (!image->pass().settles_scale) continue;
+    settled.push_back({image, image->pass().scale});
+    known.push_back({image, image->pass().scale + 1, image->scale_of(image->next_pass + 1)});
   }
   HMAR_RETURN_IF_ERROR(OrderPreviews(settled, report));
+  HMAR_RETURN_IF_ERROR(Lay(std::move(known), report));
   Images last;
   std::vector<PicturePipeline::Order> finals;
   for (const auto& image : images) {
@@ -236,7 +263,7 @@ void CudaEngine::Advance(const Images& images, StepReport* report) {
   for (const auto& image : images) {
     PassReport pass = {image->id, static_cast<uint16_t>(model_->grids().scales - 1), 0, 0, true,
                        true};
-    if (!image->done()) {  // Else its prefix had every scale.
+    if (!image->done()) {  // Else every scale was laid.
       const Pass& ran = image->pass();
       ++image->next_pass;
       pass = {image->id, ran.scale, ran.step, ran.rows(), ran.settles_scale, image->done()};
@@ -258,7 +285,7 @@ absl::Status CudaEngine::CollectSteps(int leave, StepReport* report) {
     if (!done) break;
     for (const auto& [image, pass] : verdict.failed) {
       if (image->gone) continue;
-      Remove(image.get());
+      image->gone = true;  // It keeps its slot to the end of this Step, which may still use it.
       report->failures.push_back(
           {image->id, absl::InternalError(absl::StrCat("logits of scale ", pass.scale, ", pass ",
                                                        pass.step, " are not finite"))});

@@ -80,7 +80,7 @@ absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const ModelFolder& fo
 }
 
 int64_t CudaModel::SlotBytes() const {
-  return 2 * features_ * static_cast<int64_t>(sizeof(float)) + L_ * 4 +
+  return 2 * features_ * static_cast<int64_t>(sizeof(float)) + L_ * 5 +
          grids_.most_tokens * int64_t{5};
 }
 
@@ -104,6 +104,7 @@ absl::Status CudaModel::TakeSlots(uint32_t wanted) {
   const int64_t n = grids_.most_tokens;
   HMAR_ASSIGN_OR_RETURN(slots_.confidence, memory_.Allocate<float>(kSlots, max_images_ * n));
   HMAR_ASSIGN_OR_RETURN(slots_.open, memory_.Allocate<uint8_t>(kSlots, max_images_ * n));
+  HMAR_ASSIGN_OR_RETURN(slots_.edited_L, memory_.Allocate<uint8_t>(kSlots, max_images_ * L_));
   // A pass that draws nothing, because its logits are not finite, leaves valid tokens behind.
   HMAR_CUDA_RETURN_IF_ERROR(
       cudaMemsetAsync(slots_.tokens_L, 0, max_images_ * L_ * sizeof(int32_t), main_stream_));
@@ -154,7 +155,6 @@ absl::Status CudaModel::RunStep(const StepSizes& sizes, const StepTables& tables
   draw.tokens_L = slots_.tokens_L;
   draw.L = L_;
   draw.confidence = slots_.confidence;
-  draw.open = slots_.open;
   draw.failed = failed;
   HMAR_CUDA_RETURN_IF_ERROR(
       kernels::DrawTokens(transformer_->logits_TV(), config_.tokenizer.vocab_size, tables.draws,

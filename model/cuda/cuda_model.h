@@ -29,7 +29,10 @@ struct SlotArrays {
       nullptr;  // (slots, P * P, Z): contribution of the scale in progress; mask passes.
   int32_t* tokens_L = nullptr;  // (slots, L): the pyramid's tokens as far as they are drawn.
   float* confidence = nullptr;  // (slots, most_tokens)
-  uint8_t* open = nullptr;      // (slots, most_tokens)
+  // (slots, most_tokens): what the next mask pass of the scale redraws, 1 each.
+  uint8_t* open = nullptr;
+  // (slots, L): what the next-scale passes of an edit draw, 1 each; of other images undefined.
+  uint8_t* edited_L = nullptr;
 };
 
 // A model on a device: weights, slots, and one step as a sequence of kernels. What the engine and

@@ -17,22 +17,34 @@ struct ImageInFlight {
   ImageInFlight(ImageId image, ImageTask its_task, const ModelConfig& config)
       : id(image),
         task(std::move(its_task)),
+        num_scales(config.num_scales()),
         passes(PlanPasses(config, task)),
         draw(task.sampling.temperature, task.sampling.top_k, task.sampling.top_p) {}
 
   bool done() const { return next_pass == passes.size(); }
   const Pass& pass() const { return passes[next_pass]; }  // REQUIRES: !done().
+  // The scale of pass `index`, K past the last: every scale before it that had no pass is laid.
+  int scale_of(size_t index) const {
+    return index < passes.size() ? passes[index].scale : num_scales;
+  }
+  // The tokens of a scale without a pass, and what an edit's passes start from. REQUIRES: there are
+  // such.
+  const TokenMap& known_tokens(int scale) const {
+    const auto k = static_cast<size_t>(scale);
+    return k < task.prefix.size() ? task.prefix[k] : (*task.given)[k];
+  }
   bool wants_preview(int scale) const {
     return task.preview_mode != PreviewMode::kNone && task.preview_scales[scale];
   }
 
   const ImageId id;
   const ImageTask task;
+  const int num_scales;
   const std::vector<Pass> passes;
   const DrawParams draw;
   size_t next_pass = 0;
   int slot = -1;         // -1: its passes are over.
-  bool started = false;  // Its slot is cleared and its prefix laid.
+  bool started = false;  // Its slot is cleared, and the scales before its first pass are laid.
   bool gone = false;     // Cancelled or failed: whatever is still made for it is dropped.
   int waiting_full_previews = 0;
   std::vector<TokenMap> tokens;  // All scales', once the last pass has run on the device.

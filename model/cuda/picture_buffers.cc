@@ -6,8 +6,9 @@ namespace hmar {
 namespace {
 
 constexpr char kStaging[] = "pictures";
-constexpr int kFastBatches = 3;  // In flight at once: one a step, and the engine is a step ahead.
-constexpr int kMostFast = 256;   // Pictures of one.
+constexpr int kFastBatches =
+    6;                          // In flight at once: one a round of scales; a step has one or more.
+constexpr int kMostFast = 256;  // Pictures of one.
 constexpr int kFeatureBatches = 64;  // Waiting for the decoder.
 constexpr int kDecodes = 2;          // On the decoder's stream: one runs, the next is queued.
 

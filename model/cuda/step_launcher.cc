@@ -13,11 +13,13 @@ constexpr char kStaging[] = "step tables";
 // A step under way: pinned memory that must stay as it is until the device is done with it.
 struct StepLauncher::Record {
   void* tables = nullptr;
-  int32_t* failed = nullptr;                    // (slots)
-  int32_t* prefix_tokens = nullptr;             // (slots, L)
-  kernels::TokenMapJob* prefix_jobs = nullptr;  // (K, slots)
-  int32_t* final_tokens = nullptr;              // (slots, L)
+  int32_t* failed = nullptr;                 // (slots)
+  int32_t* known_tokens = nullptr;           // (slots, L)
+  uint8_t* edited = nullptr;                 // (slots, L)
+  kernels::TokenMapJob* lay_jobs = nullptr;  // (K * slots): an image lays a scale once at most.
+  int32_t* final_tokens = nullptr;           // (slots, L)
   cudaEvent_t done = nullptr;
+  int64_t laid = 0;                                    // Of lay_jobs, taken.
   std::vector<std::shared_ptr<ImageInFlight>> images;  // In the order of `failed`.
   std::vector<Pass> passes;                            // Theirs.
   std::vector<std::shared_ptr<ImageInFlight>> finals;  // In the order of `final_tokens`.
@@ -41,15 +43,15 @@ absl::Status StepLauncher::TakeBuffers() {
   const auto bytes = static_cast<int64_t>(MostStepBytes(model_->max_rows(), slots));
   HMAR_ASSIGN_OR_RETURN(device_tables_, memory.Allocate<uint8_t>(kStaging, bytes));
   HMAR_ASSIGN_OR_RETURN(device_failed_, memory.Allocate<int32_t>(kStaging, slots));
-  HMAR_ASSIGN_OR_RETURN(device_prefix_jobs_,
+  HMAR_ASSIGN_OR_RETURN(device_lay_jobs_,
                         memory.Allocate<kernels::TokenMapJob>(kStaging, K * slots));
   for (int i = 0; i < kAhead + 1; ++i) {
     Record* record = records_.emplace_back(new Record).get();
     HMAR_ASSIGN_OR_RETURN(record->tables, memory.AllocatePinned<uint8_t>(bytes));
     HMAR_ASSIGN_OR_RETURN(record->failed, memory.AllocatePinned<int32_t>(slots));
-    HMAR_ASSIGN_OR_RETURN(record->prefix_tokens, memory.AllocatePinned<int32_t>(slots * L));
-    HMAR_ASSIGN_OR_RETURN(record->prefix_jobs,
-                          memory.AllocatePinned<kernels::TokenMapJob>(K * slots));
+    HMAR_ASSIGN_OR_RETURN(record->known_tokens, memory.AllocatePinned<int32_t>(slots * L));
+    HMAR_ASSIGN_OR_RETURN(record->edited, memory.AllocatePinned<uint8_t>(slots * L));
+    HMAR_ASSIGN_OR_RETURN(record->lay_jobs, memory.AllocatePinned<kernels::TokenMapJob>(K * slots));
     HMAR_ASSIGN_OR_RETURN(record->final_tokens, memory.AllocatePinned<int32_t>(slots * L));
     HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreateWithFlags(&record->done, cudaEventDisableTiming));
     free_.push_back(record);
@@ -60,6 +62,14 @@ absl::Status StepLauncher::TakeBuffers() {
   return absl::OkStatus();
 }
 
+// Where a pass draws; null: everywhere.
+const uint8_t* StepLauncher::OpenOf(const Pass& pass, int slot, bool edit) const {
+  const kernels::Grids& grids = model_->grids();
+  if (pass.step > 0) return model_->slots().open + int64_t{slot} * grids.most_tokens;
+  if (!edit) return nullptr;
+  return model_->slots().edited_L + slot * model_->L() + grids.first[pass.scale];
+}
+
 ImageStep StepLauncher::Describe(const ImageInFlight& image) const {
   const Pass& pass = image.pass();
   const SamplingParams& sampling = image.task.sampling;
@@ -68,6 +78,7 @@ ImageStep StepLauncher::Describe(const ImageInFlight& image) const {
                                            : model_->null_class_row(),
           .pass = pass,
           .reopen = pass.settles_scale ? 0 : image.passes[image.next_pass + 1].reopened,
+          .open = OpenOf(pass, image.slot, image.task.keep != nullptr),
           .seed = image.task.seed,
           .guidance = GuidanceWeight(sampling.cfg_scale, pass.scale, model_->grids().scales),
           .temperature = image.draw.temperature,
@@ -76,29 +87,45 @@ ImageStep StepLauncher::Describe(const ImageInFlight& image) const {
 }
 
 absl::Status StepLauncher::Start(absl::Span<const std::shared_ptr<ImageInFlight>> images) {
-  int32_t* staged = open_->prefix_tokens;
+  const cudaStream_t stream = model_->main_stream();
+  const int64_t L = model_->L();
+  int32_t* tokens = open_->known_tokens;
+  uint8_t* edited = open_->edited;
   for (const auto& image : images) {
     HMAR_RETURN_IF_ERROR(model_->ClearSlot(image->slot));
-    int32_t* const first = staged;
-    for (const TokenMap& map : image->task.prefix)
-      staged = std::copy(map.begin(), map.end(), staged);
-    if (staged == first) continue;
-    HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(model_->slots().tokens_L + image->slot * model_->L(),
-                                              first, (staged - first) * sizeof(int32_t),
-                                              cudaMemcpyHostToDevice, model_->main_stream()));
+    const bool edit = image->task.keep != nullptr;
+    const int known_scales = edit ? image->num_scales : static_cast<int>(image->task.prefix.size());
+    if (known_scales == 0) continue;
+    int32_t* const first = tokens;
+    for (int k = 0; k < known_scales; ++k) {
+      const TokenMap& map = image->known_tokens(k);
+      tokens = std::copy(map.begin(), map.end(), tokens);
+    }
+    HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(model_->slots().tokens_L + image->slot * L, first,
+                                              (tokens - first) * sizeof(int32_t),
+                                              cudaMemcpyHostToDevice, stream));
+    if (!edit) continue;
+    uint8_t* const first_edited = edited;
+    for (const KeepMap& keep : *image->task.keep) {
+      edited = std::transform(keep.begin(), keep.end(), edited,
+                              [](uint8_t kept) { return static_cast<uint8_t>(kept == 0); });
+    }
+    HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(model_->slots().edited_L + image->slot * L,
+                                              first_edited, edited - first_edited,
+                                              cudaMemcpyHostToDevice, stream));
   }
   return absl::OkStatus();
 }
 
-absl::Status StepLauncher::LayPrefix(absl::Span<const std::shared_ptr<ImageInFlight>> images,
-                                     int scale) {
-  const int64_t at = int64_t{scale} * model_->max_images();
-  int count = 0;
-  for (const auto& image : images) open_->prefix_jobs[at + count++] = {image->slot, scale};
-  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(device_prefix_jobs_ + at, open_->prefix_jobs + at,
-                                            count * sizeof(kernels::TokenMapJob),
+absl::Status StepLauncher::Lay(absl::Span<const kernels::TokenMapJob> jobs) {
+  kernels::TokenMapJob* const staged = open_->lay_jobs + open_->laid;
+  kernels::TokenMapJob* const on_device = device_lay_jobs_ + open_->laid;
+  std::copy(jobs.begin(), jobs.end(), staged);
+  open_->laid += static_cast<int64_t>(jobs.size());
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(on_device, staged,
+                                            jobs.size() * sizeof(kernels::TokenMapJob),
                                             cudaMemcpyHostToDevice, model_->main_stream()));
-  return model_->LayTokens(device_prefix_jobs_ + at, count);
+  return model_->LayTokens(on_device, static_cast<int>(jobs.size()));
 }
 
 absl::Status StepLauncher::LaunchTables(absl::Span<const ImageStep> images, Record* record) {
@@ -164,6 +191,7 @@ absl::StatusOr<bool> StepLauncher::Collect(bool wait, Verdict* verdict) {
   record->images.clear();
   record->passes.clear();
   record->finals.clear();
+  record->laid = 0;
   free_.push_back(record);
   return true;
 }
@@ -174,6 +202,7 @@ absl::Status StepLauncher::WarmUpPlan(const std::vector<Pass>& plan, bool captur
     ImageStep step;
     step.pass = plan[i];
     step.reopen = plan[i].settles_scale ? 0 : plan[i + 1].reopened;
+    step.open = OpenOf(plan[i], step.slot, /*edit=*/false);
     step.drop_mass = 0.01f;
     HMAR_RETURN_IF_ERROR(LaunchTables({step}, open_));
     HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(model_->main_stream()));

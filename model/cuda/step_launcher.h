@@ -41,19 +41,20 @@ class StepLauncher {
   // guidance and without; with `capture` keeps them as graphs. Waits.
   absl::Status WarmUp(bool capture);
 
-  // Lays the prefix tokens of images that start into tokens_L of their slots, and clears their
-  // feature maps.
+  // Brings the tokens that images start from (their prefixes', an edit's) and the maps of what an
+  // edit draws into their slots, and clears their feature maps.
   absl::Status Start(absl::Span<const std::shared_ptr<ImageInFlight>> images);
 
-  // Adds scale `scale` of their prefixes to the feature maps of `images`.
-  absl::Status LayPrefix(absl::Span<const std::shared_ptr<ImageInFlight>> images, int scale);
+  // Adds scales without a pass to their images' feature maps. REQUIRES: jobs have different slots;
+  // no scale of an image is laid twice.
+  absl::Status Lay(absl::Span<const kernels::TokenMapJob> jobs);
 
   // Launches the next pass of each image. REQUIRES: images are started, not done and in slots;
   // under_way() < kAhead.
   absl::Status Launch(absl::Span<const std::shared_ptr<ImageInFlight>> images);
 
-  // After Launch, for those of its images whose last pass that was (or, without a launch, whose
-  // prefix is complete): fetches their tokens.
+  // After Launch, for those of its images whose last pass that was (or, without a launch, all of
+  // whose scales are laid): fetches their tokens.
   absl::Status FetchTokens(absl::Span<const std::shared_ptr<ImageInFlight>> images);
 
   // Closes what was launched since the last Seal as one step.
@@ -70,6 +71,7 @@ class StepLauncher {
   explicit StepLauncher(CudaModel* model);
   absl::Status TakeBuffers();
   ImageStep Describe(const ImageInFlight& image) const;
+  const uint8_t* OpenOf(const Pass& pass, int slot, bool edit) const;
   absl::Status LaunchTables(absl::Span<const ImageStep> images, Record* record);
   absl::Status WarmUpPlan(const std::vector<Pass>& plan, bool capture);
 
@@ -77,7 +79,7 @@ class StepLauncher {
   std::unique_ptr<StepGraphs> graphs_;
   void* device_tables_ = nullptr;
   int32_t* device_failed_ = nullptr;
-  kernels::TokenMapJob* device_prefix_jobs_ = nullptr;  // (K, slots)
+  kernels::TokenMapJob* device_lay_jobs_ = nullptr;  // As Record::lay_jobs.
   std::vector<std::unique_ptr<Record>> records_;
   std::vector<Record*> free_;
   Record* open_ = nullptr;  // Being launched.

@@ -34,7 +34,7 @@ class Filler {
             .slot = image.slot,
             .scale = pass.scale,
             .step = pass.step,
-            .kind = kind,
+            .open = image.open,
             .seed = image.seed,
             .guidance = image.guidance,
             .temperature = image.temperature,
@@ -45,7 +45,7 @@ class Filler {
     if (kind == PassKind::kMask) tables_.own_maps[own_maps_++] = {image.slot, pass.scale};
     if (image.reopen > 0) {
       tables_.reopened[reopened_++] = {image.slot, static_cast<int32_t>(pass.tokens),
-                                       static_cast<int32_t>(image.reopen), kind};
+                                       static_cast<int32_t>(image.reopen), image.open};
     } else {
       tables_.settled_maps[settled_maps_++] = {image.slot, pass.scale};
     }

@@ -24,6 +24,8 @@ struct ImageStep {
   Pass pass;
   uint32_t reopen =
       0;  // Tokens that the next mask pass of the scale redraws; 0: the scale settles.
+  // (n), on the device: the tokens that the pass draws, 1 each; null: all.
+  const uint8_t* open = nullptr;
   uint64_t seed = 0;
   float guidance = 0;  // GuidanceWeight of the pass's scale.
   float temperature = 1;

@@ -97,7 +97,7 @@ void BenchDraw(const std::vector<float>& host_logits, const DeviceArray<float>& 
   const DeviceArray<int32_t> tokens(kImages * 256);
   const DeviceArray<float> confidence(kImages * 256);
   const DeviceArray<int32_t> failed(kImages);
-  const kernels::DrawState state = {tokens.data(), 256, confidence.data(), nullptr, failed.data()};
+  const kernels::DrawState state = {tokens.data(), 256, confidence.data(), failed.data()};
   const auto launch_some = [&](int count, cudaStream_t stream) {
     CheckCuda(kernels::DrawTokens(logits.data(), V, images.data(), image_of_token.data(), count,
                                   OneGrid(), state, stream));

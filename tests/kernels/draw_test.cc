@@ -23,7 +23,6 @@ namespace hmar {
 namespace {
 
 using kernels::DrawImage;
-using kernels::PassKind;
 using ::testing::Each;
 using ::testing::ElementsAre;
 
@@ -44,17 +43,19 @@ struct Result {
   }
 };
 
+// open: of the first image, which draws there alone; empty: every image draws everywhere.
 Result Draw(const Batch& batch, int slots, const std::vector<uint8_t>& open = {}) {
   const kernels::Grids grids = SmallGrids();
   const DeviceArray<float> logits(batch.logits());
-  const DeviceArray<DrawImage> images(batch.images());
-  const DeviceArray<int32_t> image_of_token(batch.image_of_token());
   const DeviceArray<uint8_t> open_map(open);
+  std::vector<DrawImage> with_maps = batch.images();
+  if (!open.empty()) with_maps.front().open = open_map.data();
+  const DeviceArray<DrawImage> images(with_maps);
+  const DeviceArray<int32_t> image_of_token(batch.image_of_token());
   const DeviceArray<int32_t> tokens(slots * kL);
   const DeviceArray<float> confidence(slots * grids.most_tokens);
   const DeviceArray<int32_t> failed(std::vector<int32_t>(batch.image_count(), 0));
-  const kernels::DrawState state = {tokens.data(), kL, confidence.data(), open_map.data(),
-                                    failed.data()};
+  const kernels::DrawState state = {tokens.data(), kL, confidence.data(), failed.data()};
   CheckCuda(kernels::DrawTokens(logits.data(), batch.V(), images.data(), image_of_token.data(),
                                 batch.token_count(), grids, state, nullptr),
             "DrawTokens");
@@ -204,23 +205,23 @@ TEST_F(DrawTokensTest, WritesNothingButItsTokens) {
             static_cast<int64_t>(result.confidence.size()) - batch.token_count());
 }
 
-TEST_F(DrawTokensTest, MaskPassesDrawOpenTokensAlone) {
-  Batch batch(512);
-  batch.Add({.scale = 2, .step = 1, .kind = PassKind::kMask, .seed = 3}, 9, true, Kind::kNormal,
-            &random_);
-  batch.Add({.scale = 2, .kind = PassKind::kNextScale, .seed = 4}, 9, true, Kind::kNormal,
-            &random_);
-  std::vector<uint8_t> open(2 * SmallGrids().most_tokens, 0);
-  for (const int position : {0, 4, 8}) open[position] = 1;
-  const Result masked = Draw(batch, 2, open);
-  std::fill(open.begin(), open.end(), 1);
-  const Result all = Draw(batch, 2, open);
-  EXPECT_EQ(ExpectAsDrawToken(batch, all), 0);
-  for (const DrawImage& image : batch.images()) {
-    for (int i = 0; i < 9; ++i) {
-      const bool drawn = image.kind == PassKind::kNextScale || i % 4 == 0;
-      EXPECT_EQ(masked.token(image, i), drawn ? all.token(image, i) : kUndrawn) << i;
-      EXPECT_EQ(std::isnan(masked.certainty(image, i)), !drawn) << i;
+// In a mask pass and in the next-scale pass of an edit. Logits of closed tokens are not looked at.
+TEST_F(DrawTokensTest, AMapLeavesClosedTokensAsTheyAre) {
+  for (const int step : {0, 1}) {
+    Batch batch(512);
+    batch.Add({.scale = 2, .step = step, .seed = 3}, 9, true, Kind::kNormal, &random_);
+    batch.Add({.scale = 2, .seed = 4}, 9, true, Kind::kNormal, &random_);
+    const Result all = Draw(batch, 2, std::vector<uint8_t>(9, 1));
+    EXPECT_EQ(ExpectAsDrawToken(batch, all), 0);
+    batch.logit(batch.images()[0].first_row + 1, 7) = std::nanf("");
+    const Result some = Draw(batch, 2, {1, 0, 0, 0, 1, 0, 0, 0, 1});
+    EXPECT_THAT(some.failed, Each(0));
+    for (const DrawImage& image : batch.images()) {
+      for (int i = 0; i < 9; ++i) {
+        const bool drawn = image.slot == 1 || i % 4 == 0;
+        EXPECT_EQ(some.token(image, i), drawn ? all.token(image, i) : kUndrawn) << i;
+        EXPECT_EQ(std::isnan(some.certainty(image, i)), !drawn) << i;
+      }
     }
   }
 }

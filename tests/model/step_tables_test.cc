@@ -28,12 +28,20 @@ ImageStep Image(int32_t slot, uint16_t scale, uint16_t step, uint32_t tokens, bo
   return image;
 }
 
+// Stand for the device's: nobody reads them.
+constexpr uint8_t kMaskOpen[9] = {}, kEdited[100] = {};
+
+ImageStep Drawing(ImageStep image, const uint8_t* open) {
+  image.open = open;
+  return image;
+}
+
 // A guided next-scale pass between two mask passes.
 class StepTablesTest : public testing::Test {
  protected:
   StepTablesTest()
-      : images_({Image(5, 2, 1, 9, false, 4), Image(6, 4, 0, 100, true, 0),
-                 Image(7, 1, 1, 4, false, 0)}),
+      : images_({Drawing(Image(5, 2, 1, 9, false, 4), kMaskOpen),
+                 Drawing(Image(6, 4, 0, 100, true, 0), kEdited), Image(7, 1, 1, 4, false, 0)}),
         sizes_(MeasureStep(images_)),
         memory_(StepTables(sizes_, nullptr).bytes),
         tables_(sizes_, memory_.data()) {
@@ -103,6 +111,19 @@ TEST_F(StepTablesTest, JobsFollowThePasses) {
   EXPECT_EQ(tables_.reopened[0].count, 4);
   EXPECT_EQ(tables_.settled_maps[0].slot, 6);
   EXPECT_EQ(tables_.settled_maps[1].slot, 7);
+}
+
+// What an edit's pass draws is no matter of its kind: rows and sizes, and so graphs, are a
+// generation's.
+TEST_F(StepTablesTest, DrawsAndReopeningKnowWhereThePassDraws) {
+  EXPECT_EQ(tables_.draws[0].open, kMaskOpen);
+  EXPECT_EQ(tables_.draws[1].open, kEdited);
+  EXPECT_EQ(tables_.draws[2].open, nullptr);
+  EXPECT_EQ(tables_.reopened[0].drawn, kMaskOpen);
+  EXPECT_EQ(tables_.segments[0].kind, PassKind::kNextScale);
+  std::vector<ImageStep> generations = images_;
+  for (ImageStep& image : generations) image.open = nullptr;
+  EXPECT_EQ(MeasureStep(generations), sizes_);
 }
 
 TEST_F(StepTablesTest, TheBoundHoldsAndTablesAreAligned) {
