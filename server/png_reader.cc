@@ -3,6 +3,7 @@
 #include <png.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -165,9 +166,9 @@ class PictureSink final : public RowSink {
   Picture* const picture_;
 };
 
-// The usual luma weights in 16 bits; they sum to one, so a grey of any kind keeps its value.
+// The weights sum to one, so a grey keeps its value.
 uint32_t Luma(const uint8_t* rgb) {
-  return (19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16;
+  return (299u * rgb[0] + 587u * rgb[1] + 114u * rgb[2] + 500u) / 1000u;
 }
 
 class MaskSink final : public RowSink {
