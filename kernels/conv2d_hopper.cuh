@@ -106,33 +106,38 @@ class Consumer {
     MmaWait<0>();
 #pragma unroll
     for (int m = 0; m < M; ++m) PinAccumulators(sums[m]);
-    GiveBack();
+#pragma unroll
+    for (int i = 0; i < kLag; ++i) GiveBack(i < behind_, plan.side);
+    behind_ = 0;
   }
 
  private:
-  static constexpr int kNone = -1;
+  // Taps whose products may be under way behind the latest one's. A small tile's are done sooner
+  // than the consumer starts the next tap's.
+  static constexpr int kLag = N > 40 ? 1 : N == 40 && Tile::kConsumers == 1 ? 3 : 2;
 
-  // One column of taps. Leaves its last tap's products under way and its buffers to be given back.
+  // One column of taps. Leaves its last taps' products under way and their buffers to be given
+  // back.
   template <int kChannels>
   __device__ void SumColumn(int side, float (&sums)[M][N / 2]) {
     Wait(&pixel_barriers_.full[pixels_.stage], pixels_.parity);
-    uint64_t a = MatrixDescriptor(SharedAddress(shared_.pixels[index_][pixels_.stage]));
+    uint32_t pixels = SharedAddress(shared_.pixels[index_][pixels_.stage]);
     for (int dy = 0; dy < side; ++dy) {
       Wait(&shared_.weight_barriers.full[weights_.stage], weights_.parity);
-      const uint64_t b = MatrixDescriptor(SharedAddress(shared_.weights[weights_.stage]));
+      const uint64_t a = MatrixDescriptor(OfWarp(pixels));
+      const uint64_t b = MatrixDescriptor(OfWarp(SharedAddress(shared_.weights[weights_.stage])));
       MmaFence();
 #pragma unroll
       for (int k = 0; k < kChannels / 16; ++k) {
         SumStep(a + k * kStepK16, b + k * kStepK16, sums);
       }
       MmaCommit();
-      MmaWait<1>();  // The tap before this one is done.
-      GiveBack();
-      used_weights_ = weights_.stage;
+      MmaWait<kLag>();
+      GiveBack(behind_ == kLag, side);
+      behind_ = min(behind_ + 1, kLag);
       weights_.Advance();
-      a += Tile::kRowBytes / 16;
+      pixels += Tile::kRowBytes;
     }
-    used_pixels_ = pixels_.stage;
     pixels_.Advance();
     if (leads_ && threadIdx.x % 32 == 0) Arrive(&shared_.head_start);
     leads_ = false;
@@ -144,14 +149,21 @@ class Consumer {
     for (int m = 0; m < M; ++m) Mma<N>(sums[m], a + m * (4 * Tile::kRowBytes / 16), b);
   }
 
-  // Tells the producers of the buffers whose last reader is done. A warp speaks for itself: its
-  // wait says nothing of the other warps' products.
-  __device__ void GiveBack() {
-    if (threadIdx.x % 32 == 0) {
-      if (used_weights_ != kNone) Arrive(&shared_.weight_barriers.empty[used_weights_]);
-      if (used_pixels_ != kNone) Arrive(&pixel_barriers_.empty[used_pixels_]);
-    }
-    used_weights_ = used_pixels_ = kNone;
+  // If `done`, the oldest tap under way is, and with the last one of a column its pixels: tells the
+  // producers. A warp speaks for itself: its wait says nothing of the other warps' products.
+  __device__ void GiveBack(bool done, int side) {
+    const bool tells = done && threadIdx.x % 32 == 0, column = done && oldest_tap_ + 1 == side;
+    if (tells) Arrive(&shared_.weight_barriers.empty[oldest_weights_]);
+    if (tells && column) Arrive(&pixel_barriers_.empty[oldest_pixels_]);
+    oldest_weights_ = Next<Tile::kWeightStages>(oldest_weights_, done);
+    oldest_pixels_ = Next<Tile::kPixelStages>(oldest_pixels_, column);
+    oldest_tap_ = column ? 0 : oldest_tap_ + done;
+  }
+
+  template <int kStages>
+  __device__ static int Next(int stage, bool moves) {
+    const int next = stage + 1 < kStages ? stage + 1 : 0;
+    return moves ? next : stage;
   }
 
   SharedStorage<Tile>& shared_;
@@ -160,9 +172,10 @@ class Consumer {
   bool leads_;
   RingPlace<Tile::kPixelStages> pixels_;
   RingPlace<Tile::kWeightStages> weights_;
-  // Stages read by products under way.
-  int used_weights_ = kNone;
-  int used_pixels_ = kNone;
+  // Taps behind the latest whose buffers are not given back; the oldest one's, and where it stands
+  // in its column.
+  int behind_ = 0;
+  int oldest_weights_ = 0, oldest_pixels_ = 0, oldest_tap_ = 0;
 };
 
 // The part of an image row that starts at (place.x, y): its phase's output pixels.

@@ -112,6 +112,11 @@ __device__ inline uint64_t MatrixDescriptor(uint32_t address) {
   return (address & 0x3FFFF) / 16 | kLeadingOffset << 16 | kGroupOffset << 32 | kSwizzle128 << 62;
 }
 
+// The first lane's `value`, for one that all lanes of the warp have: ptxas then derives descriptors
+// in uniform registers. One by one in each lane, they take longer than the products of a small
+// tile.
+__device__ inline uint32_t OfWarp(uint32_t value) { return __shfl_sync(0xFFFFFFFF, value, 0); }
+
 // Before a warpgroup's first product, and after its threads touched accumulators.
 __device__ inline void MmaFence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 
