@@ -104,6 +104,8 @@ class Gemm {
                          cudaStream_t stream) const;
   absl::StatusOr<Kernel> Reference(const Call& largest) const;
   absl::StatusOr<std::vector<Kernel>> Candidates(const Call& call, const Kernel& reference) const;
+  absl::StatusOr<Kernel> Fastest(absl::Span<const Call> calls, const Kernel& reference,
+                                 const std::vector<uint8_t>& wanted, cudaStream_t stream) const;
   absl::StatusOr<std::vector<Kernel>> Proposals(const Call& call) const;
   absl::StatusOr<std::vector<uint8_t>> OutputBytes(const Call& call, const Kernel& kernel,
                                                    cudaStream_t stream) const;
