@@ -116,6 +116,10 @@ v1::Image ImageMessage(const ResolvedRequest& request, uint32_t index, const Fin
   return message;
 }
 
+void SetGeneratedTokens(const KeepMap& keep, v1::Image* image) {
+  for (const uint8_t kept : keep) image->add_generated_tokens(kept == 0);
+}
+
 v1::Preview PreviewMessage(const ModelConfig& config, uint32_t index, uint32_t scale) {
   v1::Preview message;
   message.set_image_index(index);

@@ -41,6 +41,9 @@ std::string ReceiptJson(const v1::Receipt& receipt);
 v1::Image ImageMessage(const ResolvedRequest& request, uint32_t index, const FinishedImage& image);
 
 // All of a Preview but its picture's bytes.
+// Fills generated_tokens from the last scale's keep map.
+void SetGeneratedTokens(const KeepMap& keep, v1::Image* image);
+
 v1::Preview PreviewMessage(const ModelConfig& config, uint32_t index, uint32_t scale);
 
 // A picture's size and format, without its bytes.

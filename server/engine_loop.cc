@@ -1,6 +1,8 @@
 #include "server/engine_loop.h"
 
 #include <chrono>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -34,9 +36,10 @@ void EngineLoop::Join() {
 }
 
 void EngineLoop::RunStep(PlannedStep step) {
+  const absl::Status prepared = Prepare(step);
   // Not the scheduler's clock: that one follows the wall and may be set back.
   const auto start = std::chrono::steady_clock::now();
-  absl::StatusOr<StepReport> report = Execute(step);
+  absl::StatusOr<StepReport> report = prepared.ok() ? Execute(step) : prepared;
   const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);
   if (absl::IsUnavailable(report.status())) {
     on_lost_(report.status());
@@ -49,13 +52,66 @@ void EngineLoop::RunStep(PlannedStep step) {
   scheduler_->Finish(step, std::move(report), took);
 }
 
-absl::StatusOr<StepReport> EngineLoop::Execute(PlannedStep& step) {
+absl::Status EngineLoop::Prepare(PlannedStep& step) {
   for (const auto& [model, id] : step.cancelled) {
     engines_[model]->Cancel(id);
     refused_.erase(id);
   }
   Engine& engine = *engines_[step.model];
-  HMAR_RETURN_IF_ERROR(Admit(engine, step));
+  HMAR_RETURN_IF_ERROR(EncodeUploads(engine, step));
+  return Admit(engine, step);
+}
+
+absl::Status EngineLoop::EncodeUploads(Engine& engine, PlannedStep& step) {
+  std::map<std::string, const Upload*> uploads;  // By digest.
+  for (const PlannedStep::NewImage& image : step.admitted) {
+    if (image.upload != nullptr) uploads.emplace(image.upload->digest, image.upload.get());
+  }
+  if (uploads.empty()) return absl::OkStatus();
+  std::vector<const Picture*> pictures;
+  for (const auto& [digest, upload] : uploads) pictures.push_back(&upload->picture);
+  std::vector<absl::StatusOr<TokenPyramid>> tokens = Encode(engine, step.model, pictures);
+  auto next = tokens.begin();
+  for (const auto& [digest, upload] : uploads) {
+    absl::StatusOr<TokenPyramid>& found = *next++;
+    if (absl::IsUnavailable(found.status())) return found.status();
+    std::shared_ptr<const TokenPyramid> given;
+    if (found.ok()) {
+      given = std::make_shared<const TokenPyramid>(*std::move(found));
+      step.encoded.push_back({digest, given});
+    }
+    for (PlannedStep::NewImage& image : step.admitted) {
+      if (image.upload == nullptr || image.upload->digest != digest) continue;
+      image.task.given = given;
+      if (given == nullptr) refused_.emplace(image.id, found.status());
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<absl::StatusOr<TokenPyramid>> EngineLoop::Encode(
+    Engine& engine, size_t model, absl::Span<const Picture* const> pictures) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<absl::StatusOr<TokenPyramid>> each;
+  absl::StatusOr<std::vector<TokenPyramid>> all = engine.Encode(pictures);
+  if (all.ok()) {
+    for (TokenPyramid& tokens : *all) each.push_back(std::move(tokens));
+  } else if (pictures.size() == 1 || absl::IsUnavailable(all.status())) {
+    each.assign(pictures.size(), all.status());
+  } else {  // One by one: so that only what cannot be encoded fails.
+    for (const Picture* const& picture : pictures) {
+      all = engine.Encode({&picture, 1});
+      each.push_back(all.ok() ? absl::StatusOr<TokenPyramid>(std::move(all->front()))
+                              : all.status());
+    }
+  }
+  const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);
+  if (metrics_ != nullptr) metrics_->UploadsEncoded(device_, model, took);
+  return each;
+}
+
+absl::StatusOr<StepReport> EngineLoop::Execute(const PlannedStep& step) {
+  Engine& engine = *engines_[step.model];
   std::vector<ImageId> held;
   std::vector<FailureReport> refused;
   for (ImageId id : step.ids) {
@@ -82,6 +138,7 @@ absl::StatusOr<StepReport> EngineLoop::Execute(PlannedStep& step) {
 
 absl::Status EngineLoop::Admit(Engine& engine, PlannedStep& step) {
   for (PlannedStep::NewImage& image : step.admitted) {
+    if (refused_.contains(image.id)) continue;  // Its picture could not be encoded.
     absl::Status status = engine.Admit(image.id, std::move(image.task));
     if (absl::IsUnavailable(status)) return status;
     if (!status.ok()) refused_.emplace(image.id, std::move(status));

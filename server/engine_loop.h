@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "model/engine.h"
 #include "server/scheduler.h"
 
@@ -55,10 +56,14 @@ class EngineLoop {
   void RunStep(PlannedStep step);
 
  private:
-  absl::StatusOr<StepReport> Execute(PlannedStep& step);
-  // Takes new images in. Those that the engine refuses are kept in refused_ until a report can
-  // carry them. UNAVAILABLE: the device is lost.
+  // Lets go of cancelled images and takes new ones in. Those that cannot be are kept in refused_
+  // until a report can carry them. UNAVAILABLE: the device is lost.
+  absl::Status Prepare(PlannedStep& step);
+  absl::Status EncodeUploads(Engine& engine, PlannedStep& step);
+  std::vector<absl::StatusOr<TokenPyramid>> Encode(Engine& engine, size_t model,
+                                                   absl::Span<const Picture* const> pictures);
   absl::Status Admit(Engine& engine, PlannedStep& step);
+  absl::StatusOr<StepReport> Execute(const PlannedStep& step);
 
   Scheduler* const scheduler_;
   const size_t device_;

@@ -32,14 +32,15 @@ constexpr std::array kTable = {
               "An uploaded image has another size than the model, or a mask than its image."},
     ReasonRow{Reason::kReplyTooLarge, "REPLY_TOO_LARGE", Code::kInvalidArgument,
               "The images would not fit one reply: ask for fewer, or call Generate."},
-    ReasonRow{Reason::kEditNotSupported, "EDIT_NOT_SUPPORTED", Code::kInvalidArgument,
-              "This release generates images; it does not edit them yet."},
     ReasonRow{Reason::kDegradeNotSupported, "DEGRADE_NOT_SUPPORTED", Code::kInvalidArgument,
               "This release cannot finish an image early; it fails at the deadline."},
     ReasonRow{Reason::kModelNotFound, "MODEL_NOT_FOUND", Code::kNotFound,
               "The server holds no model of that name; ListModels tells which it holds."},
     ReasonRow{Reason::kQueueFull, "QUEUE_FULL", Code::kResourceExhausted,
               "Too many images wait; try again after RetryInfo.retry_delay."},
+    ReasonRow{Reason::kUploadBacklog, "UPLOAD_BACKLOG", Code::kResourceExhausted,
+              "Too many bytes of uploaded pictures are held; try again after "
+              "RetryInfo.retry_delay."},
     ReasonRow{Reason::kEncoderBacklog, "ENCODER_BACKLOG", Code::kResourceExhausted,
               "Too many finished pictures wait for their PNG; try again after "
               "RetryInfo.retry_delay."},

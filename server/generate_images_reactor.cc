@@ -28,17 +28,10 @@ GenerateImagesReactor::GenerateImagesReactor(CallScope call, v1::GenerateImagesR
     : call_(std::move(call)), response_(response) {}
 
 void GenerateImagesReactor::Begin(const v1::GenerateImagesRequest& request) {
-  absl::StatusOr<v1::Accepted> accepted = Admit(request);
-  if (!accepted.ok()) return End(accepted.status());
-  {
-    absl::MutexLock lock(&mutex_);
-    *gathered_.mutable_accepted() = *std::move(accepted);
-  }
-  FinishIfComplete();
+  if (const absl::Status status = Admit(request); !status.ok()) End(status);
 }
 
-absl::StatusOr<v1::Accepted> GenerateImagesReactor::Admit(
-    const v1::GenerateImagesRequest& request) {
+absl::Status GenerateImagesReactor::Admit(const v1::GenerateImagesRequest& request) {
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
                         Resolve(request, call_.request_id(), call_.context().validation()));
   call_.Describe(resolved);
@@ -49,6 +42,14 @@ absl::StatusOr<v1::Accepted> GenerateImagesReactor::Admit(
     generation_ = generation;
   }
   return generation->Start();
+}
+
+void GenerateImagesReactor::OnAccepted(v1::Accepted accepted) {
+  {
+    absl::MutexLock lock(&mutex_);
+    *gathered_.mutable_accepted() = std::move(accepted);
+  }
+  FinishIfComplete();
 }
 
 void GenerateImagesReactor::OnPreview(v1::Preview, uint32_t) {}

@@ -30,6 +30,7 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   // Use Start; public for std::make_shared.
   GenerateImagesReactor(CallScope call, v1::GenerateImagesResponse* response);
 
+  void OnAccepted(v1::Accepted accepted) override;
   void OnPreview(v1::Preview preview, uint32_t skipped) override;  // Never comes.
   void OnImage(v1::Image image) override;
   void OnCompleted(v1::Completed completed) override;
@@ -40,7 +41,7 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
 
  private:
   void Begin(const v1::GenerateImagesRequest& request);
-  absl::StatusOr<v1::Accepted> Admit(const v1::GenerateImagesRequest& request);
+  absl::Status Admit(const v1::GenerateImagesRequest& request);
   void End(const absl::Status& status);
   void FinishIfComplete();
 

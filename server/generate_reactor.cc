@@ -25,15 +25,10 @@ GenerateReactor::GenerateReactor(CallScope call)
     : call_(std::move(call)), mailbox_(call_.context().mailbox) {}
 
 void GenerateReactor::Begin(const v1::GenerateRequest& request) {
-  absl::StatusOr<v1::Accepted> accepted = Admit(request);
-  if (!accepted.ok()) return Abandon(accepted.status());
-  v1::GenerateResponse event;
-  *event.mutable_accepted() = *std::move(accepted);
-  mailbox_.Open(std::move(event));
-  Pump();
+  if (const absl::Status status = Admit(request); !status.ok()) Abandon(status);
 }
 
-absl::StatusOr<v1::Accepted> GenerateReactor::Admit(const v1::GenerateRequest& request) {
+absl::Status GenerateReactor::Admit(const v1::GenerateRequest& request) {
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
                         Resolve(request, call_.request_id(), call_.context().validation()));
   call_.Describe(resolved);
@@ -44,6 +39,13 @@ absl::StatusOr<v1::Accepted> GenerateReactor::Admit(const v1::GenerateRequest& r
     generation_ = generation;
   }
   return generation->Start();
+}
+
+void GenerateReactor::OnAccepted(v1::Accepted accepted) {
+  v1::GenerateResponse event;
+  *event.mutable_accepted() = std::move(accepted);
+  mailbox_.Open(std::move(event));
+  Pump();
 }
 
 void GenerateReactor::OnPreview(v1::Preview preview, uint32_t skipped) {

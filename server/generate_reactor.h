@@ -34,6 +34,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   // Use Start; public for std::make_shared.
   explicit GenerateReactor(CallScope call);
 
+  void OnAccepted(v1::Accepted accepted) override;
   void OnPreview(v1::Preview preview, uint32_t skipped) override;
   void OnImage(v1::Image image) override;
   void OnCompleted(v1::Completed completed) override;
@@ -45,7 +46,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
 
  private:
   void Begin(const v1::GenerateRequest& request);
-  absl::StatusOr<v1::Accepted> Admit(const v1::GenerateRequest& request);
+  absl::Status Admit(const v1::GenerateRequest& request);
   void PutFinal(v1::GenerateResponse event);
   void End(const absl::Status& status);
   void Abandon(const absl::Status& status);

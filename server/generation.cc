@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
@@ -17,6 +18,18 @@ std::vector<std::shared_ptr<EncoderPool::Strand>> NewStrands(const EncoderPool& 
   std::vector<std::shared_ptr<EncoderPool::Strand>> strands;
   for (uint32_t i = 0; i < count; ++i) strands.push_back(pool.NewStrand());
   return strands;
+}
+
+size_t UploadedBytes(const EditUpload& upload) {
+  const auto* mask = std::get_if<GenerateMask>(&upload.region);
+  return upload.image_png.size() + (mask == nullptr ? 0 : mask->png.size());
+}
+
+// What is kept of an upload until its call ends: the picture, what the compositor makes of it, keep
+// maps.
+size_t KeptBytes(const ModelConfig& config) {
+  const auto side = static_cast<size_t>(config.image_size);
+  return side * side * (3 + 4 * sizeof(float)) + static_cast<size_t>(config.total_tokens());
 }
 
 // What the scheduler says of a failed request, with the reason that the API gives it.
@@ -38,6 +51,7 @@ absl::Status Explain(const absl::Status& status) {
 Generation::Generation(const ServiceContext* context, ResolvedRequest request, CallOrigin origin,
                        std::shared_ptr<EventSink> sink)
     : context_(context),
+      upload_(request.edit.has_value() ? std::move(request.edit->upload) : EditUpload()),
       request_(std::move(request)),
       origin_(std::move(origin)),
       sink_(std::move(sink)),
@@ -45,14 +59,57 @@ Generation::Generation(const ServiceContext* context, ResolvedRequest request, C
       strands_(NewStrands(*context->encoder, request_.validate_only ? 0 : request_.images)),
       images_left_(request_.images) {}
 
-absl::StatusOr<v1::Accepted> Generation::Start() {
-  if (request_.validate_only) return Price();
-  if (const size_t waiting = context_->encoder->waiting_bytes();
-      waiting > context_->encoder_backlog_bytes) {
+absl::Status Generation::Start() {
+  const size_t waiting = request_.validate_only ? 0 : context_->encoder->waiting_bytes();
+  if (waiting > context_->encoder_backlog_bytes) {
     return ErrorOf(Reason::kEncoderBacklog,
                    absl::StrCat(waiting, " bytes of pictures wait for the encoder; at most ",
                                 context_->encoder_backlog_bytes));
   }
+  return request_.edit.has_value() ? ReadLater() : Submit();
+}
+
+absl::Status Generation::ReadLater() {
+  const size_t read = KeptBytes(model().config);
+  const size_t bytes = UploadedBytes(upload_) + read;
+  std::optional<ByteBudget::Share> share = context_->upload_budget->Take(bytes);
+  if (!share.has_value()) {
+    if (context_->metrics != nullptr) {
+      context_->metrics->AdmissionRejected(RejectReason::kUploadBacklog);
+    }
+    return ErrorOf(Reason::kUploadBacklog,
+                   absl::StrCat("the request's upload needs ", bytes, " bytes, others hold ",
+                                context_->upload_budget->held_bytes(), "; the limit is ",
+                                context_->upload_budget->limit_bytes()));
+  }
+  upload_bytes_ = *std::move(share);
+  context_->upload_readers->PostFinal(context_->upload_readers->NewStrand(), bytes,
+                                      [self = shared_from_this(), read] {
+                                        self->ReadUpload();
+                                        self->upload_bytes_.ShrinkTo(read);
+                                      });
+  return absl::OkStatus();
+}
+
+void Generation::ReadUpload() {
+  const EditUpload upload = std::exchange(upload_, {});
+  if (ended()) return;
+  const absl::Time start = context_->clock->Now();
+  absl::StatusOr<PreparedEdit> edit = PrepareEdit(upload, *request_.edit, model().config,
+                                                  context_->limits.upload, request_.field_prefix);
+  if (context_->metrics != nullptr) context_->metrics->UploadRead(context_->clock->Now() - start);
+  absl::Status status = edit.status();
+  if (status.ok()) {
+    edit_ = *std::move(edit);
+    status = Submit();
+  }
+  if (status.ok()) return;
+  ended_.store(true, std::memory_order_release);
+  sink_->OnFailed(status);
+}
+
+absl::Status Generation::Submit() {
+  if (request_.validate_only) return Price();
   HMAR_ASSIGN_OR_RETURN(const Admission admission, context_->scheduler->Submit(MakeWork()));
   bool cancel = false;
   {
@@ -61,16 +118,18 @@ absl::StatusOr<v1::Accepted> Generation::Start() {
     cancel = cancelled_;
   }
   if (cancel) context_->scheduler->Cancel(admission.id);
-  return AcceptedMessage(request_, model(), admission);
+  sink_->OnAccepted(AcceptedMessage(request_, model(), admission));
+  return absl::OkStatus();
 }
 
-absl::StatusOr<v1::Accepted> Generation::Price() {
+absl::Status Generation::Price() {
   HMAR_ASSIGN_OR_RETURN(const Admission admission, context_->scheduler->Price(MakeWork()));
+  sink_->OnAccepted(AcceptedMessage(request_, model(), admission));
   v1::Completed completed;
   *completed.mutable_queued() = ToProto(absl::ZeroDuration());
   *completed.mutable_total() = ToProto(context_->clock->Now() - started_at_);
   sink_->OnCompleted(std::move(completed));
-  return AcceptedMessage(request_, model(), admission);
+  return absl::OkStatus();
 }
 
 void Generation::Cancel() {
@@ -104,8 +163,9 @@ void Generation::OnPreview(uint32_t index, uint32_t scale, Picture picture) {
   const size_t bytes = picture.rgb.size();
   const uint32_t dropped = context_->encoder->PostPreview(
       strands_[index], bytes,
-      [self = shared_from_this(), index, scale, picture = std::move(picture)](uint32_t skipped) {
-        self->EncodePreview(index, scale, picture, skipped);
+      [self = shared_from_this(), index, scale,
+       picture = std::move(picture)](uint32_t skipped) mutable {
+        self->EncodePreview(index, scale, std::move(picture), skipped);
       });
   if (dropped > 0) CountDroppedPreviews(dropped);
 }
@@ -130,6 +190,8 @@ Work Generation::MakeWork() {
   work.model = request_.model;
   work.images = request_.images;
   work.prototype = request_.prototype;
+  work.prototype.keep = edit_.keep;
+  work.upload = edit_.upload;
   work.priority = request_.priority;
   work.deadline = origin_.deadline;
   work.client = origin_.client;
@@ -145,9 +207,13 @@ void Generation::NoteCosts(const FinishedImage& image) {
   ++images_noted_;
 }
 
-void Generation::EncodePreview(uint32_t index, uint32_t scale, const Picture& picture,
-                               uint32_t skipped) {
+void Generation::Composite(Picture* picture) const {
+  if (edit_.compositor != nullptr) edit_.compositor->Apply(picture);
+}
+
+void Generation::EncodePreview(uint32_t index, uint32_t scale, Picture picture, uint32_t skipped) {
   if (ended()) return;
+  Composite(&picture);
   v1::Preview message = PreviewMessage(model().config, index, scale);
   *message.mutable_picture() = PictureMessage(picture, request_.output.format);
   absl::StatusOr<std::string> bytes = PictureBytes(picture, "");
@@ -158,7 +224,9 @@ void Generation::EncodePreview(uint32_t index, uint32_t scale, const Picture& pi
 
 void Generation::EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at) {
   if (ended()) return;
+  Composite(&image.picture);
   v1::Image message = ImageMessage(request_, index, image);
+  if (edit_.keep != nullptr) SetGeneratedTokens(edit_.keep->back(), &message);
   *message.mutable_receipt() = ReceiptMessage(request_, model(), index, image, finished_at);
   absl::StatusOr<std::string> bytes = PictureBytes(
       image.picture, request_.output.receipt_in_png ? ReceiptJson(message.receipt()) : "");

@@ -15,20 +15,23 @@
 #include "absl/time/time.h"
 #include "hmar/v1/image_generation.pb.h"
 #include "server/access_log.h"
+#include "server/byte_budget.h"
+#include "server/prepared_edit.h"
 #include "server/request.h"
 #include "server/service_context.h"
 #include "server/work.h"
 
 namespace hmar {
 
-// Where a generation's events go: a call's reactor. The encoder's and the engine's threads call it,
-// also at the same time, also when the call has ended; it must not block. Events of one image come
-// in their order, OnCompleted after every OnImage. Any of them may come before the caller of
-// Generation::Start has its answer, and events already on their way may come after OnFailed.
+// Where a generation's events go: a call's reactor. The encoder's, the upload readers' and the
+// engine's threads call it, also at the same time, also when the call has ended; it must not block.
+// Events of one image come in their order, OnCompleted after every OnImage. Any of them may come
+// before OnAccepted, which comes once, and events already on their way may come after OnFailed.
 class EventSink {
  public:
   virtual ~EventSink() = default;
 
+  virtual void OnAccepted(v1::Accepted accepted) = 0;
   // `skipped` previews of the image were left out just before this one.
   virtual void OnPreview(v1::Preview preview, uint32_t skipped) = 0;
   virtual void OnImage(v1::Image image) = 0;
@@ -52,8 +55,9 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
              std::shared_ptr<EventSink> sink);
 
   // Hands the request to the scheduler; with validate_only only asks its price, and OnCompleted
-  // follows. The Accepted event, or why it was refused (then the sink hears nothing).
-  absl::StatusOr<v1::Accepted> Start();
+  // follows OnAccepted. An edit's upload is read first, by another thread: what is found wrong with
+  // it then comes as OnFailed. An error: why it was refused at once; the sink hears nothing.
+  absl::Status Start();
 
   // Takes the images off the scheduler at once. Events already made may still come.
   void Cancel();
@@ -73,9 +77,13 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
  private:
   const EngineInfo& model() const { return context_->catalog->models()[request_.model]; }
   Work MakeWork();
-  absl::StatusOr<v1::Accepted> Price();
+  absl::Status Submit();
+  absl::Status Price();
+  absl::Status ReadLater();
+  void ReadUpload();
+  void Composite(Picture* picture) const;
   void NoteCosts(const FinishedImage& image);
-  void EncodePreview(uint32_t index, uint32_t scale, const Picture& picture, uint32_t skipped);
+  void EncodePreview(uint32_t index, uint32_t scale, Picture picture, uint32_t skipped);
   void EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at);
   absl::StatusOr<std::string> PictureBytes(const Picture& picture, std::string receipt_json);
   void ImageSent();
@@ -83,7 +91,12 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   bool ended() const { return ended_.load(std::memory_order_acquire); }
 
   const ServiceContext* const context_;
-  const ResolvedRequest request_;
+  // Of an edit: first its upload, which the reader takes; then what that has become, which no
+  // thread looks at before Submit.
+  EditUpload upload_;
+  ByteBudget::Share upload_bytes_;
+  PreparedEdit edit_;
+  const ResolvedRequest request_;  // Less the upload.
   const CallOrigin origin_;
   const std::shared_ptr<EventSink> sink_;
   const absl::Time started_at_;

@@ -14,7 +14,7 @@ using Buckets = Histogram::BucketBoundaries;
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
     "done", "failed", "cancelled", "expired"};
 constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
-    "QUEUE_FULL", "DRAINING"};
+    "QUEUE_FULL", "DRAINING", "UPLOAD_BACKLOG"};
 constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
     "none", "fast", "full"};
 
@@ -56,6 +56,7 @@ MetricFamilies::MetricFamilies(const std::vector<Metrics::Model>& served,
   AddRequests("", no_model);
   AddMemory(devices);
   encode_duration = &encode_duration_.Add({}, WorkSeconds());
+  upload_read = &upload_read_.Add({}, WorkSeconds());
   for (size_t i = 0; i < kRejectReasons; ++i) {
     rejected[i] = &rejected_.Add({{"reason", kRejectReasonNames[i]}});
   }
@@ -127,6 +128,8 @@ void MetricFamilies::AddImages(const Metrics::Model& model, PerModel& series) {
   series.queue_duration = &queue_duration_.Add(labels, ClientSeconds());
   series.queue_images = &queue_images_.Add(labels);
   series.cancel_release = &cancel_release_.Add(labels, WorkSeconds());
+  series.upload_hits = &upload_lookups_.Add({{"model", model.name}, {"outcome", "hit"}});
+  series.upload_misses = &upload_lookups_.Add({{"model", model.name}, {"outcome", "miss"}});
 }
 
 MetricFamilies::PerDevice MetricFamilies::StepsOn(const Metrics::Device& device,
@@ -138,6 +141,7 @@ MetricFamilies::PerDevice MetricFamilies::StepsOn(const Metrics::Device& device,
   series.step_tokens = &step_tokens_.Add(labels, PowersOfTwo(4, 16));
   series.step_images = &step_images_.Add(labels, PowersOfTwo(0, 9));
   series.decode_duration = &decode_duration_.Add(labels, WorkSeconds());
+  series.upload_encode = &upload_encode_.Add(labels, WorkSeconds());
   series.device_busy = &device_busy_.Add({{"device", device.name}});
   for (uint32_t scale = 0; scale < model.num_scales; ++scale) {
     Labels of_scale = labels;

@@ -37,7 +37,7 @@ class MetricFamilies {
 
   static constexpr size_t kStatusCodes = 17;  // OK .. UNAUTHENTICATED.
   static constexpr size_t kImageOutcomes = 4;
-  static constexpr size_t kRejectReasons = 2;
+  static constexpr size_t kRejectReasons = 3;
   static constexpr size_t kPreviewModes = 3;
 
   // The series of one model on one device.
@@ -48,6 +48,7 @@ class MetricFamilies {
     Histogram* step_tokens = nullptr;
     Histogram* step_images = nullptr;
     Histogram* decode_duration = nullptr;
+    Histogram* upload_encode = nullptr;
     Counter* device_busy = nullptr;  // The device's; models share it.
   };
 
@@ -62,6 +63,8 @@ class MetricFamilies {
     Histogram* queue_duration = nullptr;
     Gauge* queue_images = nullptr;
     Histogram* cancel_release = nullptr;
+    Counter* upload_hits = nullptr;
+    Counter* upload_misses = nullptr;
     std::vector<PerDevice> devices;
   };
 
@@ -72,6 +75,7 @@ class MetricFamilies {
   std::vector<PerModel> models;
   PerModel no_model;  // Requests that named no model: only `requests` is set.
   Histogram* encode_duration = nullptr;
+  Histogram* upload_read = nullptr;
   std::array<Counter*, kRejectReasons> rejected = {};
 
  private:
@@ -101,6 +105,14 @@ class MetricFamilies {
 
   Family<Histogram>& encode_duration_ =
       Histograms("hmar_encode_duration_seconds", "Time to encode one picture.");
+  Family<Histogram>& upload_read_ = Histograms(
+      "hmar_upload_read_duration_seconds", "Time to read the PNGs of an edit and to resize them.");
+  Family<Counter>& upload_lookups_ =
+      Counters("hmar_upload_lookups_total",
+               "Edited images whose picture's tokens were known (hit) or had to be made (miss).");
+  Family<Histogram>& upload_encode_ =
+      Histograms("hmar_upload_encode_duration_seconds",
+                 "Time to encode a batch of uploaded pictures to tokens.");
   Family<Counter>& rejected_ =
       Counters("hmar_admission_rejected_total", "Requests that were not taken in.");
   Family<Counter>& images_ = Counters("hmar_images_total", "Images that ended, by outcome.");
@@ -120,8 +132,8 @@ class MetricFamilies {
   Family<Histogram>& step_images_ = Histograms("hmar_step_images", "Images of a step.");
   Family<Histogram>& decode_duration_ =
       Histograms("hmar_decode_duration_seconds", "Decoder's part of a step that decoded.");
-  Family<Counter>& device_busy_ =
-      Counters("hmar_device_busy_seconds_total", "Time that a device spent inside steps.");
+  Family<Counter>& device_busy_ = Counters("hmar_device_busy_seconds_total",
+                                           "Time that a device spent inside steps and encodings.");
   Family<Gauge>& model_info_ = Gauges("hmar_model_info", "A model that is served; always 1.");
   Family<Gauge>& build_info_ = Gauges("hmar_build_info", "The server's version; always 1.");
 };

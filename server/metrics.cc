@@ -87,6 +87,21 @@ void Metrics::CancelReleased(size_t model, absl::Duration since_cancel) {
   families_->models[model].cancel_release->Observe(absl::ToDoubleSeconds(since_cancel));
 }
 
+void Metrics::UploadRead(absl::Duration took) {
+  families_->upload_read->Observe(absl::ToDoubleSeconds(took));
+}
+
+void Metrics::UploadLookedUp(size_t model, bool hit) {
+  const MetricFamilies::PerModel& series = families_->models[model];
+  (hit ? series.upload_hits : series.upload_misses)->Increment();
+}
+
+void Metrics::UploadsEncoded(size_t device, size_t model, absl::Duration took) {
+  const MetricFamilies::PerDevice& series = families_->models[model].devices[device];
+  series.upload_encode->Observe(absl::ToDoubleSeconds(took));
+  series.device_busy->Increment(absl::ToDoubleSeconds(took));
+}
+
 void Metrics::StepDone(size_t device, size_t model, uint32_t rows, uint32_t images,
                        absl::Duration took, double decode_seconds) {
   const MetricFamilies::PerDevice& series = families_->models[model].devices[device];

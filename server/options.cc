@@ -116,6 +116,23 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        1 << 16, kMaxUint32},
       {"max-concurrent-streams", "N", &o->max_concurrent_streams, "Open calls of one connection", 1,
        1 << 20},
+      {"max-upload-bytes", "N", &o->max_upload_bytes,
+       "Largest image, and largest mask, of an edit; a request has room for both within "
+       "--max-message-bytes",
+       1024, 1 << 30},
+      {"max-upload-pixels", "N", &o->max_upload_pixels,
+       "Most pixels that an uploaded PNG may have; while it is read each takes 3 bytes of memory",
+       1024, 1 << 30},
+      {"upload-threads", "N", &o->upload_threads,
+       "Threads that read uploaded PNGs: so many are decoded at a time", 1, 256},
+      {"upload-buffer-bytes", "N", &o->upload_buffer_bytes,
+       "What the uploads of open calls may take, from the PNGs to what is kept of them until the "
+       "call ends; more are refused with RESOURCE_EXHAUSTED",
+       1 << 20, kMaxUint32},
+      {"upload-cache-bytes", "N", &o->upload_cache_bytes,
+       "What the tokens of uploaded pictures may take, so that variations and retries of an edit "
+       "do not encode again; 0: none are kept",
+       0, kMaxUint32},
       {"probe-seconds", "N", &o->probe_seconds,
        "Longest time for the probe image that each model makes before the server is ready", 1,
        3600},

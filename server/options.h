@@ -32,9 +32,15 @@ struct ServerOptions {
 
   uint32_t encoder_threads = 1;
   uint32_t png_compression = 1;
-  uint32_t max_message_bytes = uint32_t{16} << 20;
+  uint32_t max_message_bytes = uint32_t{40} << 20;  // Room for an image and a mask.
   uint32_t stream_buffer_bytes = uint32_t{64} << 20;
   uint32_t max_concurrent_streams = 256;
+
+  uint32_t max_upload_bytes = uint32_t{16} << 20;
+  uint32_t max_upload_pixels = 64'000'000;
+  uint32_t upload_threads = 1;
+  uint32_t upload_buffer_bytes = uint32_t{256} << 20;
+  uint32_t upload_cache_bytes = uint32_t{32} << 20;
 
   uint32_t probe_seconds = 120;
   uint32_t drain_seconds = 30;

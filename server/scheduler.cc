@@ -8,6 +8,7 @@
 #include "absl/synchronization/mutex.h"
 #include "model/sampling_plan.h"
 #include "model/status_macros.h"
+#include "server/encoded_uploads.h"
 #include "server/metrics.h"
 #include "server/pricing.h"
 #include "server/step_booking.h"
@@ -38,6 +39,7 @@ class Scheduler::Impl {
 
   std::optional<PlannedStep> Plan(size_t device) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepEncoded(const PlannedStep& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Split(const PlannedStep& step, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -53,6 +55,7 @@ class Scheduler::Impl {
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;  // Something that AwaitStep may be waiting for.
   WorkLedger ledger_ ABSL_GUARDED_BY(mutex_);
+  EncodedUploads uploads_ ABSL_GUARDED_BY(mutex_);
   Pricing pricing_ ABSL_GUARDED_BY(mutex_);
   StepBooking booking_ ABSL_GUARDED_BY(mutex_);
   std::vector<StepPlanner> planners_ ABSL_GUARDED_BY(mutex_);  // By device.
@@ -66,11 +69,12 @@ Scheduler::Impl::Impl(SchedulerOptions options, const Clock* clock, Metrics* met
       clock_(clock),
       metrics_(metrics),
       ledger_(options_.devices.size(), options_.models().size(), metrics),
+      uploads_(options_.upload_cache_bytes),
       pricing_(&options_),
       booking_(&ledger_, &pricing_, metrics),
       step_under_way_(options_.devices.size()) {
   for (size_t device = 0; device < options_.devices.size(); ++device) {
-    planners_.emplace_back(&options_, device, &ledger_, &pricing_, metrics);
+    planners_.emplace_back(&options_, device, &ledger_, &uploads_, &pricing_, metrics);
   }
 }
 
@@ -195,6 +199,7 @@ void Scheduler::Impl::Finish(const PlannedStep& step, absl::StatusOr<StepReport>
   {
     absl::MutexLock lock(&mutex_);
     step_under_way_[step.device] = false;
+    KeepEncoded(step);
     if (report.ok()) {
       booking_.Book(step, *std::move(report), took, clock_->Now());
     } else {
@@ -204,6 +209,20 @@ void Scheduler::Impl::Finish(const PlannedStep& step, absl::StatusOr<StepReport>
     changed_.SignalAll();
   }
   Deliver(outboxes);
+}
+
+// For whoever edits the picture next, and for the rest of the requests that this was done for,
+// which the cache may not keep for long enough.
+void Scheduler::Impl::KeepEncoded(const PlannedStep& step) {
+  for (const PlannedStep::EncodedUpload& encoded : step.encoded) {
+    uploads_.Insert(step.model, encoded.digest, encoded.tokens);
+    for (const PlannedStep::NewImage& image : step.admitted) {
+      if (image.upload == nullptr || image.upload->digest != encoded.digest) continue;
+      if (const ImageRecord* record = ledger_.images().Find(image.id)) {
+        ledger_.GiveTokens(record->work, encoded.tokens);
+      }
+    }
+  }
 }
 
 void Scheduler::Impl::Split(const PlannedStep& step, const absl::Status& status) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct SchedulerOptions {
   uint32_t max_queued_images = 1024;
   // Token budget of a step, in forward rows; an image larger than it runs alone.
   uint32_t max_step_rows = 4096;
+  // What the tokens of uploaded pictures may take, over all models.
+  size_t upload_cache_bytes = size_t{32} << 20;
   // By device, then by model: at least one device, the same models on each. max_images (> 0) bounds
   // a model's running images there, max_step_rows its steps.
   std::vector<std::vector<EngineInfo>> devices;
@@ -55,6 +58,10 @@ struct Admission {
   double estimated_device_seconds = 0;
 };
 
+// Most pictures that one step encodes: an edit that comes later waits, so that a burst of uploads
+// holds up the images that run by little more than a step.
+inline constexpr size_t kMaxUploadsOfStep = 4;
+
 // One step for a device's engine loop: do these in order on the model's engine, then call Finish.
 // An image that the engine does not take goes into the report's failures.
 struct PlannedStep {
@@ -63,6 +70,9 @@ struct PlannedStep {
   struct NewImage {
     ImageId id = 0;
     ImageTask task;
+    // Not null: an edit's picture whose tokens are not known. Before the image is admitted, encode
+    // the picture, once for all images of its digest, and set task.given.
+    std::shared_ptr<const Upload> upload;
   };
   // Images of dropped requests that still hold slots: (model, id). Cancel them before all else.
   std::vector<std::pair<size_t, ImageId>> cancelled;
@@ -72,6 +82,13 @@ struct PlannedStep {
   std::vector<ImageId> ids;
   // Nothing of the model can run, but pictures are due: Step with no ids, which waits for one.
   bool await_pictures = false;
+
+  // For the loop to fill: the pictures that it encoded, whatever became of the step.
+  struct EncodedUpload {
+    std::string digest;
+    std::shared_ptr<const TokenPyramid> tokens;
+  };
+  std::vector<EncodedUpload> encoded;
 };
 
 // Thread-safe.

@@ -86,13 +86,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, ServerDependencies dependencies)
     : options_(options),
       dependencies_(std::move(dependencies)),
-      access_log_(dependencies_.access) {}
+      access_log_(dependencies_.access),
+      upload_budget_(options.upload_buffer_bytes) {}
 
 Server::~Server() { Drain(absl::ZeroDuration()); }
 
 absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   SchedulerOptions scheduler_options;
   scheduler_options.max_queued_images = options_.max_queued_images;
+  scheduler_options.upload_cache_bytes = options_.upload_cache_bytes;
   scheduler_options.max_step_rows = LimitsOf(options_, devices.front()).max_step_rows;
   for (const DeviceEngines& engines : engines_) {
     std::vector<EngineInfo>& infos = scheduler_options.devices.emplace_back();
@@ -107,6 +109,9 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   EncoderPoolOptions encoder_options;
   encoder_options.threads = static_cast<int>(options_.encoder_threads);
   encoder_ = std::make_unique<EncoderPool>(encoder_options);
+  EncoderPoolOptions reader_options;
+  reader_options.threads = static_cast<int>(options_.upload_threads);
+  upload_readers_ = std::make_unique<EncoderPool>(reader_options);
   for (size_t i = 0; i < devices.size(); ++i) {
     loops_.push_back(
         std::make_unique<EngineLoop>(scheduler_.get(), i, std::move(engines_[i]), metrics_.get(),
@@ -138,6 +143,8 @@ ServiceContext Server::MakeContext() {
   context.catalog = catalog_.get();
   context.scheduler = scheduler_.get();
   context.encoder = encoder_.get();
+  context.upload_readers = upload_readers_.get();
+  context.upload_budget = &upload_budget_;
   context.clock = dependencies_.clock;
   context.random = dependencies_.random;
   context.metrics = metrics_.get();
@@ -145,6 +152,8 @@ ServiceContext Server::MakeContext() {
   context.limits.max_images = options_.max_images_per_request;
   context.limits.max_reply_bytes = options_.max_message_bytes;
   context.limits.default_png_compression = static_cast<int>(options_.png_compression);
+  context.limits.upload.max_bytes = options_.max_upload_bytes;
+  context.limits.upload.max_pixels = options_.max_upload_pixels;
   context.mailbox.max_bytes = options_.stream_buffer_bytes;
   context.mailbox.preview_bytes = options_.stream_buffer_bytes / 4;
   return context;
@@ -223,10 +232,11 @@ bool Server::Drain(absl::Duration limit) {
   if (scheduler_ != nullptr) scheduler_->Stop(going_down);
   if (!finished) service_->active_calls().AwaitNone(kStopTime);
   if (prober_.joinable()) prober_.join();
-  // Ends what else is open, such as health watches, at once. Then nobody can submit, and the loop
-  // has run its last step before the encoder goes, which it posts to.
+  // Ends what else is open, such as health watches, at once. Then nobody can upload or submit, and
+  // the loop has run its last step before the encoder goes, which it posts to.
   if (grpc_server_ != nullptr) grpc_server_->Shutdown(std::chrono::system_clock::now());
   metrics_server_.reset();
+  upload_readers_.reset();
   for (const std::unique_ptr<EngineLoop>& loop : loops_) loop->Join();
   encoder_.reset();
   return finished;

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "model/engine.h"
 #include "server/access_log.h"
+#include "server/byte_budget.h"
 #include "server/clock.h"
 #include "server/devices.h"
 #include "server/encoder_pool.h"
@@ -90,6 +91,8 @@ class Server {
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<EncoderPool> encoder_;
+  ByteBudget upload_budget_;
+  std::unique_ptr<EncoderPool> upload_readers_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;
   std::unique_ptr<grpc::Server> grpc_server_;

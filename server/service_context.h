@@ -2,6 +2,7 @@
 #define HMAR_SERVER_SERVICE_CONTEXT_H_
 
 #include "server/access_log.h"
+#include "server/byte_budget.h"
 #include "server/clock.h"
 #include "server/encoder_pool.h"
 #include "server/mailbox.h"
@@ -18,6 +19,8 @@ struct ServiceContext {
   const ModelCatalog* catalog = nullptr;
   Scheduler* scheduler = nullptr;
   EncoderPool* encoder = nullptr;
+  EncoderPool* upload_readers = nullptr;
+  ByteBudget* upload_budget = nullptr;  // What the uploads of open calls take.
   const Clock* clock = nullptr;
   RandomSource* random = nullptr;
   Metrics* metrics = nullptr;  // May be null.

@@ -1,5 +1,7 @@
 #include "server/step_planner.h"
 
+#include <set>
+#include <string>
 #include <utility>
 
 namespace hmar {
@@ -43,6 +45,7 @@ void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
     step.ids.push_back(id);
   }
   step.await_pictures = step.ids.empty();
+  CountUploads(step);
 }
 
 std::optional<StepChoice> StepPlanner::Choose(absl::Time now) const {
@@ -75,15 +78,21 @@ std::vector<QueuedImage> StepPlanner::Offered(const std::vector<ModelSlots>& slo
     all_left += model.free_slots;
   }
   std::vector<QueuedImage> offered;
+  std::set<std::pair<size_t, std::string>> to_encode;  // Models and digests.
   if (all_left == 0 || ledger_.images().waiting() == 0) return offered;
   Placement placement = pricing_.Running(ledger_.images());
   for (const auto& [id, image] : ledger_.images()) {
     if (all_left == 0) break;
     if (image.state != ImageState::kWaiting) continue;
     if (Pricing::Place(image, &placement) != device_ || left[image.model] == 0) continue;
+    const Work& work = ledger_.work(image.work);
+    if (work.upload != nullptr && GivenTokens(work) == nullptr) {
+      const std::pair<size_t, std::string> upload(image.model, work.upload->digest);
+      if (to_encode.size() == kMaxUploadsOfStep && !to_encode.contains(upload)) continue;
+      to_encode.insert(upload);
+    }
     --left[image.model];
     --all_left;
-    const Work& work = ledger_.work(image.work);
     offered.push_back({id, image.model, image.next_rows(), image.submitted, work.priority,
                        work.deadline, work.client});
   }
@@ -95,9 +104,28 @@ PlannedStep::NewImage StepPlanner::Start(ImageId id, absl::Time now) {
   ledger_.images().Run(image, device_);
   image.started = now;
   if (metrics_ != nullptr) metrics_->ImageStarted(image.model, now - image.submitted);
-  PlannedStep::NewImage started{id, ledger_.work(image.work).prototype};
+  const Work& work = ledger_.work(image.work);
+  PlannedStep::NewImage started{id, work.prototype, nullptr};
   started.task.seed += image.index;
+  started.task.given = GivenTokens(work);
+  if (started.task.given == nullptr) started.upload = work.upload;
   return started;
+}
+
+std::shared_ptr<const TokenPyramid> StepPlanner::GivenTokens(const Work& work) const {
+  if (work.upload == nullptr || work.prototype.given != nullptr) return work.prototype.given;
+  return uploads_.Find(work.model, work.upload->digest);
+}
+
+// An image that finds its picture's tokens, or that of an image beside it, is a hit.
+void StepPlanner::CountUploads(const PlannedStep& step) const {
+  if (metrics_ == nullptr) return;
+  std::set<std::string> to_encode;
+  for (const PlannedStep::NewImage& image : step.admitted) {
+    if (image.task.keep == nullptr) continue;
+    const bool miss = image.upload != nullptr && to_encode.insert(image.upload->digest).second;
+    metrics_->UploadLookedUp(step.model, /*hit=*/!miss);
+  }
 }
 
 }  // namespace hmar

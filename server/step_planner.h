@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "model/engine.h"
 #include "server/batch_policy.h"
+#include "server/encoded_uploads.h"
 #include "server/metrics.h"
 #include "server/pricing.h"
 #include "server/scheduler.h"
@@ -22,12 +23,13 @@ namespace hmar {
 // it. Thread-compatible.
 class StepPlanner {
  public:
-  // `options`, `ledger`, `pricing` and `metrics` (may be null) outlive it.
+  // `options`, `ledger`, `uploads`, `pricing` and `metrics` (may be null) outlive it.
   StepPlanner(const SchedulerOptions* options, size_t device, WorkLedger* ledger,
-              const Pricing* pricing, Metrics* metrics)
+              EncodedUploads* uploads, const Pricing* pricing, Metrics* metrics)
       : options_(*options),
         device_(device),
         ledger_(*ledger),
+        uploads_(*uploads),
         pricing_(*pricing),
         metrics_(metrics) {}
 
@@ -56,13 +58,17 @@ class StepPlanner {
   // By model.
   std::vector<ModelSlots> Slots() const;
   // The waiting images that are this device's to take now, in the order of submission: at most as
-  // many of a model as it has slots.
+  // many of a model as it has slots, with at most kMaxUploadsOfStep pictures to encode.
   std::vector<QueuedImage> Offered(const std::vector<ModelSlots>& slots) const;
   PlannedStep::NewImage Start(ImageId id, absl::Time now);
+  // The tokens of an edit's upload, if they are known; null also for what is no edit.
+  std::shared_ptr<const TokenPyramid> GivenTokens(const Work& work) const;
+  void CountUploads(const PlannedStep& step) const;
 
   const SchedulerOptions& options_;
   const size_t device_;
   WorkLedger& ledger_;
+  EncodedUploads& uploads_;
   const Pricing& pricing_;
   Metrics* const metrics_;
   std::deque<Retry> retries_;

@@ -7,32 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "model/sampling_plan.h"
 #include "model/status_macros.h"
+#include "server/edit_validation.h"
 #include "server/status_details.h"
 #include "server/utf8.h"
+#include "server/violations.h"
 
 namespace hmar {
 namespace {
-
-// Collects the broken rules of one request; `prefix` leads every field path.
-class Violations {
- public:
-  explicit Violations(std::string prefix) : prefix_(std::move(prefix)) {}
-
-  void Add(Reason reason, const std::string& field, const std::string& description) {
-    list_.push_back({reason, prefix_ + field, description});
-  }
-
-  template <typename Enum>
-  void AddUnknownEnum(const std::string& field, Enum value) {
-    Add(Reason::kUnknownEnumValue, field, absl::StrCat("unknown value ", static_cast<int>(value)));
-  }
-
-  absl::Status ToStatus() const { return list_.empty() ? absl::OkStatus() : InvalidRequest(list_); }
-
- private:
-  const std::string prefix_;
-  std::vector<FieldViolation> list_;
-};
 
 void CheckRequestId(const std::string& id, Violations* violations) {
   if (id.size() > kMaxRequestIdBytes) {
@@ -207,14 +188,6 @@ void ResolveOutput(const v1::OutputOptions& given, const RequestLimits& limits,
   }
 }
 
-// Where editing will be resolved.
-void RefuseEdit(const v1::GenerateRequest& request, Violations* violations) {
-  if (request.has_edit()) {
-    violations->Add(Reason::kEditNotSupported, "edit",
-                    "this release generates images and does not edit them yet; leave it unset");
-  }
-}
-
 void ResolveScheduling(const v1::Scheduling& given, int* priority, Violations* violations) {
   *priority = given.priority();
   if (given.priority() < -kMaxPriority || given.priority() > kMaxPriority) {
@@ -249,6 +222,7 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
 
   ResolvedRequest resolved;
   resolved.id = id;
+  resolved.field_prefix = violations->prefix();
   resolved.model = *model;
   resolved.validate_only = request.validate_only();
   ResolveTarget(request, *context.catalog, &resolved, violations);
@@ -257,7 +231,9 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
   ResolveSampling(request.sampling(), config, &resolved.prototype.sampling, violations);
   ResolvePreviews(request.previews(), config, &resolved.prototype, violations);
   ResolveOutput(request.output(), context.limits, &resolved.output, violations);
-  RefuseEdit(request, violations);
+  if (request.has_edit()) {
+    resolved.edit = ResolveEdit(request.edit(), config, context.limits.upload, violations);
+  }
   ResolvePrefix(request.prefix(), config, &resolved.prototype.prefix, violations);
   ResolveScheduling(request.scheduling(), &resolved.priority, violations);
   CheckRequestId(request.request_id(), violations);

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "hmar/v1/image_generation.pb.h"
 #include "server/model_catalog.h"
+#include "server/png_reader.h"
 #include "server/random_source.h"
 #include "server/request.h"
 
@@ -23,6 +24,7 @@ struct RequestLimits {
   uint32_t max_images = 64;                   // A request.
   size_t max_reply_bytes = size_t{16} << 20;  // One message of ours.
   int default_png_compression = 0;            // For requests that do not say; 0 .. 9.
+  UploadLimits upload;
 };
 
 // What requests are checked against. All of it outlives the calls; all of it may be shared by

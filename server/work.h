@@ -54,11 +54,19 @@ class WorkListener {
   virtual void OnFailed(const absl::Status& status) = 0;
 };
 
+// The picture that an edit starts from, as an engine encodes it. Never changed once made.
+struct Upload {
+  Picture picture;     // S x S.
+  std::string digest;  // SHA-256 of its pixels.
+};
+
 // The images of one request: image i is `prototype` with seed prototype.seed + i (modulo 2^64).
 struct Work {
   size_t model = 0;  // Index of the model.
   uint32_t images = 1;
+  // Of an edit, `given` may still be missing: the first step of its images finds it from `upload`.
   ImageTask prototype;
+  std::shared_ptr<const Upload> upload;  // Null: no edit.
   int priority = 0;  // -10 .. 10; higher first. (The first-come policy does not look at it yet.)
   absl::Time deadline = absl::InfiniteFuture();
   std::string client;            // Who asks: a key name or a peer's address. For fairness and logs.

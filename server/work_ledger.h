@@ -40,6 +40,11 @@ class WorkLedger {
   // An open or closed request's work, less its listener. REQUIRES: it is in the books.
   const Work& work(WorkId id) const { return requests_.at(id).work; }
 
+  // The tokens of its upload are known. REQUIRES: as work().
+  void GiveTokens(WorkId id, std::shared_ptr<const TokenPyramid> tokens) {
+    requests_.at(id).work.prototype.given = std::move(tokens);
+  }
+
   ImageTable& images() { return images_; }
   const ImageTable& images() const { return images_; }
 

@@ -69,8 +69,8 @@ absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const ModelFolder& fo
                         LoadQuantizer(folder.config, &tokenizer, &model->memory_));
   const int batch =
       static_cast<int>(std::clamp<int64_t>(kDecodePixels / (S * S), 1, kMaxDecodeBatch));
-  HMAR_ASSIGN_OR_RETURN(model->decoder_,
-                        CudaDecoder::Load(folder.config, &tokenizer, batch, &model->memory_));
+  HMAR_ASSIGN_OR_RETURN(model->autoencoder_,
+                        CudaAutoencoder::Load(folder.config, &tokenizer, batch, &model->memory_));
   HMAR_ASSIGN_OR_RETURN(
       model->transformer_,
       CudaTransformer::Load(folder.config, &transformer, options.precision, model->max_rows_,

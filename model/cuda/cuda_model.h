@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 #include "kernels/f_hat.h"
 #include "kernels/packed_rows.h"
-#include "model/cuda/cuda_decoder.h"
+#include "model/cuda/cuda_autoencoder.h"
 #include "model/cuda/cuda_transformer.h"
 #include "model/cuda/device_memory.h"
 #include "model/cuda/step_tables.h"
@@ -55,7 +55,7 @@ class CudaModel {
   cudaStream_t main_stream() const { return main_stream_; }
   const SlotArrays& slots() const { return slots_; }
   CudaTransformer& transformer() { return *transformer_; }
-  CudaDecoder& decoder() { return *decoder_; }
+  CudaAutoencoder& autoencoder() { return *autoencoder_; }
   DeviceMemory& memory() { return memory_; }
 
   // Starts an image: its feature map becomes zero.
@@ -87,7 +87,7 @@ class CudaModel {
   kernels::Grids grids_;
   kernels::ContributionWeights quantizer_;
   std::unique_ptr<CudaTransformer> transformer_;
-  std::unique_ptr<CudaDecoder> decoder_;
+  std::unique_ptr<CudaAutoencoder> autoencoder_;
   SlotArrays slots_;
 };
 

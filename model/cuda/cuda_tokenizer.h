@@ -15,7 +15,7 @@ namespace hmar {
 absl::StatusOr<kernels::Grids> MakeGrids(const ModelConfig& config);
 
 // The quantizer's tables (codebook, phi, bicubic weights) on the device, for LayTokens. The decoder
-// is CudaDecoder.
+// is CudaAutoencoder.
 absl::StatusOr<kernels::ContributionWeights> LoadQuantizer(const ModelConfig& config,
                                                            WeightReader* weights,
                                                            DeviceMemory* memory);

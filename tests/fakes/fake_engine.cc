@@ -219,19 +219,29 @@ void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {
     held.failure_step = step_count_ + faults_.failure_delay_steps;
     if (faults_.failure_delay_steps == 0) return;  // Less those that failed.
   }
+  if (held.next_pass == 0) OrderPreviews(held, 0, ScaleOf(held, 0));
   if (held.next_pass < held.passes.size()) {
     const Pass& pass = held.passes[held.next_pass++];
     const bool last = held.next_pass == held.passes.size();
     report.passes.push_back({id, pass.scale, pass.step, pass.rows(), pass.settles_scale, last});
     report.rows += pass.rows();
-    if (pass.settles_scale && held.task.preview_mode != PreviewMode::kNone &&
-        held.task.preview_scales[pass.scale]) {
-      held.previews.emplace_back(pass.scale, step_count_ + faults_.preview_delay_steps);
-    }
+    if (pass.settles_scale) OrderPreviews(held, pass.scale, ScaleOf(held, held.next_pass));
   }
   if (held.next_pass == held.passes.size()) {
     held.decoding = true;
     held.picture_step = step_count_ + faults_.picture_delay_steps;
+  }
+}
+
+int FakeEngine::ScaleOf(const Held& held, size_t pass) const {
+  return pass < held.passes.size() ? held.passes[pass].scale : info_.config.num_scales();
+}
+
+void FakeEngine::OrderPreviews(Held& held, int first, int last) {
+  if (held.task.preview_mode == PreviewMode::kNone) return;
+  for (int scale = first; scale < last; ++scale) {
+    if (!held.task.preview_scales[scale]) continue;
+    held.previews.emplace_back(scale, step_count_ + faults_.preview_delay_steps);
   }
 }
 

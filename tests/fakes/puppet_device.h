@@ -66,10 +66,15 @@ class PuppetDevice {
   }
 
   // Does what a planned step says and reports it.
-  void Execute(const PlannedStep& step) {
+  void Execute(PlannedStep step) {
     for (const auto& [model, id] : step.cancelled) engine(model, step.device).Cancel(id);
     FakeEngine& engine = this->engine(step.model, step.device);
-    for (const PlannedStep::NewImage& image : step.admitted) {
+    for (PlannedStep::NewImage& image : step.admitted) {
+      if (image.upload != nullptr) {
+        const Picture* const pictures[] = {&image.upload->picture};
+        image.task.given = std::make_shared<TokenPyramid>(engine.Encode(pictures)->front());
+        step.encoded.push_back({image.upload->digest, image.task.given});
+      }
       EXPECT_TRUE(engine.Admit(image.id, image.task).ok());
     }
     absl::StatusOr<StepReport> report = StepReport();

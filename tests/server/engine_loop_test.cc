@@ -45,6 +45,22 @@ class EngineLoopTest : public ::testing::Test {
     return {admission.value_or(Admission()).id, std::move(listener)};
   }
 
+  // An edit of a picture of one shade that keeps the 1 x 1 scale.
+  Submitted SubmitEdit(uint64_t seed, uint8_t shade, uint32_t images = 1) {
+    Work work;
+    work.images = images;
+    work.prototype = FakeTask(info_, seed);
+    work.prototype.keep = std::make_shared<std::vector<KeepMap>>(
+        std::vector<KeepMap>{{1}, KeepMap(4, 0), KeepMap(9, 0)});
+    work.upload = std::make_shared<Upload>(
+        Upload{{12, 12, std::vector<uint8_t>(12 * 12 * 3, shade)}, std::string(1, shade)});
+    auto listener = std::make_shared<RecordingListener>();
+    work.listener = listener;
+    const absl::StatusOr<Admission> admission = scheduler_.Submit(std::move(work));
+    EXPECT_TRUE(admission.ok()) << admission.status();
+    return {admission.value_or(Admission()).id, std::move(listener)};
+  }
+
   void ExpectPicture(const Submitted& request, uint64_t seed, uint32_t index = 0) {
     const auto images = request.listener->images();
     ASSERT_TRUE(images.contains(index));
@@ -145,6 +161,50 @@ TEST_F(EngineLoopTest, ARefusedImageIsReportedEvenIfItsFirstStepFailsForAnother)
   EXPECT_EQ(refused.listener->status(), absl::InternalError("refused by the test"));
   EXPECT_THAT(std::string(guilty.listener->status().message()), HasSubstr("seed 2"));
   ExpectPicture(other, 3);
+}
+
+TEST_F(EngineLoopTest, EncodesAPictureOnceForAllOfAStepBeforeItAdmitsThem) {
+  const Submitted three = SubmitEdit(1, 10, 3), same = SubmitEdit(5, 10), other = SubmitEdit(6, 20);
+  loop_.RunStep(*scheduler_.NextStep());
+  const auto calls = engine_->calls();
+  EXPECT_EQ(calls[0].kind, FakeEngine::Call::kEncode);
+  EXPECT_EQ(calls[0].pictures, 2u);
+  EXPECT_EQ(calls[1].kind, FakeEngine::Call::kAdmit);
+  EXPECT_THAT(engine_->steps()[0].seeds, ElementsAre(1, 2, 3, 5, 6));
+  EXPECT_THAT((*metrics_).Text(), HasSubstr("hmar_upload_encode_duration_seconds_count{device="
+                                            "\"cpu\",model=\"fake\"} 1\n"));
+}
+
+TEST_F(EngineLoopTest, APictureThatCannotBeEncodedFailsItsRequestsAlone) {
+  engine_->SetFaults({.encode_fails_bytes = {10}});
+  const Submitted guilty = SubmitEdit(1, 10, 2), same = SubmitEdit(4, 10),
+                  innocent = SubmitEdit(5, 20), plain = Submit(6);
+  loop_.Start();
+  for (const Submitted* request : {&guilty, &same, &innocent, &plain}) {
+    ASSERT_TRUE(request->listener->AwaitEnd(1));
+  }
+  EXPECT_EQ(guilty.listener->status(), absl::InternalError("the test fails this picture"));
+  EXPECT_EQ(same.listener->status(), absl::InternalError("the test fails this picture"));
+  EXPECT_TRUE(innocent.listener->status().ok());
+  ExpectPicture(plain, 6);
+}
+
+TEST_F(EngineLoopTest, PicturesThatDoNotFitTheEncoderTogetherGoOneByOne) {
+  engine_->SetFaults({.max_encode_pictures = 1});
+  const Submitted one = SubmitEdit(1, 10), two = SubmitEdit(2, 20);
+  loop_.Start();
+  ASSERT_TRUE(one.listener->AwaitEnd(1));
+  ASSERT_TRUE(two.listener->AwaitEnd(1));
+  EXPECT_TRUE(one.listener->status().ok()) << one.listener->status();
+  EXPECT_TRUE(two.listener->status().ok()) << two.listener->status();
+}
+
+TEST_F(EngineLoopTest, ADeviceThatIsLostWhileItEncodesIsNoticed) {
+  engine_->SetFaults({.lost_after_steps = 0});
+  const Submitted request = SubmitEdit(1, 10);
+  loop_.RunStep(*scheduler_.NextStep());
+  EXPECT_EQ(request.listener->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(engine_->steps(), IsEmpty());
 }
 
 TEST_F(EngineLoopTest, ALostDeviceEndsTheThreadAndIsAskedForNothingMore) {

@@ -29,6 +29,26 @@ void WriteHeader(png_structp png, png_infop info, const PngSpec& spec) {
   png_write_info(png, info);
 }
 
+std::vector<png_color> ColorfulPalette(int entries) {
+  std::vector<png_color> palette;
+  for (int i = 0; i < entries; ++i) {
+    palette.push_back({static_cast<png_byte>(i * 37 + 5), static_cast<png_byte>(250 - i * 11),
+                       static_cast<png_byte>(i * i)});
+  }
+  return palette;
+}
+
+// A palette's last entry gets no alpha of its own: it is opaque.
+void AddTransparency(PngSpec* spec) {
+  if (spec->palette.empty()) {
+    spec->transparent = png_color_16{0, 1, 2, 3, 1};  // RGB 1, 2, 3 or grey 1.
+    return;
+  }
+  for (size_t i = 1; i < spec->palette.size(); ++i) {
+    spec->palette_alpha.push_back(static_cast<png_byte>(i * 83));
+  }
+}
+
 uint32_t BigEndian(const std::string& bytes, size_t at) {
   return png_get_uint_32(reinterpret_cast<png_const_bytep>(bytes.data()) + at);
 }
@@ -78,6 +98,34 @@ std::string MakePng(const PngSpec& spec, const std::vector<uint16_t>& samples) {
     }
     return row.data();
   });
+}
+
+std::vector<PngSpec> EveryPngKind() {
+  std::vector<PngSpec> kinds;
+  const auto add = [&kinds](int color_type, std::initializer_list<int> depths) {
+    for (const int depth : depths) {
+      PngSpec spec{.bit_depth = depth, .color_type = color_type};
+      if (color_type == PNG_COLOR_TYPE_PALETTE) spec.palette = ColorfulPalette(1 << depth);
+      kinds.push_back(spec);
+      if (color_type & PNG_COLOR_MASK_ALPHA) continue;
+      AddTransparency(&spec);
+      kinds.push_back(spec);
+    }
+  };
+  add(PNG_COLOR_TYPE_GRAY, {1, 2, 4, 8, 16});
+  add(PNG_COLOR_TYPE_PALETTE, {1, 2, 4, 8});
+  add(PNG_COLOR_TYPE_RGB, {8, 16});
+  add(PNG_COLOR_TYPE_GRAY_ALPHA, {8, 16});
+  add(PNG_COLOR_TYPE_RGB_ALPHA, {8, 16});
+  return kinds;
+}
+
+std::vector<uint16_t> RandomSamples(const PngSpec& spec, std::mt19937* random) {
+  const uint32_t values =
+      spec.palette.empty() ? 1u << spec.bit_depth : static_cast<uint32_t>(spec.palette.size());
+  std::vector<uint16_t> samples(size_t{spec.width} * spec.height * ChannelsOf(spec));
+  for (uint16_t& sample : samples) sample = static_cast<uint16_t>((*random)() % values);
+  return samples;
 }
 
 std::vector<PngChunk> SplitChunks(const std::string& png) {

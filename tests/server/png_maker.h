@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,13 @@ std::string MakePngOfRows(const PngSpec& spec, const std::function<const uint8_t
 
 // `samples`: height * width * channels values of 0 .. 2^bit_depth - 1.
 std::string MakePng(const PngSpec& spec, const std::vector<uint16_t>& samples);
+
+// The kinds of the format: every colour type with every bit depth, each that may with and without
+// tRNS. Sizes are not set.
+std::vector<PngSpec> EveryPngKind();
+
+// Samples for MakePng; of a palette only entries that it has.
+std::vector<uint16_t> RandomSamples(const PngSpec& spec, std::mt19937* random);
 
 // The file format's own view: what follows signature, as (type, data).
 struct PngChunk {

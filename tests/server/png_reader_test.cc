@@ -14,52 +14,6 @@ namespace {
 
 const UploadLimits kLimits;
 
-std::vector<uint16_t> RandomSamples(const PngSpec& spec, std::mt19937* random) {
-  const uint32_t values =
-      spec.palette.empty() ? 1u << spec.bit_depth : static_cast<uint32_t>(spec.palette.size());
-  std::vector<uint16_t> samples(size_t{spec.width} * spec.height * ChannelsOf(spec));
-  for (uint16_t& sample : samples) sample = static_cast<uint16_t>((*random)() % values);
-  return samples;
-}
-
-// A colour for tRNS: `gray` in grey pictures, the others in RGB.
-png_color_16 Transparent(uint16_t gray, uint16_t red, uint16_t green, uint16_t blue) {
-  return {0, red, green, blue, gray};
-}
-
-// The kinds of the format: every colour type with every bit depth, with and without tRNS.
-std::vector<PngSpec> EveryKind() {
-  std::vector<PngSpec> kinds;
-  for (const bool transparent : {false, true}) {
-    for (const int depth : {1, 2, 4, 8, 16}) {
-      PngSpec gray{.bit_depth = depth, .color_type = PNG_COLOR_TYPE_GRAY};
-      if (transparent) gray.transparent = Transparent(1, 0, 0, 0);
-      kinds.push_back(gray);
-      if (depth <= 8) {
-        PngSpec palette{.bit_depth = depth, .color_type = PNG_COLOR_TYPE_PALETTE};
-        for (int i = 0; i < 1 << depth; ++i) {
-          palette.palette.push_back({static_cast<png_byte>(i * 37 + 5),
-                                     static_cast<png_byte>(250 - i * 11),
-                                     static_cast<png_byte>(i * i)});
-          // The last entry has no alpha of its own: opaque.
-          if (transparent && i > 0) palette.palette_alpha.push_back(static_cast<png_byte>(i * 83));
-        }
-        kinds.push_back(palette);
-      }
-      if (depth >= 8) {
-        PngSpec rgb{.bit_depth = depth, .color_type = PNG_COLOR_TYPE_RGB};
-        if (transparent) rgb.transparent = Transparent(0, 1, 2, 3);
-        kinds.push_back(rgb);
-      }
-      if (depth >= 8 && !transparent) {
-        kinds.push_back({.bit_depth = depth, .color_type = PNG_COLOR_TYPE_GRAY_ALPHA});
-        kinds.push_back({.bit_depth = depth, .color_type = PNG_COLOR_TYPE_RGB_ALPHA});
-      }
-    }
-  }
-  return kinds;
-}
-
 std::string NameOf(const PngSpec& spec) {
   return "colour type " + std::to_string(spec.color_type) + ", " + std::to_string(spec.bit_depth) +
          " bits" + (spec.transparent || !spec.palette_alpha.empty() ? ", tRNS" : "") +
@@ -128,7 +82,7 @@ void ExpectReadAsStored(const PngSpec& spec, const std::vector<uint16_t>& sample
 
 TEST(PngReaderTest, EveryKindReadsAsTheFormatSays) {
   std::mt19937 random(1);
-  for (PngSpec spec : EveryKind()) {
+  for (PngSpec spec : EveryPngKind()) {
     for (const bool interlaced : {false, true}) {
       spec.interlaced = interlaced;
       for (const auto& [width, height] :
@@ -291,7 +245,7 @@ TEST(PngReaderTest, DamageIsNamedWithItsChunk) {
 }
 
 TEST(PngReaderTest, ATruncationAnywhereIsRefused) {
-  for (PngSpec spec : EveryKind()) {
+  for (PngSpec spec : EveryPngKind()) {
     spec.width = 19;
     spec.height = 11;
     for (const bool interlaced : {false, true}) {
@@ -311,7 +265,7 @@ TEST(PngReaderTest, ATruncationAnywhereIsRefused) {
 TEST(PngReaderTest, MutatedBytesEndInAPictureOrAnError) {
   std::mt19937 random(4);
   int pictures = 0, errors = 0;
-  for (PngSpec spec : EveryKind()) {
+  for (PngSpec spec : EveryPngKind()) {
     spec.width = 15;
     spec.height = 10;
     spec.interlaced = random() % 2;

@@ -77,15 +77,15 @@ TEST(StatusDetailsTest, AReasonCanBeGivenLater) {
 TEST(StatusDetailsTest, ViolationsAreListedInOrderWithTheirReasons) {
   const grpc::Status status =
       ToGrpcStatus(InvalidRequest({{Reason::kFieldOutOfRange, "num_images", "100; at most 64"},
-                                   {Reason::kEditNotSupported, "edit", "not yet"}}),
+                                   {Reason::kImageInvalid, "edit.image", "not a PNG"}}),
                    "r-1");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(status.error_message(),
             "2 fields are invalid; the first is num_images: 100; at most 64");
-  EXPECT_THAT(FieldsIn(status), ElementsAre("num_images", "edit"));
+  EXPECT_THAT(FieldsIn(status), ElementsAre("num_images", "edit.image"));
   const auto bad_request = DetailOf<google::rpc::BadRequest>(status);
-  EXPECT_EQ(bad_request->field_violations(1).description(), "not yet");
-  EXPECT_EQ(bad_request->field_violations(1).reason(), "EDIT_NOT_SUPPORTED");
+  EXPECT_EQ(bad_request->field_violations(1).description(), "not a PNG");
+  EXPECT_EQ(bad_request->field_violations(1).reason(), "IMAGE_INVALID");
   EXPECT_EQ(ReasonIn(status), "FIELD_OUT_OF_RANGE");
 }
 

@@ -14,6 +14,7 @@
 #include "server/utf8.h"
 #include "tests/fakes/fake_engine.h"
 #include "tests/server/grpc_details.h"
+#include "tests/server/png_maker.h"
 
 namespace hmar {
 namespace {
@@ -21,9 +22,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 using ::testing::MatchesRegex;
 using ::testing::Not;
-using ::testing::UnorderedElementsAre;
 
 // 1, 2, 3, ...
 class CountingRandom final : public RandomSource {
@@ -178,6 +179,20 @@ using Request = v1::GenerateRequest;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+std::string GreyPng(uint32_t width, uint32_t height) {
+  return MakePng({.width = width, .height = height, .color_type = PNG_COLOR_TYPE_GRAY},
+                 std::vector<uint16_t>(width * height, 200));
+}
+
+// The request as an edit of one pixel.
+v1::EditOptions* ValidEdit(Request& request) {
+  v1::EditOptions* edit = request.mutable_edit();
+  edit->set_image(GreyPng(12, 12));
+  edit->mutable_box()->set_x1(1);
+  edit->mutable_box()->set_y1(1);
+  return edit;
+}
+
 std::vector<BadField> BadFields() {
   return {
       {"ClassIdTooLarge", [](Request& r) { r.set_class_id(3); }, "class_id", Reason::kUnknownClass,
@@ -257,7 +272,31 @@ std::vector<BadField> BadFields() {
          r.mutable_output()->set_receipt_in_png(true);
        },
        "output.receipt_in_png", Reason::kFieldConflict, "FORMAT_RGB8"},
-      {"Edit", [](Request& r) { r.mutable_edit(); }, "edit", Reason::kEditNotSupported, "not edit"},
+      {"EditWithoutImage", [](Request& r) { ValidEdit(r)->clear_image(); }, "edit.image",
+       Reason::kFieldMissing, "missing"},
+      {"EditOfNoPng", [](Request& r) { ValidEdit(r)->set_image("GIF89a"); }, "edit.image",
+       Reason::kImageInvalid, "not a PNG"},
+      {"EditOfAnotherSize", [](Request& r) { ValidEdit(r)->set_image(GreyPng(24, 12)); },
+       "edit.image", Reason::kImageSizeMismatch, "24 x 12"},
+      {"EditWithoutRegion", [](Request& r) { ValidEdit(r)->clear_region(); }, "edit.region",
+       Reason::kFieldMissing, "box, mask or keep_box"},
+      {"EmptyBox", [](Request& r) { ValidEdit(r)->mutable_box()->set_x0(1); }, "edit.box",
+       Reason::kFieldOutOfRange, "empty"},
+      {"KeepBoxOutsideTheImage",
+       [](Request& r) {
+         v1::EditOptions::Box box;
+         box.set_x1(13);
+         box.set_y1(1);
+         *ValidEdit(r)->mutable_keep_box() = box;
+       },
+       "edit.keep_box", Reason::kFieldOutOfRange, "12"},
+      {"MaskOfAnotherSize", [](Request& r) { ValidEdit(r)->set_mask(GreyPng(12, 11)); },
+       "edit.mask", Reason::kImageSizeMismatch, "12 x 11"},
+      {"EditOfUnknownResize",
+       [](Request& r) { ValidEdit(r)->set_resize(static_cast<v1::EditOptions::Resize>(7)); },
+       "edit.resize", Reason::kUnknownEnumValue, "7"},
+      {"FeatherWiderThanTheImage", [](Request& r) { ValidEdit(r)->set_feather(13); },
+       "edit.feather", Reason::kFieldOutOfRange, "13 pixels; at most 12"},
       {"PrefixOfTooManyScales",
        [](Request& r) {
          for (int i = 0; i < 4; ++i) r.mutable_prefix()->add_tokens();
@@ -320,11 +359,11 @@ TEST_F(ValidationTest, AllBrokenRulesAreReportedAtOnce) {
   request.set_class_id(99);
   request.set_num_images(99);
   request.mutable_sampling()->set_top_p(kNan);
-  request.mutable_edit();
+  request.mutable_edit()->set_feather(99);
   request.set_request_id(std::string(500, 'x'));
-  EXPECT_THAT(
-      FieldsIn(ToGrpcStatus(Try(request).status(), "id")),
-      UnorderedElementsAre("class_id", "num_images", "sampling.top_p", "edit", "request_id"));
+  EXPECT_THAT(FieldsIn(ToGrpcStatus(Try(request).status(), "id")),
+              IsSupersetOf({"class_id", "num_images", "sampling.top_p", "edit.feather",
+                            "edit.image", "request_id"}));
 }
 
 TEST_F(ValidationTest, LimitsThemselvesAreAllowed) {

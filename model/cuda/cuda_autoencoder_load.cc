@@ -6,7 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "kernels/group_norm.h"
-#include "model/cuda/cuda_decoder.h"
+#include "model/cuda/cuda_autoencoder.h"
 
 namespace hmar {
 namespace {
@@ -20,20 +20,20 @@ bool BelongsToDecoder(const std::string& name) {
 
 }  // namespace
 
-CudaDecoder::CudaDecoder(const ModelConfig& config, int max_batch)
+CudaAutoencoder::CudaAutoencoder(const ModelConfig& config, int max_batch)
     : config_(config), max_batch_(max_batch) {}
 
-absl::StatusOr<std::unique_ptr<CudaDecoder>> CudaDecoder::Load(const ModelConfig& config,
+absl::StatusOr<std::unique_ptr<CudaAutoencoder>> CudaAutoencoder::Load(const ModelConfig& config,
                                                                WeightReader* weights, int max_batch,
                                                                DeviceMemory* memory) {
-  std::unique_ptr<CudaDecoder> decoder(new CudaDecoder(config, max_batch));
+  std::unique_ptr<CudaAutoencoder> decoder(new CudaAutoencoder(config, max_batch));
   HMAR_ASSIGN_OR_RETURN(decoder->batched_gemm_, BatchedGemm::Create(max_batch, memory));
   HMAR_RETURN_IF_ERROR(decoder->LoadLayers(weights, memory));
   HMAR_RETURN_IF_ERROR(decoder->TakeBuffers(memory));
   return decoder;
 }
 
-absl::Status CudaDecoder::LoadLayers(WeightReader* weights, DeviceMemory* memory) {
+absl::Status CudaAutoencoder::LoadLayers(WeightReader* weights, DeviceMemory* memory) {
   for (const std::string& name : weights->names()) {
     if (!BelongsToDecoder(name) || !absl::EndsWith(name, ".weight")) continue;
     const std::string layer(absl::StripSuffix(name, ".weight"));
@@ -50,7 +50,7 @@ absl::Status CudaDecoder::LoadLayers(WeightReader* weights, DeviceMemory* memory
   return absl::OkStatus();
 }
 
-absl::Status CudaDecoder::LoadConv(const std::string& name, WeightReader* weights,
+absl::Status CudaAutoencoder::LoadConv(const std::string& name, WeightReader* weights,
                                    DeviceMemory* memory) {
   const std::vector<int64_t>& shape = weights->shape(name + ".weight");
   Conv conv;
@@ -72,7 +72,7 @@ absl::Status CudaDecoder::LoadConv(const std::string& name, WeightReader* weight
 
 // Elements of an image's largest map. Each level works at its own side; the map that its upsampling
 // leaves has its channels at twice the side.
-int64_t CudaDecoder::MostElements() const {
+int64_t CudaAutoencoder::MostElements() const {
   const TokenizerConfig& t = config_.tokenizer;
   const auto levels = static_cast<int>(t.ch_mult.size());
   int64_t side = config_.last_grid(), channels = int64_t{t.ch} * t.ch_mult.back();
@@ -87,7 +87,7 @@ int64_t CudaDecoder::MostElements() const {
 
 // Floats of an image's statistics at the level that has most: its own convolutions' or those of the
 // upsampling that led to it.
-int64_t CudaDecoder::MostPartials() const {
+int64_t CudaAutoencoder::MostPartials() const {
   using kernels::ConvKind;
   int side = config_.last_grid();
   int most = kernels::Conv2dChunks(ConvKind::kSame3x3, side, side);
@@ -99,7 +99,7 @@ int64_t CudaDecoder::MostPartials() const {
   return int64_t{most} * 3 * kernels::kGroups;
 }
 
-absl::Status CudaDecoder::TakeBuffers(DeviceMemory* memory) {
+absl::Status CudaAutoencoder::TakeBuffers(DeviceMemory* memory) {
   const int64_t S = config_.image_size, n = config_.tokens_of_scale(config_.num_scales() - 1);
   for (__nv_bfloat16*& buffer : buffers_) {
     HMAR_ASSIGN_OR_RETURN(buffer,

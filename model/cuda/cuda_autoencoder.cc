@@ -1,4 +1,4 @@
-#include "model/cuda/cuda_decoder.h"
+#include "model/cuda/cuda_autoencoder.h"
 
 #include <cmath>
 #include <utility>
@@ -9,7 +9,7 @@
 
 namespace hmar {
 
-kernels::Conv2dArgs CudaDecoder::ConvArgs(const Conv& conv, const Map& in, const Pass& pass) {
+kernels::Conv2dArgs CudaAutoencoder::ConvArgs(const Conv& conv, const Map& in, const Pass& pass) {
   kernels::Conv2dArgs args;
   args.kind = conv.kind;
   args.x_BHWI = in.data;
@@ -22,7 +22,7 @@ kernels::Conv2dArgs CudaDecoder::ConvArgs(const Conv& conv, const Map& in, const
   return args;
 }
 
-absl::Status CudaDecoder::RunConv(const std::string& name, const Map& in,
+absl::Status CudaAutoencoder::RunConv(const std::string& name, const Map& in,
                                   const __nv_bfloat16* residual, Map* out, const Pass& pass) const {
   const Conv& conv = convs_.at(name);
   kernels::Conv2dArgs args = ConvArgs(conv, in, pass);
@@ -36,7 +36,7 @@ absl::Status CudaDecoder::RunConv(const std::string& name, const Map& in,
   return absl::OkStatus();
 }
 
-absl::Status CudaDecoder::RunNorm(const std::string& name, const Map& in, bool silu, Map* out,
+absl::Status CudaAutoencoder::RunNorm(const std::string& name, const Map& in, bool silu, Map* out,
                                   const Pass& pass) const {
   const Norm& norm = norms_.at(name);
   kernels::GroupNormArgs args;
@@ -58,7 +58,7 @@ absl::Status CudaDecoder::RunNorm(const std::string& name, const Map& in, bool s
 
 // x + conv2(norm2(conv1(norm1(x)))); where the channels change, a 1 x 1 convolution of x instead of
 // x.
-absl::Status CudaDecoder::ResBlock(const std::string& name, Pass* pass) {
+absl::Status CudaAutoencoder::ResBlock(const std::string& name, Pass* pass) {
   Map normed = Scratch(1), h = ScratchForNorm(2), shortcut = pass->x;
   HMAR_RETURN_IF_ERROR(RunNorm(name + ".norm1", pass->x, /*silu=*/true, &normed, *pass));
   HMAR_RETURN_IF_ERROR(RunConv(name + ".conv1", normed, nullptr, &h, *pass));
@@ -71,7 +71,7 @@ absl::Status CudaDecoder::ResBlock(const std::string& name, Pass* pass) {
 }
 
 // One head over all positions, scale 1 / sqrt(channels), each image by itself.
-absl::Status CudaDecoder::Attend(const Map& qkv, const Map& out, const Pass& pass) {
+absl::Status CudaAutoencoder::Attend(const Map& qkv, const Map& out, const Pass& pass) {
   const int64_t n = int64_t{qkv.side} * qkv.side, c = qkv.channels / 3;
   const MatrixBatch q = {qkv.data, 3 * c, n * 3 * c};
   const MatrixBatch k = {qkv.data + c, 3 * c, n * 3 * c};
@@ -85,7 +85,7 @@ absl::Status CudaDecoder::Attend(const Map& qkv, const Map& out, const Pass& pas
                               pass.stream);
 }
 
-absl::Status CudaDecoder::AttentionBlock(const std::string& name, Pass* pass) {
+absl::Status CudaAutoencoder::AttentionBlock(const std::string& name, Pass* pass) {
   if (convs_.count(name + ".qkv") == 0) return absl::OkStatus();  // Identity where there is none.
   Map normed = Scratch(1), qkv = Scratch(2);
   HMAR_RETURN_IF_ERROR(RunNorm(name + ".norm", pass->x, /*silu=*/false, &normed, *pass));
@@ -95,7 +95,7 @@ absl::Status CudaDecoder::AttentionBlock(const std::string& name, Pass* pass) {
   return RunConv(name + ".proj_out", attended, pass->x.data, &pass->x, *pass);
 }
 
-absl::Status CudaDecoder::Upsample(const std::string& name, Pass* pass) {
+absl::Status CudaAutoencoder::Upsample(const std::string& name, Pass* pass) {
   Map out = ScratchForNorm(1);
   HMAR_RETURN_IF_ERROR(RunConv(name, pass->x, nullptr, &out, *pass));
   std::swap(buffers_[0], buffers_[1]);  // x stays in the first buffer.
@@ -103,13 +103,13 @@ absl::Status CudaDecoder::Upsample(const std::string& name, Pass* pass) {
   return absl::OkStatus();
 }
 
-absl::Status CudaDecoder::Middle(Pass* pass) {
+absl::Status CudaAutoencoder::Middle(Pass* pass) {
   HMAR_RETURN_IF_ERROR(ResBlock("decoder.mid.block_1", pass));
   HMAR_RETURN_IF_ERROR(AttentionBlock("decoder.mid.attn_1", pass));
   return ResBlock("decoder.mid.block_2", pass);
 }
 
-absl::Status CudaDecoder::Decode(const __nv_bfloat16* f_hat_BPPZ, int B, cudaStream_t stream) {
+absl::Status CudaAutoencoder::Decode(const __nv_bfloat16* f_hat_BPPZ, int B, cudaStream_t stream) {
   Pass pass = {B, stream, ScratchForNorm(0)};
   const Map f_hat = {.data = const_cast<__nv_bfloat16*>(f_hat_BPPZ),
                      .side = config_.last_grid(),

@@ -1,5 +1,5 @@
-#ifndef HMAR_MODEL_CUDA_CUDA_DECODER_H_
-#define HMAR_MODEL_CUDA_CUDA_DECODER_H_
+#ifndef HMAR_MODEL_CUDA_CUDA_AUTOENCODER_H_
+#define HMAR_MODEL_CUDA_CUDA_AUTOENCODER_H_
 
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
@@ -21,10 +21,10 @@ namespace hmar {
 
 // The VQ-VAE's decoder on a GPU: channels last, bf16, fp32 sums; an image's picture does not depend
 // on its batch. Not thread-safe: one stream uses it at a time.
-class CudaDecoder {
+class CudaAutoencoder {
  public:
   // Uploads decoder.* and post_quant_conv.*, takes activations for max_batch images.
-  static absl::StatusOr<std::unique_ptr<CudaDecoder>> Load(const ModelConfig& config,
+  static absl::StatusOr<std::unique_ptr<CudaAutoencoder>> Load(const ModelConfig& config,
                                                            WeightReader* weights, int max_batch,
                                                            DeviceMemory* memory);
 
@@ -62,7 +62,7 @@ class CudaDecoder {
     Map x;  // In buffers_[0].
   };
 
-  CudaDecoder(const ModelConfig& config, int max_batch);
+  CudaAutoencoder(const ModelConfig& config, int max_batch);
   absl::Status LoadLayers(WeightReader* weights, DeviceMemory* memory);
   absl::Status LoadConv(const std::string& name, WeightReader* weights, DeviceMemory* memory);
   absl::Status TakeBuffers(DeviceMemory* memory);
@@ -100,4 +100,4 @@ class CudaDecoder {
 
 }  // namespace hmar
 
-#endif  // HMAR_MODEL_CUDA_CUDA_DECODER_H_
+#endif  // HMAR_MODEL_CUDA_CUDA_AUTOENCODER_H_
