@@ -24,8 +24,10 @@ struct BenchEngineOptions {
 // The engine to measure. UNIMPLEMENTED for a GPU where the build has no CUDA engine.
 absl::StatusOr<std::unique_ptr<Engine>> MakeBenchEngine(const BenchEngineOptions& options);
 
-// Runs `work` and prints the share of each kernel in the device's time. Nothing without CUDA.
-void PrintKernelShares(const std::function<void()>& work);
+// Runs `work`, which returns the floating-point operations of its linear layers, and prints the
+// share of each kernel in the device's time and what linear layers made of theirs. Kernels that
+// started early count the time they waited, too. Nothing without CUDA.
+void PrintKernelShares(const std::function<double()>& work);
 
 }  // namespace hmar
 

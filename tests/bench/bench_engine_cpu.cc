@@ -17,6 +17,6 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeBenchEngine(const BenchEngineOptions
   return MakeCpuEngine(std::move(folder), cpu);
 }
 
-void PrintKernelShares(const std::function<void()>&) {}
+void PrintKernelShares(const std::function<double()>&) {}
 
 }  // namespace hmar

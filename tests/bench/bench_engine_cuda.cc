@@ -33,12 +33,28 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeBenchEngine(const BenchEngineOptions
   return MakeCudaEngine(std::move(folder), cuda);
 }
 
-void PrintKernelShares(const std::function<void()>& work) {
+namespace {
+
+// By its name: ours or cuBLASLt's. The products of the decoder's attention are among these, too,
+// with some thousandth of the operations.
+bool IsLinearLayer(const KernelShare& kernel) {
+  for (const char* part : {"Linear", "nvjet", "gemm", "cutlass"}) {
+    if (absl::StrContains(kernel.name, part)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void PrintKernelShares(const std::function<double()>& work) {
   StartKernelProfile();
-  work();
+  const double flop = work();
   const std::vector<KernelShare> shares = StopKernelProfile();
-  double total = 0;
-  for (const KernelShare& share : shares) total += share.seconds;
+  double total = 0, linear = 0;
+  for (const KernelShare& share : shares) {
+    total += share.seconds;
+    if (IsLinearLayer(share)) linear += share.seconds;
+  }
   for (const KernelShare& share : shares) {
     if (share.seconds < 0.002 * total) break;
     std::printf("%5.1f %%  %9.1f ms  %8lu launches  %8.1f us each  %s\n",
@@ -47,6 +63,10 @@ void PrintKernelShares(const std::function<void()>& work) {
                 1e6 * share.seconds / static_cast<double>(share.launches), share.name.c_str());
   }
   std::printf("kernels %.1f ms\n", 1e3 * total);
+  if (linear > 0) {
+    std::printf("linear layers %.1f ms = %.1f %%, %.1f TFLOP, %.0f TFLOP/s\n", 1e3 * linear,
+                100 * linear / total, 1e-12 * flop, 1e-12 * flop / linear);
+  }
 }
 
 }  // namespace hmar

@@ -1,5 +1,5 @@
 // The bare engine, without the server: images a second, milliseconds a step and an image, the
-// decoder's share, memory; on a GPU also each kernel's share.
+// decoder's share, memory; on a GPU also each kernel's share and the linear layers' TFLOP/s.
 //
 //   engine_bench [--model FOLDER] [--device cpu|cuda:N] [--precision bf16|fp8] [--images 64]
 //                [--in-flight 16] [--rolling] [--previews none|fast|full] [--threads N]
@@ -87,6 +87,8 @@ class Driver {
     return totals_;
   }
 
+  uint64_t rows() const { return rows_; }  // Of all of Run's steps.
+
  private:
   void AdmitMore() {
     const bool full =
@@ -117,6 +119,7 @@ class Driver {
     }
     totals_.decode_seconds += report->decode_seconds;
     totals_.rows += report->rows;
+    rows_ += report->rows;
     totals_.images += report->images.size();
     totals_.previews += report->previews.size();
     totals_.steps += !report->passes.empty();
@@ -126,7 +129,7 @@ class Driver {
   const Load load_;
   int admit_at_once_;
   int images_ = 0, delivered_ = 0;
-  uint64_t admitted_ = 0;
+  uint64_t admitted_ = 0, rows_ = 0;
   std::vector<ImageId> running_;
   std::map<ImageId, double> admitted_at_;
   Totals totals_;
@@ -158,46 +161,76 @@ void PrintMemory(const EngineInfo& info) {
   std::printf("\n");
 }
 
-int Main(int argc, char** argv) {
-  BenchEngineOptions options;
+// Floating-point operations that the linear layers and the head take for one row.
+double LinearFlopOfRow(const ModelConfig& config) {
+  const TransformerConfig& t = config.transformer;
+  const double C = t.embed_dim, F = t.hidden(), V = config.tokenizer.vocab_size;
+  return 2 * (t.depth * (4 * C * C + 2 * C * F) + C * V);
+}
+
+struct Options {
+  BenchEngineOptions engine;
   Load load;
   std::string previews = "none";
   bool profile = false;
-  CLI::App app("Measures a bare engine");
-  app.add_option("--model", options.model, "Model folder")->capture_default_str();
-  app.add_option("--device", options.device, "cpu or cuda:N")->capture_default_str();
-  app.add_option("--precision", options.precision, "Of a GPU: bf16 or fp8")->capture_default_str();
-  app.add_option("--images", load.images)->capture_default_str()->check(CLI::Range(1, 1000000));
-  app.add_option("--in-flight,--batch", load.in_flight)
+};
+
+void AddOptions(CLI::App* app, Options* options) {
+  BenchEngineOptions& engine = options->engine;
+  Load& load = options->load;
+  app->add_option("--model", engine.model, "Model folder")->capture_default_str();
+  app->add_option("--device", engine.device, "cpu or cuda:N")->capture_default_str();
+  app->add_option("--precision", engine.precision, "Of a GPU: bf16 or fp8")->capture_default_str();
+  app->add_option("--images", load.images)->capture_default_str()->check(CLI::Range(1, 1000000));
+  app->add_option("--in-flight,--batch", load.in_flight)
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
-  app.add_flag("--rolling", load.rolling, "Start images one after the other");
-  app.add_option("--max-step-rows", options.max_step_rows)->capture_default_str();
-  app.add_option("--threads", options.threads, "CPU: threads of one operator; 0: one a core")
+  app->add_flag("--rolling", load.rolling, "Start images one after the other");
+  app->add_option("--max-step-rows", engine.max_step_rows)->capture_default_str();
+  app->add_option("--threads", engine.threads, "CPU: threads of one operator; 0: one a core")
       ->capture_default_str();
-  app.add_flag("!--no-graphs", options.graphs, "GPU: launch kernel by kernel");
-  app.add_flag("--profile", profile, "GPU: each kernel's share, in a further run");
-  app.add_option("--previews", previews)
+  app->add_flag("!--no-graphs", engine.graphs, "GPU: launch kernel by kernel");
+  app->add_flag("--profile", options->profile,
+                "GPU: each kernel's share, the linear layers' TFLOP/s, in a further run");
+  app->add_option("--previews", options->previews)
       ->check(CLI::IsMember({"none", "fast", "full"}))
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  load.previews = previews == "fast"   ? PreviewMode::kFast
-                  : previews == "full" ? PreviewMode::kFull
-                                       : PreviewMode::kNone;
-  options.max_images = static_cast<uint32_t>(load.in_flight);
+}
+
+void Profile(Engine* engine, const Load& load) {
+  PrintKernelShares([&] {
+    Driver driver(engine, load);
+    driver.Run(load.images);
+    return static_cast<double>(driver.rows()) * LinearFlopOfRow(engine->info().config);
+  });
+}
+
+int Measure(const Options& options) {
+  const Load& load = options.load;
   const double start = Seconds();
-  auto engine = MakeBenchEngine(options);
+  auto engine = MakeBenchEngine(options.engine);
   if (!engine.ok()) return std::fprintf(stderr, "%s\n", engine.status().ToString().c_str()), 1;
-  std::printf("%s on %s %s  in flight %d%s  previews %s  load %.2f s\n", options.model.c_str(),
-              (*engine)->info().device.c_str(), (*engine)->info().precision.c_str(), load.in_flight,
-              load.rolling ? " rolling" : "", previews.c_str(), Seconds() - start);
+  std::printf("%s on %s %s  in flight %d%s  previews %s  load %.2f s\n",
+              options.engine.model.c_str(), (*engine)->info().device.c_str(),
+              (*engine)->info().precision.c_str(), load.in_flight, load.rolling ? " rolling" : "",
+              options.previews.c_str(), Seconds() - start);
   Driver(engine->get(), load).Run(std::min(load.images, 2 * load.in_flight));
   Print(Driver(engine->get(), load).Run(load.images));
   PrintMemory((*engine)->info());
-  if (profile) {
-    PrintKernelShares([&] { Driver(engine->get(), load).Run(load.images); });
-  }
+  if (options.profile) Profile(engine->get(), load);
   return 0;
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Measures a bare engine");
+  AddOptions(&app, &options);
+  CLI11_PARSE(app, argc, argv);
+  options.load.previews = options.previews == "fast"   ? PreviewMode::kFast
+                          : options.previews == "full" ? PreviewMode::kFull
+                                                       : PreviewMode::kNone;
+  options.engine.max_images = static_cast<uint32_t>(options.load.in_flight);
+  return Measure(options);
 }
 
 }  // namespace
