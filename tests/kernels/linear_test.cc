@@ -51,7 +51,12 @@ TEST_F(LinearTest, EveryTilingGivesTheSameBytes) {
   };
   // Tiles that leave the matrix on both sides, and enough of them that a thread block goes through
   // several.
-  std::vector<Case> cases = {{{1088, 320, LinearEpilogue::kBiasGelu}, 5000}, {{1024, 1024}, 300}};
+  // And sums of one, of two and of four blocks of 64 a stage, which few tokens keep under way
+  // together; the longest goes through every ring several times.
+  std::vector<Case> cases = {{{1088, 320, LinearEpilogue::kBiasGelu}, 5000},
+                             {{1024, 1024}, 300},
+                             {{192, 1920}, 130},
+                             {{1024, 4096}, 72}};
   for (const Shape& shape : WithEpilogues(384, 448)) cases.push_back({shape, 333});
   for (const auto& [shape, T] : cases) {
     const std::vector<uint8_t> expected = Run(shape, 0, T);
