@@ -1,13 +1,12 @@
 #include "client/command_line.h"
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <limits>
 #include <sstream>
 
-#include "absl/strings/numbers.h"
 #include "client/client.h"
 #include "client/exit_code.h"
+#include "client/flag_values.h"
 
 namespace hmar {
 namespace {
@@ -17,49 +16,30 @@ constexpr char kFooter[] =
     "ready;\n"
     "4 a result could not be written; 130 interrupted, the call was cancelled.";
 
-// A finite positive number of seconds. CLI::PositiveNumber takes infinities.
-const CLI::Validator kSeconds(
-    [](const std::string& text) -> std::string {
-      double seconds = 0;
-      const bool number = CLI::detail::lexical_cast(text, seconds);
-      return number && std::isfinite(seconds) && seconds > 0
-                 ? ""
-                 : "'" + text + "' is not a positive number of seconds";
-    },
-    "SECONDS");
-
-// CLI11 2.1 takes -1 for 2^64 - 1 and any larger number for it, too.
-const CLI::Validator kSeed(
-    [](const std::string& text) -> std::string {
-      uint64_t seed = 0;
-      const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
-      return digits && absl::SimpleAtoi(text, &seed) ? "" : "'" + text + "' is not in [0, 2^64)";
-    },
-    "");
-
-void AddRequestOptions(CLI::App& app, GenerateCommand& command) {
+void AddRequestOptions(CLI::App& app, RequestFlags& command) {
   app.add_option("--model", command.model, "Model name; default: the server's first");
   app.add_option("--class", command.target,
                  "What to draw: a class name, or its number; default: no class");
   app.add_option("--seed", command.seed,
                  "Seed of the first image; each further one adds 1; default: drawn by the server")
-      ->check(kSeed);
+      ->check(Unsigned<uint64_t>());
   app.add_option("--count", command.count, "Number of images")
       ->check(CLI::Range(uint32_t{1}, std::numeric_limits<uint32_t>::max()))
       ->capture_default_str();
   app.add_option("--request-id", command.request_id, "Id for logs and receipts");
   app.add_option("--deadline", command.deadline_seconds, "Give up after so many seconds")
-      ->check(kSeconds);
+      ->check(Seconds());
   app.add_option("--priority", command.priority, "-10 .. 10; higher first")->capture_default_str();
   app.add_flag("--validate-only", command.validate_only,
                "Check and price the request; make nothing");
 }
 
-void AddSamplingOptions(CLI::App& app, GenerateCommand& command) {
+void AddSamplingOptions(CLI::App& app, RequestFlags& command) {
   const std::string group = "Sampling (default: the model's own)";
   app.add_option("--cfg", command.cfg_scale, "Classifier-free guidance at the last scale, >= 0")
       ->group(group);
   app.add_option("--top-k", command.top_k, "Draw from the k likeliest tokens; 0: off")
+      ->check(Unsigned<uint32_t>())
       ->group(group);
   app.add_option("--top-p", command.top_p,
                  "Draw from the likeliest tokens that make up p; 0 < p <= 1; 1: off")
@@ -74,26 +54,27 @@ void AddSamplingOptions(CLI::App& app, GenerateCommand& command) {
   app.add_option("--from-tokens", command.from_tokens, "Continue an image of this tokens file")
       ->group(group);
   app.add_option("--from-image", command.from_image, "Which image of the file, from 0")
+      ->check(Unsigned<uint32_t>())
       ->needs("--from-tokens")
       ->group(group);
   app.add_option("--scales", command.scales, "How many of its scales to keep; default: all")
+      ->check(CLI::Range(uint32_t{1}, std::numeric_limits<uint32_t>::max()))
       ->needs("--from-tokens")
       ->group(group);
 }
 
-void AddOutputOptions(CLI::App& app, GenerateCommand& command) {
+// Returns --previews.
+CLI::Option* AddOutputOptions(CLI::App& app, RequestFlags& command) {
   const std::string group = "Output";
-  app.add_option("--out", command.out,
-                 "Folder for image-SEED.png, image-SEED-scale-K.png and sheet.png; made if missing")
-      ->group(group);
-  app.add_option("--previews", command.previews,
-                 "Pictures of unfinished images: none, fast or full")
-      ->check(CLI::IsMember({"none", "fast", "full"}))
-      ->capture_default_str()
-      ->group(group);
+  CLI::Option* previews = app.add_option("--previews", command.previews,
+                                         "Pictures of unfinished images: none, fast or full")
+                              ->check(CLI::IsMember({"none", "fast", "full"}))
+                              ->capture_default_str()
+                              ->group(group);
   app.add_option("--preview-scales", command.preview_scales,
                  "Scales to preview, from 0: 2,4,6; default: all but the last")
       ->delimiter(',')
+      ->check(Unsigned<uint32_t>())
       ->needs("--previews")
       ->group(group);
   app.add_option("--format", command.format,
@@ -102,19 +83,26 @@ void AddOutputOptions(CLI::App& app, GenerateCommand& command) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--png-compression", command.png_compression, "0 (fast) .. 9 (small)")
+      ->check(Unsigned<uint32_t>())
       ->group(group);
   app.add_option("--save-tokens", command.save_tokens, "Write all images' tokens to this JSON file")
       ->group(group);
   app.add_flag("--receipt", command.receipt,
-               "Write how each image was made into its PNG and to image-SEED.json")
+               "Write how each image was made into its PNG and to a .json beside it")
       ->group(group);
   app.add_flag("--quiet", command.quiet, "No progress lines")->group(group);
+  return previews;
 }
 
 CLI::App* AddGenerate(CLI::App& app, GenerateCommand& command) {
   CLI::App* generate = app.add_subcommand("generate", "Make images");
   AddRequestOptions(*generate, command);
   AddSamplingOptions(*generate, command);
+  generate
+      ->add_option(
+          "--out", command.out,
+          "Folder for image-SEED.png, image-SEED-scale-KK.png and sheet.png; made if missing")
+      ->group("Output");
   AddOutputOptions(*generate, command);
   generate->final_callback([&command] {
     if (command.out.empty() && !command.validate_only) {
@@ -122,6 +110,74 @@ CLI::App* AddGenerate(CLI::App& app, GenerateCommand& command) {
     }
   });
   return generate;
+}
+
+void AddRegionOptions(CLI::App& app, EditCommand& command) {
+  const std::string group = "Where to edit (one of --box, --mask, --keep-box)";
+  app.add_option("--image", command.image, "PNG file to edit, at most 16 MiB; sent as it is")
+      ->required()
+      ->group(group);
+  CLI::Option* box = AddBox(app, "--box", command.box,
+                            "Generate the pixels x0 <= x < x1, y0 <= y < y1 of the image");
+  CLI::Option* mask =
+      app.add_option("--mask", command.mask,
+                     "Generate what is white (>= 128) in this PNG file of the image's size");
+  CLI::Option* keep_box =
+      AddBox(app, "--keep-box", command.keep_box, "Generate all but this box: outpainting");
+  box->excludes(mask, keep_box)->group(group);
+  mask->excludes(keep_box)->group(group);
+  keep_box->group(group);
+  app.add_option("--resize", command.resize,
+                 "An image of another size than the model's: none (an error), cover (crop the\n"
+                 "middle), contain (the bars at two sides are generated, too)")
+      ->check(CLI::IsMember({"none", "cover", "contain"}))
+      ->capture_default_str()
+      ->group(group);
+  CLI::Option* feather =
+      app.add_option("--feather", command.feather,
+                     "Blend over so many pixels at the region's edge, inside it; 0: hard edge")
+          ->check(Unsigned<uint32_t>())
+          ->capture_default_str()
+          ->group(group);
+  app.add_flag_callback(
+         "--no-composite", [&command] { command.composite = false; },
+         "The model's whole picture, also where the image was kept; else the image's own\n"
+         "pixels are put back there, byte for byte")
+      ->excludes(feather)
+      ->group(group);
+}
+
+CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
+  CLI::App* edit =
+      app.add_subcommand("edit", "Make part of a picture anew: in- and outpainting, class edits");
+  AddRegionOptions(*edit, command);
+  AddRequestOptions(*edit, command);
+  AddSamplingOptions(*edit, command);
+  edit->add_option("--out", command.out,
+                   "PNG file to write; with --count above 1, and for previews and receipts, the\n"
+                   "start of the names: OUT-SEED.png, OUT-scale-KK.png, OUT-SEED-scale-KK.png")
+      ->check(PngName())
+      ->group("Output");
+  edit->add_option("--sheet", command.sheet,
+                   "PNG file for a page: image, region, previews (fast ones, unless --previews\n"
+                   "says otherwise) and result; a row each variation")
+      ->check(PngName())
+      ->group("Output");
+  const CLI::Option* previews = AddOutputOptions(*edit, command);
+  edit->final_callback([&command, previews] {
+    if (!command.box && !command.keep_box && command.mask.empty() && command.resize != "contain") {
+      throw CLI::RequiredError("--box, --mask, --keep-box or --resize contain");
+    }
+    if (command.out.empty() && !command.validate_only) {
+      throw CLI::RequiredError("--out (or --validate-only)");
+    }
+    if (!command.out.empty() && command.sheet == command.out) {
+      throw CLI::ValidationError("--sheet", "'" + command.sheet + "' is --out's file, too");
+    }
+    command.write_previews = previews->count() > 0;
+    if (!command.write_previews && !command.sheet.empty()) command.previews = "fast";
+  });
+  return edit;
 }
 
 CLI::App* AddModels(CLI::App& app, ModelsCommand& command) {
@@ -137,14 +193,15 @@ CLI::App* AddHealth(CLI::App& app, HealthCommand& command) {
       ->add_option("--service", command.service, "Service to ask about; empty: the process itself")
       ->capture_default_str();
   health->add_option("--wait", command.wait_seconds, "Wait so many seconds for it to become ready")
-      ->check(kSeconds);
+      ->check(Seconds());
   return health;
 }
 
 CLI::App* AddSheet(CLI::App& app, SheetCommand& command) {
   CLI::App* sheet = app.add_subcommand("sheet", "Lay PNG files out on one page; needs no server");
   sheet->add_option("--out", command.out, "PNG file to write")->required();
-  sheet->add_option("--columns", command.columns, "Pictures a row; default: all");
+  sheet->add_option("--columns", command.columns, "Pictures a row; default: all")
+      ->check(Unsigned<uint32_t>());
   sheet->add_option("pictures", command.pictures, "PNG files, left to right, top to bottom")
       ->required();
   return sheet;
@@ -162,6 +219,7 @@ EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {
 std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* const* argv) {
   std::string server = "localhost:50051";
   GenerateCommand generate;
+  EditCommand edit;
   ModelsCommand models;
   HealthCommand health;
   SheetCommand sheet;
@@ -172,6 +230,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   app.fallthrough();  // hmar models --server HOST:PORT, too.
   app.add_option("--server", server, "HOST:PORT")->envname("HMAR_SERVER")->capture_default_str();
   const CLI::App* run_generate = AddGenerate(app, generate);
+  const CLI::App* run_edit = AddEdit(app, edit);
   const CLI::App* run_models = AddModels(app, models);
   const CLI::App* run_health = AddHealth(app, health);
   AddSheet(app, sheet);
@@ -181,6 +240,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
     return MakeEarlyExit(app, error);
   }
   if (run_generate->parsed()) return CommandLine{server, generate};
+  if (run_edit->parsed()) return CommandLine{server, edit};
   if (run_models->parsed()) return CommandLine{server, models};
   if (run_health->parsed()) return CommandLine{server, health};
   return CommandLine{server, sheet};

@@ -9,11 +9,13 @@
 #include <variant>
 #include <vector>
 
+#include "client/edit_options.h"
+
 namespace hmar {
 
-// `hmar generate`. An option that was not given is absent (or empty) and leaves the choice to the
-// server.
-struct GenerateCommand {
+// What every command that makes images takes. An option that was not given is absent (or empty) and
+// leaves the choice to the server.
+struct RequestFlags {
   std::string model;
   std::string target;  // --class: a name or an id.
   std::optional<uint64_t> seed;
@@ -37,7 +39,25 @@ struct GenerateCommand {
   std::string request_id;
   bool validate_only = false;
   bool quiet = false;
+};
+
+// `hmar generate`.
+struct GenerateCommand : RequestFlags {
   std::string out;  // A folder; made if missing.
+};
+
+// `hmar edit`. Of box, mask and keep_box at most one is given; none only if resize is "contain".
+struct EditCommand : RequestFlags {
+  std::string image;  // A file to read.
+  std::optional<EditBox> box;
+  std::string mask;  // A file to read.
+  std::optional<EditBox> keep_box;
+  std::string resize = "none";  // "none", "cover", "contain".
+  uint32_t feather = 0;         // Pixels.
+  bool composite = true;
+  std::string out;              // A .png to write; its folder is made if missing.
+  std::string sheet;            // Likewise; empty: none.
+  bool write_previews = false;  // To files of their own; false where they are for the sheet alone.
 };
 
 // `hmar models`.
@@ -60,7 +80,7 @@ struct SheetCommand {
 
 struct CommandLine {
   std::string server;  // HOST:PORT
-  std::variant<GenerateCommand, ModelsCommand, HealthCommand, SheetCommand> command;
+  std::variant<GenerateCommand, EditCommand, ModelsCommand, HealthCommand, SheetCommand> command;
 };
 
 // Nothing to run: --help, or a mistake.

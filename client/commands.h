@@ -14,6 +14,7 @@
 namespace hmar {
 
 ExitCode RunGenerate(const GenerateCommand& command, Client& client, Canceller& canceller);
+ExitCode RunEdit(const EditCommand& command, Client& client, Canceller& canceller);
 ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canceller);
 ExitCode RunHealth(const HealthCommand& command, Client& client, Canceller& canceller);
 ExitCode RunSheet(const SheetCommand& command);

@@ -1,10 +1,12 @@
 #include "client/generate_request.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/png_file.h"
+#include "client/token_lists.h"
 #include "client/tokens_file.h"
 #include "model/status_macros.h"
 
@@ -29,70 +31,84 @@ absl::StatusOr<v1::MaskSchedule> MakeSchedule(const std::string& text) {
                                        : v1::MaskSchedule::PRESET_QUALITY);
     return schedule;
   }
-  try {
-    const auto scales = nlohmann::json::parse(text).get<std::vector<std::vector<uint32_t>>>();
-    for (const std::vector<uint32_t>& tokens : scales) {
-      schedule.add_scales()->mutable_tokens()->Add(tokens.begin(), tokens.end());
-    }
-    return schedule;
-  } catch (const nlohmann::json::exception&) {
+  const auto json = nlohmann::json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);
+  const absl::StatusOr<std::vector<std::vector<uint32_t>>> scales = TokenLists(json);
+  if (!scales.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--schedule: '", text, "' is none of model, none, quality, or JSON such as [[1],[1,3]]"));
+        "--schedule: '", text, "' is none of model, none, quality, or JSON such as [[1],[1,3]]: ",
+        std::string(scales.status().message())));
   }
+  for (const std::vector<uint32_t>& tokens : *scales) {
+    schedule.add_scales()->mutable_tokens()->Add(tokens.begin(), tokens.end());
+  }
+  return schedule;
 }
 
-absl::Status SetSampling(const GenerateCommand& command, v1::GenerateRequest& request) {
+absl::Status SetSampling(const RequestFlags& flags, v1::GenerateRequest& request) {
   v1::SamplingParams& sampling = *request.mutable_sampling();
-  if (command.cfg_scale) sampling.set_cfg_scale(*command.cfg_scale);
-  if (command.top_k) sampling.set_top_k(*command.top_k);
-  if (command.top_p) sampling.set_top_p(*command.top_p);
-  if (command.temperature) sampling.set_temperature(*command.temperature);
-  if (command.schedule == "model") return absl::OkStatus();
-  HMAR_ASSIGN_OR_RETURN(*sampling.mutable_mask_schedule(), MakeSchedule(command.schedule));
+  if (flags.cfg_scale) sampling.set_cfg_scale(*flags.cfg_scale);
+  if (flags.top_k) sampling.set_top_k(*flags.top_k);
+  if (flags.top_p) sampling.set_top_p(*flags.top_p);
+  if (flags.temperature) sampling.set_temperature(*flags.temperature);
+  if (flags.schedule == "model") return absl::OkStatus();
+  HMAR_ASSIGN_OR_RETURN(*sampling.mutable_mask_schedule(), MakeSchedule(flags.schedule));
   return absl::OkStatus();
 }
 
-void SetPreviews(const GenerateCommand& command, v1::GenerateRequest& request) {
-  if (command.previews == "none") return;
+void SetPreviews(const RequestFlags& flags, v1::GenerateRequest& request) {
+  if (flags.previews == "none") return;
   v1::PreviewOptions& previews = *request.mutable_previews();
-  previews.set_mode(command.previews == "fast" ? v1::PreviewOptions::MODE_FAST
-                                               : v1::PreviewOptions::MODE_FULL);
-  previews.mutable_scales()->Add(command.preview_scales.begin(), command.preview_scales.end());
+  previews.set_mode(flags.previews == "fast" ? v1::PreviewOptions::MODE_FAST
+                                             : v1::PreviewOptions::MODE_FULL);
+  previews.mutable_scales()->Add(flags.preview_scales.begin(), flags.preview_scales.end());
 }
 
-void SetOutput(const GenerateCommand& command, v1::GenerateRequest& request) {
+void SetOutput(const RequestFlags& flags, v1::GenerateRequest& request) {
   v1::OutputOptions& output = *request.mutable_output();
-  output.set_format(command.format == "rgb" ? v1::OutputOptions::FORMAT_RGB8
-                                            : v1::OutputOptions::FORMAT_PNG);
-  if (command.png_compression) output.set_png_compression(*command.png_compression);
-  output.set_return_tokens(!command.save_tokens.empty());
-  output.set_receipt_in_png(command.receipt && command.format == "png");
+  output.set_format(flags.format == "rgb" ? v1::OutputOptions::FORMAT_RGB8
+                                          : v1::OutputOptions::FORMAT_PNG);
+  if (flags.png_compression) output.set_png_compression(*flags.png_compression);
+  output.set_return_tokens(!flags.save_tokens.empty());
+  output.set_receipt_in_png(flags.receipt && flags.format == "png");
 }
 
-absl::Status SetPrefix(const GenerateCommand& command, v1::GenerateRequest& request) {
-  if (command.from_tokens.empty()) return absl::OkStatus();
-  HMAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(command.from_tokens));
-  HMAR_ASSIGN_OR_RETURN(const TokensFile file, ParseTokens(text, command.from_tokens));
-  HMAR_ASSIGN_OR_RETURN(*request.mutable_prefix(),
-                        MakePrefix(file, command.from_image, command.scales));
+absl::StatusOr<v1::ScalePrefix> ReadPrefix(const RequestFlags& flags, std::string& model) {
+  HMAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.from_tokens));
+  HMAR_ASSIGN_OR_RETURN(TokensFile file, ParseTokens(text, flags.from_tokens));
+  model = std::move(file.model);
+  return MakePrefix(file, flags.from_tokens, flags.from_image, flags.scales);
+}
+
+// Tokens mean nothing to a model with another tokenizer, so a draft goes back to the model it came
+// from. One that shares its tokenizer (another size, say) may be named by --model.
+absl::Status SetPrefix(const RequestFlags& flags, v1::GenerateRequest& request) {
+  if (flags.from_tokens.empty()) return absl::OkStatus();
+  std::string model;
+  absl::StatusOr<v1::ScalePrefix> prefix = ReadPrefix(flags, model);
+  if (!prefix.ok()) {
+    return absl::Status(prefix.status().code(),
+                        absl::StrCat("--from-tokens: ", std::string(prefix.status().message())));
+  }
+  *request.mutable_prefix() = *std::move(prefix);
+  if (flags.model.empty()) request.set_model(model);
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<v1::GenerateRequest> MakeGenerateRequest(const GenerateCommand& command) {
+absl::StatusOr<v1::GenerateRequest> MakeGenerateRequest(const RequestFlags& flags) {
   v1::GenerateRequest request;
-  request.set_model(command.model);
-  SetTarget(command.target, request);
-  if (command.seed) request.set_seed(*command.seed);
-  request.set_num_images(command.count);
-  HMAR_RETURN_IF_ERROR(SetSampling(command, request));
-  SetPreviews(command, request);
-  SetOutput(command, request);
-  HMAR_RETURN_IF_ERROR(SetPrefix(command, request));
-  request.mutable_scheduling()->set_priority(command.priority);
-  request.set_request_id(command.request_id);
-  request.set_validate_only(command.validate_only);
+  request.set_model(flags.model);
+  SetTarget(flags.target, request);
+  if (flags.seed) request.set_seed(*flags.seed);
+  request.set_num_images(flags.count);
+  HMAR_RETURN_IF_ERROR(SetSampling(flags, request));
+  SetPreviews(flags, request);
+  SetOutput(flags, request);
+  HMAR_RETURN_IF_ERROR(SetPrefix(flags, request));
+  request.mutable_scheduling()->set_priority(flags.priority);
+  request.set_request_id(flags.request_id);
+  request.set_validate_only(flags.validate_only);
   return request;
 }
 

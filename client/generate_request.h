@@ -7,10 +7,10 @@
 
 namespace hmar {
 
-// The request a command line asks for; reads the tokens file it names. Ranges are left to the
-// server, which knows the model. INVALID_ARGUMENT or NOT_FOUND: the schedule is no JSON, the tokens
-// file cannot be used.
-absl::StatusOr<v1::GenerateRequest> MakeGenerateRequest(const GenerateCommand& command);
+// The request that flags ask for; reads the tokens file they name, whose model is asked for if no
+// other was. Ranges are left to the server, which knows the model. INVALID_ARGUMENT or NOT_FOUND,
+// naming the flag: the schedule is no JSON, the tokens file cannot be used.
+absl::StatusOr<v1::GenerateRequest> MakeGenerateRequest(const RequestFlags& flags);
 
 }  // namespace hmar
 

@@ -15,6 +15,7 @@ struct Runner {
   hmar::Canceller& canceller;
 
   int operator()(const hmar::GenerateCommand& c) { return RunGenerate(c, client, canceller); }
+  int operator()(const hmar::EditCommand& c) { return RunEdit(c, client, canceller); }
   int operator()(const hmar::ModelsCommand& c) { return RunModels(c, client, canceller); }
   int operator()(const hmar::HealthCommand& c) { return RunHealth(c, client, canceller); }
   int operator()(const hmar::SheetCommand& c) { return RunSheet(c); }

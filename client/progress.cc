@@ -1,5 +1,7 @@
 #include "client/progress.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -40,6 +42,10 @@ std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Durat
 std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration elapsed) {
   std::string line = absl::StrFormat("image %d/%d  done  seed %d  %s", image.image_index() + 1,
                                      images, image.seed(), Seconds(elapsed));
+  if (const auto& tokens = image.generated_tokens(); !tokens.empty()) {
+    absl::StrAppend(&line, "  (", std::count(tokens.begin(), tokens.end(), true), " of ",
+                    tokens.size(), " tokens generated)");
+  }
   if (image.degraded()) {
     absl::StrAppend(&line, "  (degraded: the deadline left time for ", image.scales_run(),
                     " scales)");

@@ -1,7 +1,8 @@
 #ifndef HMAR_CLIENT_PROGRESS_H_
 #define HMAR_CLIENT_PROGRESS_H_
 
-// What `hmar generate` says while a stream runs: one line an event, without a line end.
+// What `hmar generate` and `hmar edit` say while a stream runs: one line an event, without a line
+// end.
 
 #include <cstdint>
 #include <string>
@@ -21,7 +22,8 @@ std::string AcceptedLine(const v1::Accepted& accepted);
 // client read too slowly.
 std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Duration elapsed);
 
-// "image 2/4  done  seed 8  0.31 s"; a note where the deadline cut the image short.
+// "image 2/4  done  seed 8  0.31 s"; notes of how much of the picture an edit generated, and where
+// the deadline cut the image short.
 std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration elapsed);
 
 // "4 images in 0.52 s, of which 0.01 s in the queue"

@@ -31,8 +31,10 @@ std::string FormatTokens(const TokensFile& file);
 absl::StatusOr<TokensFile> ParseTokens(const std::string& text, const std::string& source);
 
 // The first `scales` scales of the file's image `index`, as a request takes them; scales 0: all
-// there are. INVALID_ARGUMENT: the file has no such image, or fewer scales.
-absl::StatusOr<v1::ScalePrefix> MakePrefix(const TokensFile& file, uint32_t index, uint32_t scales);
+// there are. `source` names the file in errors. INVALID_ARGUMENT: the file has no such image, or
+// fewer scales.
+absl::StatusOr<v1::ScalePrefix> MakePrefix(const TokensFile& file, const std::string& source,
+                                           uint32_t index, uint32_t scales);
 
 }  // namespace hmar
 

@@ -114,6 +114,91 @@ TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
   EXPECT_TRUE(command.quiet);
 }
 
+TEST(CommandLineTest, AnEditNeedsAnImageARegionAndAnOutput) {
+  const auto command =
+      ParseAs<EditCommand>({"edit", "--image", "i.png", "--box", "1,2,30,40", "--out", "o.png"});
+  EXPECT_EQ(command.image, "i.png");
+  EXPECT_EQ(command.box, (EditBox{1, 2, 30, 40}));
+  EXPECT_EQ(command.keep_box, std::nullopt);
+  EXPECT_EQ(command.mask, "");
+  EXPECT_EQ(command.resize, "none");
+  EXPECT_EQ(command.feather, 0);
+  EXPECT_TRUE(command.composite);
+  EXPECT_EQ(command.previews, "none");
+  EXPECT_FALSE(command.write_previews);
+  EXPECT_EQ(command.sheet, "");
+  EXPECT_EQ(command.target, "");
+  EXPECT_EQ(command.count, 1);
+}
+
+TEST(CommandLineTest, TheOptionsOfEditAreRead) {
+  const auto command = ParseAs<EditCommand>({"edit",
+                                             "--image",
+                                             "i.png",
+                                             "--keep-box",
+                                             "4,0,8,4294967295",
+                                             "--class",
+                                             "cat",
+                                             "--resize",
+                                             "contain",
+                                             "--feather",
+                                             "3",
+                                             "--out",
+                                             "o.png",
+                                             "--sheet",
+                                             "s.png",
+                                             "--count",
+                                             "4",
+                                             "--seed",
+                                             "9",
+                                             "--previews",
+                                             "full",
+                                             "--cfg",
+                                             "2.5",
+                                             "--from-tokens",
+                                             "t.json",
+                                             "--scales",
+                                             "2",
+                                             "--quiet",
+                                             "--save-tokens",
+                                             "u.json"});
+  EXPECT_EQ(command.keep_box, (EditBox{4, 0, 8, 4294967295}));
+  EXPECT_EQ(command.target, "cat");
+  EXPECT_EQ(command.resize, "contain");
+  EXPECT_EQ(command.feather, 3);
+  EXPECT_EQ(command.out, "o.png");
+  EXPECT_EQ(command.sheet, "s.png");
+  EXPECT_EQ(command.count, 4);
+  EXPECT_EQ(command.seed, 9);
+  EXPECT_EQ(command.previews, "full");
+  EXPECT_TRUE(command.write_previews);
+  EXPECT_EQ(command.cfg_scale, 2.5F);
+  EXPECT_EQ(command.from_tokens, "t.json");
+  EXPECT_EQ(command.scales, 2);
+  EXPECT_TRUE(command.quiet);
+  EXPECT_EQ(command.save_tokens, "u.json");
+}
+
+TEST(CommandLineTest, AMaskOrBarsAreARegion) {
+  const auto mask = ParseAs<EditCommand>(
+      {"edit", "--image", "i.png", "--mask", "m.png", "--no-composite", "--out", "o.png"});
+  EXPECT_EQ(mask.mask, "m.png");
+  EXPECT_FALSE(mask.composite);
+  const auto bars =
+      ParseAs<EditCommand>({"edit", "--image", "i.png", "--resize", "contain", "--validate-only"});
+  EXPECT_EQ(bars.resize, "contain");
+}
+
+TEST(CommandLineTest, ASheetBringsFastPreviewsForItselfAlone) {
+  const std::vector<const char*> edit = {"edit",  "--image", "i.png",   "--box", "0,0,1,1",
+                                         "--out", "o.png",   "--sheet", "s.png"};
+  EXPECT_EQ(ParseAs<EditCommand>(edit).previews, "fast");
+  EXPECT_FALSE(ParseAs<EditCommand>(edit).write_previews);
+  std::vector<const char*> without = edit;
+  without.insert(without.end(), {"--previews", "none"});
+  EXPECT_EQ(ParseAs<EditCommand>(without).previews, "none");
+}
+
 TEST(CommandLineTest, OtherCommandsAreRead) {
   EXPECT_TRUE(ParseAs<ModelsCommand>({"models", "--json"}).json);
   EXPECT_EQ(ParseAs<HealthCommand>({"health"}).service, kReadinessService);
@@ -142,6 +227,7 @@ TEST(CommandLineTest, HelpGoesToStandardOutputAndIsNoMistake) {
   for (const std::vector<const char*>& arguments :
        std::vector<std::vector<const char*>>{{"--help"},
                                              {"generate", "--help"},
+                                             {"edit", "--help"},
                                              {"models", "--help"},
                                              {"health", "--help"},
                                              {"sheet", "--help"}}) {
@@ -163,24 +249,78 @@ TEST_P(MistakeTest, ExitsWithUsageAndSaysWhyOnStandardError) {
 
 INSTANTIATE_TEST_SUITE_P(
     Arguments, MistakeTest,
-    testing::Values(std::vector<const char*>{}, std::vector<const char*>{"draw"},
-                    std::vector<const char*>{"generate"},
-                    std::vector<const char*>{"generate", "--out", "x", "--count", "0"},
-                    std::vector<const char*>{"generate", "--out", "x", "--seed", "-1"},
-                    std::vector<const char*>{"generate", "--out", "x", "--seed", "abc"},
-                    std::vector<const char*>{"generate", "--out", "x", "--seed",
-                                             "18446744073709551616"},
-                    std::vector<const char*>{"generate", "--out", "x", "--previews", "some"},
-                    std::vector<const char*>{"generate", "--out", "x", "--preview-scales", "1"},
-                    std::vector<const char*>{"generate", "--out", "x", "--format", "jpeg"},
-                    std::vector<const char*>{"generate", "--out", "x", "--deadline", "0"},
-                    std::vector<const char*>{"generate", "--out", "x", "--deadline", "inf"},
-                    std::vector<const char*>{"generate", "--out", "x", "--deadline", "soon"},
-                    std::vector<const char*>{"generate", "--out", "x", "--scales", "2"},
-                    std::vector<const char*>{"generate", "--out", "x", "--colour"},
-                    std::vector<const char*>{"models", "extra"},
-                    std::vector<const char*>{"sheet", "--out", "x"},
-                    std::vector<const char*>{"sheet", "a.png"}));
+    testing::Values(
+        std::vector<const char*>{}, std::vector<const char*>{"draw"},
+        std::vector<const char*>{"generate"},
+        std::vector<const char*>{"generate", "--out", "x", "--count", "0"},
+        std::vector<const char*>{"generate", "--out", "x", "--seed", "-1"},
+        std::vector<const char*>{"generate", "--out", "x", "--seed", "abc"},
+        std::vector<const char*>{"generate", "--out", "x", "--seed", "18446744073709551616"},
+        std::vector<const char*>{"generate", "--out", "x", "--previews", "some"},
+        std::vector<const char*>{"generate", "--out", "x", "--preview-scales", "1"},
+        std::vector<const char*>{"generate", "--out", "x", "--format", "jpeg"},
+        std::vector<const char*>{"generate", "--out", "x", "--deadline", "0"},
+        std::vector<const char*>{"generate", "--out", "x", "--deadline", "inf"},
+        std::vector<const char*>{"generate", "--out", "x", "--deadline", "soon"},
+        std::vector<const char*>{"generate", "--out", "x", "--scales", "2"},
+        std::vector<const char*>{"generate", "--out", "x", "--from-tokens", "t", "--scales", "0"},
+        std::vector<const char*>{"generate", "--out", "x", "--from-tokens", "t", "--from-image",
+                                 "-1"},
+        std::vector<const char*>{"generate", "--out", "x", "--top-k", "-1"},
+        std::vector<const char*>{"generate", "--out", "x", "--colour"},
+        std::vector<const char*>{"models", "extra"},
+        std::vector<const char*>{"sheet", "--out", "x"},
+        std::vector<const char*>{"sheet", "a.png"}));
+
+struct EditMistake {
+  std::vector<const char*> arguments;  // After an image and an output.
+  const char* error;
+};
+
+class EditMistakeTest : public testing::TestWithParam<EditMistake> {};
+
+TEST_P(EditMistakeTest, ExitsWithUsageAndNamesTheFlag) {
+  std::vector<const char*> arguments = {"edit", "--image", "i.png", "--out", "o.png"};
+  const auto& more = GetParam().arguments;
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const EarlyExit mistake = ParseMistake(arguments);
+  EXPECT_EQ(mistake.exit_code, 2);
+  EXPECT_THAT(mistake.error, HasSubstr(GetParam().error));
+}
+
+constexpr char kNoRegion[] = "--box, --mask, --keep-box or --resize contain is required";
+
+INSTANTIATE_TEST_SUITE_P(
+    Arguments, EditMistakeTest,
+    testing::Values(
+        EditMistake{{}, kNoRegion}, EditMistake{{"--resize", "cover"}, kNoRegion},
+        EditMistake{{"--box", "1,2,3"}, "--box: '1,2,3' is not x0,y0,x1,y1"},
+        EditMistake{{"--box", "1,2,3,4,5"}, "--box: '1,2,3,4,5' is not"},
+        EditMistake{{"--box", "1,2,3,"}, "--box: '1,2,3,' is not"},
+        EditMistake{{"--box", "1,2,3,x"}, "--box: '1,2,3,x' is not"},
+        EditMistake{{"--box", "1,2,3,-4"}, "--box: '1,2,3,-4' is not"},
+        EditMistake{{"--box", "1,2,3,4.5"}, "--box: '1,2,3,4.5' is not"},
+        EditMistake{{"--box", "1, 2,3,4"}, "--box: '1, 2,3,4' is not"},
+        EditMistake{{"--box", "1,2,3,4294967296"}, "--box: '1,2,3,4294967296' is not"},
+        EditMistake{{"--keep-box", ""}, "--keep-box: "},
+        EditMistake{{"--box", "1,2,3,4", "--mask", "m.png"}, "--box excludes --mask"},
+        EditMistake{{"--box", "1,2,3,4", "--keep-box", "1,2,3,4"}, "--box excludes --keep-box"},
+        EditMistake{{"--mask", "m.png", "--keep-box", "1,2,3,4"}, "--keep-box"},
+        EditMistake{{"--box", "1,2,3,4", "--resize", "stretch"}, "--resize"},
+        EditMistake{{"--box", "1,2,3,4", "--feather", "-1"}, "--feather: '-1' is not in [0, 2^32)"},
+        EditMistake{{"--box", "1,2,3,4", "--feather", "2", "--no-composite"}, "--feather"},
+        EditMistake{{"--box", "1,2,3,4", "--sheet", "s.jpg"}, "--sheet: 's.jpg' does not end"},
+        EditMistake{{"--box", "1,2,3,4", "--sheet", "o.png"}, "--sheet: 'o.png' is --out's"},
+        EditMistake{{"--box", "1,2,3,4", "--scales", "2"}, "--from-tokens"}));
+
+TEST(CommandLineTest, AnEditWithoutAnImageOrAnOutputIsAMistake) {
+  EXPECT_THAT(ParseMistake({"edit", "--box", "1,2,3,4", "--out", "o.png"}).error,
+              HasSubstr("--image is required"));
+  EXPECT_THAT(ParseMistake({"edit", "--image", "i.png", "--box", "1,2,3,4"}).error,
+              HasSubstr("--out (or --validate-only) is required"));
+  EXPECT_THAT(ParseMistake({"edit", "--image", "i.png", "--box", "1,2,3,4", "--out", "o"}).error,
+              HasSubstr("--out: 'o' does not end in .png"));
+}
 
 }  // namespace
 }  // namespace hmar

@@ -74,7 +74,8 @@ TEST(GenerateRequestTest, SchedulesArePresetsOrJson) {
 
 TEST(GenerateRequestTest, AScheduleThatIsNoneIsNamed) {
   GenerateCommand command = Command();
-  for (const char* text : {"fast", "", "[1,2]", "[[1],[\"a\"]]", "{", "7"}) {
+  for (const char* text :
+       {"fast", "", "[1,2]", "[[1],[\"a\"]]", "[[1],[-1]]", "[[1.5]]", "{", "7"}) {
     command.schedule = text;
     const auto request = MakeGenerateRequest(command);
     EXPECT_EQ(request.status().code(), absl::StatusCode::kInvalidArgument) << text;
@@ -106,16 +107,28 @@ TEST(GenerateRequestTest, RawPixelsHaveNoPngToHoldAReceipt) {
 
 TEST(GenerateRequestTest, APrefixComesFromTheTokensFile) {
   const std::string path = testing::TempDir() + "/tokens." + std::to_string(getpid());
-  ASSERT_TRUE(
-      WriteFile(path, FormatTokens({.model = "m", .images = {{7, {{1}, {2, 3, 4, 5}}}}})).ok());
+  ASSERT_TRUE(WriteFile(path, FormatTokens(
+                                  {.model = "m",
+                                   .images = {{7, {{1}, {2, 3, 4, 5}}}, {8, {{6}, {7, 8, 9, 0}}}}}))
+                  .ok());
   GenerateCommand command = Command();
   command.from_tokens = path;
+  command.from_image = 1;
   command.scales = 1;
-  EXPECT_EQ(MakeGenerateRequest(command)->prefix().tokens_size(), 1);
+  const v1::GenerateRequest request = MakeGenerateRequest(command).value();
+  ASSERT_EQ(request.prefix().tokens_size(), 1);
+  EXPECT_THAT(request.prefix().tokens(0).tokens(), ElementsAre(6));
+  EXPECT_EQ(request.model(), "m");
+  command.model = "larger";
+  EXPECT_EQ(MakeGenerateRequest(command)->model(), "larger");
   command.scales = 3;
-  EXPECT_EQ(MakeGenerateRequest(command).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(MakeGenerateRequest(command).status(),
+            absl::InvalidArgumentError("--from-tokens: " + path +
+                                       ": image 1 holds 2 scales, too few to keep 3"));
   unlink(path.c_str());
   EXPECT_EQ(MakeGenerateRequest(command).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(MakeGenerateRequest(command).status().message()),
+              HasSubstr("--from-tokens: cannot read '" + path));
 }
 
 }  // namespace

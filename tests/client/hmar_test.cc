@@ -3,10 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "client/png_file.h"
@@ -14,7 +12,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/client/fake_service.h"
-#include "tests/client/subprocess.h"
+#include "tests/client/hmar_fixture.h"
 
 namespace hmar {
 namespace {
@@ -24,40 +22,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr absl::Duration kGenerous = absl::Seconds(60);
-
-class HmarTest : public testing::Test {
- protected:
-  HmarTest() {
-    folder_ = std::filesystem::path(testing::TempDir()) / absl::StrCat("hmar_test.", getpid());
-    std::filesystem::create_directories(folder_);
-  }
-  ~HmarTest() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ / name; }
-
-  // Starts `hmar ARGUMENTS`, with the fake server in HMAR_SERVER.
-  std::unique_ptr<Subprocess> Start(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), HMAR_PROGRAM);
-    return std::make_unique<Subprocess>(
-        arguments, folder_, std::vector<std::string>{"HMAR_SERVER=" + server_.address()});
-  }
-  ProcessResult Run(const std::vector<std::string>& arguments) { return Start(arguments)->Wait(); }
-
-  std::set<std::string> FilesIn(const std::string& name) const {
-    std::set<std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(Path(name))) {
-      files.insert(entry.path().filename());
-    }
-    return files;
-  }
-
-  Picture ReadPicture(const std::string& name) const {
-    return DecodePng(ReadFile(Path(name)).value(), name).value();
-  }
-
-  FakeServer server_;
-  std::filesystem::path folder_;
-};
 
 TEST_F(HmarTest, GenerateWritesImagesPreviewsAndASheet) {
   server_.service().SetScript(
@@ -123,6 +87,19 @@ TEST_F(HmarTest, TokensAreSavedInImageOrderAndGoOutAgainAsAPrefix) {
   const v1::ScalePrefix prefix = server_.service().last_request().prefix();
   ASSERT_EQ(prefix.tokens_size(), 2);
   EXPECT_THAT(prefix.tokens(0).tokens(), ElementsAre(1));
+}
+
+TEST_F(HmarTest, ATokensFileGoesBackToItsModelUnlessAnotherIsNamed) {
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  ASSERT_EQ(Run({"generate", "--save-tokens", Path("t.json"), "--out", Path("out")}).exit_code, 0);
+  ASSERT_EQ(Run({"generate", "--from-tokens", Path("t.json"), "--out", Path("out")}).exit_code, 0);
+  EXPECT_EQ(server_.service().last_request().model(), "tiny");
+  ASSERT_EQ(
+      Run({"generate", "--from-tokens", Path("t.json"), "--model", "big", "--out", Path("out")})
+          .exit_code,
+      0);
+  EXPECT_EQ(server_.service().last_request().model(), "big");
 }
 
 TEST_F(HmarTest, ReceiptsAreWrittenBesideTheImages) {

@@ -46,6 +46,14 @@ TEST(ProgressTest, ImagesSayTheirSeed) {
             "image 4/4  done  seed 10  0.31 s  (degraded: the deadline left time for 5 scales)");
 }
 
+TEST(ProgressTest, EditsSayHowMuchOfThePictureIsNew) {
+  v1::Image image;
+  image.set_seed(7);
+  for (const bool generated : {true, false, false, false}) image.add_generated_tokens(generated);
+  EXPECT_EQ(ImageLine(image, 1, absl::Seconds(1)),
+            "image 1/1  done  seed 7  1.00 s  (1 of 4 tokens generated)");
+}
+
 TEST(ProgressTest, CompletedSplitsTheTime) {
   v1::Completed completed;
   completed.set_images(4);

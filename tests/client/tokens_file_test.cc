@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "absl/strings/str_cat.h"
+
 namespace hmar {
 namespace {
 
@@ -28,24 +30,43 @@ TEST(TokensFileTest, SurvivesARoundTripWithTheLargestSeed) {
 }
 
 TEST(TokensFileTest, APrefixIsTheFirstScalesOfOneImage) {
-  const auto prefix = MakePrefix(TwoImages(), 1, 1);
+  const auto prefix = MakePrefix(TwoImages(), "t.json", 1, 1);
   ASSERT_TRUE(prefix.ok()) << prefix.status();
   ASSERT_EQ(prefix->tokens_size(), 1);
   EXPECT_THAT(prefix->tokens(0).tokens(), ElementsAre(9));
 }
 
 TEST(TokensFileTest, NoCountMeansEveryScale) {
-  const auto prefix = MakePrefix(TwoImages(), 0, 0);
+  const auto prefix = MakePrefix(TwoImages(), "t.json", 0, 0);
   ASSERT_TRUE(prefix.ok()) << prefix.status();
   ASSERT_EQ(prefix->tokens_size(), 2);
   EXPECT_THAT(prefix->tokens(1).tokens(), ElementsAre(2, 3, 4, 5));
 }
 
 TEST(TokensFileTest, AnImageOrScaleThatIsNotThereIsAnError) {
-  EXPECT_EQ(MakePrefix(TwoImages(), 2, 1).status(),
-            absl::InvalidArgumentError("image 2 of a tokens file with 2"));
-  EXPECT_EQ(MakePrefix(TwoImages(), 0, 3).status(),
-            absl::InvalidArgumentError("3 scales of an image with 2"));
+  EXPECT_EQ(MakePrefix(TwoImages(), "t.json", 2, 1).status(),
+            absl::InvalidArgumentError("t.json: no image 2: it holds 2, counted from 0"));
+  EXPECT_EQ(MakePrefix(TwoImages(), "t.json", 0, 3).status(),
+            absl::InvalidArgumentError("t.json: image 0 holds 2 scales, too few to keep 3"));
+}
+
+TEST(TokensFileTest, AnImageWithoutTokensIsNoDraft) {
+  const TokensFile file{.model = "tiny", .images = {{.seed = 7, .scales = {}}}};
+  EXPECT_EQ(MakePrefix(file, "t.json", 0, 0).status(),
+            absl::InvalidArgumentError("t.json: image 0 holds 0 scales, too few to keep 1"));
+}
+
+TEST(TokensFileTest, NumbersThatAreNoTokensAreNamedByTheirPlace) {
+  for (const char* token : {"-1", "1.5", "4294967296", "true", "\"1\"", "null", "[]"}) {
+    const auto parsed =
+        ParseTokens(absl::StrCat(R"({"model": "m", "images": [{"seed": 1, "scales": [[1], [2, )",
+                                 token, "]]}]}"),
+                    "t.json");
+    EXPECT_EQ(parsed.status(),
+              absl::InvalidArgumentError("t.json: not a tokens file: scales of image 0: [1][1] is "
+                                         "no whole number in [0, 2^32)"))
+        << token;
+  }
 }
 
 class BadTokensTest : public testing::TestWithParam<const char*> {};
@@ -61,6 +82,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values("", "{", "[]", "{}", R"({"model": "m"})", R"({"model": 3, "images": []})",
                     R"({"model": "m", "images": [{"seed": 1}]})",
                     R"({"model": "m", "images": [{"seed": "x", "scales": []}]})",
+                    R"({"model": "m", "images": 7})",
+                    R"({"model": "m", "images": [{"seed": 1, "scales": [1]}]})",
+                    R"({"model": "m", "images": [{"seed": 1, "scales": {}}]})",
                     R"({"model": "m", "images": [{"seed": 1, "scales": [["a"]]}]})"));
 
 }  // namespace

@@ -1,0 +1,214 @@
+#include "client/run_request.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <iterator>
+#include <map>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "client/commands.h"
+#include "client/contact_sheet.h"
+#include "client/png_file.h"
+#include "client/progress.h"
+#include "client/tokens_file.h"
+#include "model/status_macros.h"
+
+namespace hmar {
+namespace {
+
+// The picture as the server sent it, as pixels.
+absl::StatusOr<Picture> Pixels(const v1::Picture& picture, const std::string& source) {
+  if (picture.format() != v1::OutputOptions::FORMAT_RGB8) return DecodePng(picture.data(), source);
+  if (picture.data().size() != size_t{3} * picture.width() * picture.height()) {
+    return absl::DataLossError(absl::StrCat(source, ": ", picture.data().size(), " bytes for ",
+                                            picture.width(), " x ", picture.height(), " pixels"));
+  }
+  return Picture{picture.width(), picture.height(), {picture.data().begin(), picture.data().end()}};
+}
+
+// Takes a stream's events in, writes their files and remembers what the sheet and the tokens file
+// need. Its errors are those of the disk, or of pictures that are none.
+class AnswerWriter {
+ public:
+  AnswerWriter(const RequestFlags& flags, const AnswerFiles& files, absl::Time start)
+      : flags_(flags), files_(files), start_(start) {}
+
+  absl::Status OnEvent(const v1::GenerateResponse& event) {
+    switch (event.event_case()) {
+      case v1::GenerateResponse::kAccepted:
+        return OnAccepted(event.accepted());
+      case v1::GenerateResponse::kPreview:
+        return OnPreview(event.preview());
+      case v1::GenerateResponse::kImage:
+        return OnImage(event.image());
+      case v1::GenerateResponse::kCompleted:
+        Say(CompletedLine(event.completed()));
+        return absl::OkStatus();
+      case v1::GenerateResponse::EVENT_NOT_SET:
+        return absl::OkStatus();  // An event of a later version of the API.
+    }
+    return absl::OkStatus();
+  }
+
+  // After the stream: the sheet, the tokens file, and the paths of all but previews for whoever
+  // reads standard output.
+  absl::Status Finish() {
+    if (flags_.validate_only) return absl::OkStatus();
+    HMAR_RETURN_IF_ERROR(WriteSheet());
+    HMAR_RETURN_IF_ERROR(WriteTokens());
+    for (const std::string& path : results_) absl::PrintF("%s\n", path);
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status OnAccepted(const v1::Accepted& accepted) {
+    first_seed_ = accepted.seed();
+    tokens_.model = accepted.model();
+    if (flags_.validate_only) {
+      absl::PrintF("valid: %s, %.4f device seconds\n", AcceptedLine(accepted),
+                   accepted.estimated_gpu_seconds());
+    } else {
+      Say(AcceptedLine(accepted));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status OnPreview(const v1::Preview& preview) {
+    Say(PreviewLine(preview, flags_.count, absl::Now() - start_));
+    const std::string stem = files_.stem(first_seed_ + preview.image_index());
+    const std::string path = absl::StrFormat("%s-scale-%02d.png", stem, preview.scale());
+    HMAR_ASSIGN_OR_RETURN(Picture pixels, Pixels(preview.picture(), path));
+    if (files_.writes_previews) HMAR_RETURN_IF_ERROR(WritePng(preview.picture(), pixels, path));
+    if (!files_.sheet.empty()) rows_[preview.image_index()].push_back(std::move(pixels));
+    return absl::OkStatus();
+  }
+
+  absl::Status OnImage(const v1::Image& image) {
+    Say(ImageLine(image, flags_.count, absl::Now() - start_));
+    const std::string stem = files_.stem(image.seed());
+    const std::string path = absl::StrCat(stem, ".png");
+    HMAR_ASSIGN_OR_RETURN(Picture pixels, Pixels(image.picture(), path));
+    HMAR_RETURN_IF_ERROR(WritePng(image.picture(), pixels, path));
+    results_.push_back(path);
+    if (!files_.sheet.empty()) HMAR_RETURN_IF_ERROR(FinishRow(image, std::move(pixels)));
+    ImageTokens tokens{.seed = image.seed(), .scales = {}};
+    for (const v1::ScaleTokens& scale : image.tokens()) {
+      tokens.scales.emplace_back(scale.tokens().begin(), scale.tokens().end());
+    }
+    image_tokens_[image.image_index()] = std::move(tokens);
+    return flags_.receipt ? WriteReceipt(image.receipt(), stem) : absl::OkStatus();
+  }
+
+  // A PNG of the server's is written as it came: it may hold the receipt.
+  absl::Status WritePng(const v1::Picture& picture, const Picture& pixels,
+                        const std::string& path) {
+    if (picture.format() != v1::OutputOptions::FORMAT_RGB8) return WriteFile(path, picture.data());
+    HMAR_ASSIGN_OR_RETURN(const std::string png, EncodePng(pixels));
+    return WriteFile(path, png);
+  }
+
+  // Events of one image come in scale order, so its row has its previews in order already.
+  absl::Status FinishRow(const v1::Image& image, Picture pixels) {
+    std::vector<Picture>& row = rows_[image.image_index()];
+    if (files_.row_opening) {
+      HMAR_ASSIGN_OR_RETURN(std::vector<Picture> opening, files_.row_opening(image, pixels));
+      row.insert(row.begin(), std::make_move_iterator(opening.begin()),
+                 std::make_move_iterator(opening.end()));
+    }
+    row.push_back(std::move(pixels));
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteReceipt(const v1::Receipt& receipt, const std::string& stem) {
+    google::protobuf::util::JsonPrintOptions options;
+    options.add_whitespace = true;
+    options.preserve_proto_field_names = true;
+    std::string json;
+    if (!google::protobuf::util::MessageToJsonString(receipt, &json, options).ok()) {
+      return absl::DataLossError(absl::StrCat(stem, ": the receipt is no valid UTF-8"));
+    }
+    return WriteFile(absl::StrCat(stem, ".json"), json);
+  }
+
+  absl::Status WriteSheet() {
+    if (files_.sheet.empty()) return absl::OkStatus();
+    std::vector<std::vector<Picture>> rows;
+    for (auto& [index, row] : rows_) rows.push_back(std::move(row));
+    HMAR_ASSIGN_OR_RETURN(const Picture sheet, MakeContactSheet(rows));
+    HMAR_ASSIGN_OR_RETURN(const std::string png, EncodePng(sheet));
+    results_.push_back(files_.sheet);
+    return WriteFile(files_.sheet, png);
+  }
+
+  absl::Status WriteTokens() {
+    if (flags_.save_tokens.empty()) return absl::OkStatus();
+    for (auto& [index, tokens] : image_tokens_) tokens_.images.push_back(std::move(tokens));
+    HMAR_RETURN_IF_ERROR(WriteFile(flags_.save_tokens, FormatTokens(tokens_)));
+    results_.push_back(flags_.save_tokens);
+    return absl::OkStatus();
+  }
+
+  void Say(const std::string& line) const {
+    if (!flags_.quiet) absl::FPrintF(stderr, "%s\n", line);
+  }
+
+  const RequestFlags& flags_;
+  const AnswerFiles& files_;
+  const absl::Time start_;
+  uint64_t first_seed_ = 0;
+  std::map<uint32_t, std::vector<Picture>> rows_;  // By image index.
+  std::map<uint32_t, ImageTokens> image_tokens_;   // By image index: images finish in any order.
+  TokensFile tokens_;
+  std::vector<std::string> results_;  // Paths of what the request asked for.
+};
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (!error) return absl::OkStatus();
+  return absl::UnknownError(absl::StrCat("cannot make the folder '", path, "': ", error.message()));
+}
+
+absl::Status MakeFolders(const std::vector<std::string>& folders) {
+  for (const std::string& folder : folders) {
+    if (!folder.empty()) HMAR_RETURN_IF_ERROR(MakeFolder(folder));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ExitCode RunRequest(const RequestFlags& flags, const AnswerFiles& files,
+                    const absl::StatusOr<v1::GenerateRequest>& request, Client& client,
+                    Canceller& canceller) {
+  if (!request.ok()) {
+    PrintError(request.status());
+    return kExitUsage;
+  }
+  if (const absl::Status made = MakeFolders(files.folders); !made.ok()) {
+    PrintError(made);
+    return kExitOutput;
+  }
+  CallOptions options{.canceller = &canceller};
+  if (flags.deadline_seconds) options.timeout = absl::Seconds(*flags.deadline_seconds);
+  AnswerWriter writer(flags, files, absl::Now());
+  absl::Status written;
+  const absl::Status call = client.Generate(
+      *request, [&](const v1::GenerateResponse& event) { return written = writer.OnEvent(event); },
+      options);
+  if (call.ok()) written = writer.Finish();
+  if (!written.ok()) {
+    PrintError(written);
+    return kExitOutput;
+  }
+  return ReportCall(call, canceller);
+}
+
+}  // namespace hmar
