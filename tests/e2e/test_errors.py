@@ -1,9 +1,11 @@
 """Bad input: INVALID_ARGUMENT that names the field, nothing enqueued, the server unharmed."""
+import io
 import math
 
 import grpc
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
+from PIL import Image
 
 from requests_under_test import FAST, PATCH_NUMS, RGB8, error_of, images_of, request
 
@@ -21,6 +23,12 @@ def sampling(**values):
 
 def prefix(*scales):
     return {"prefix": pb.ScalePrefix(tokens=[pb.ScaleTokens(tokens=tokens) for tokens in scales])}
+
+
+def one_pixel_png():
+    out = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(out, "PNG")
+    return out.getvalue()
 
 
 def output(**values):
@@ -63,7 +71,8 @@ BAD_FIELDS = [
     ("output.format", "UNKNOWN_ENUM_VALUE", output(format=7)),
     ("output.png_compression", "FIELD_OUT_OF_RANGE", output(png_compression=10)),
     ("output.receipt_in_png", "FIELD_CONFLICT", output(format=RGB8, receipt_in_png=True)),
-    ("edit", "EDIT_NOT_SUPPORTED", {"edit": pb.EditOptions()}),
+    ("edit.feather", "FIELD_OUT_OF_RANGE", {"edit": pb.EditOptions(
+        image=one_pixel_png(), resize=pb.EditOptions.RESIZE_CONTAIN, feather=33)}),
     ("prefix.tokens", "PREFIX_INVALID", prefix(*([0] * n for n in [*TOKENS, 100]))),
     ("prefix.tokens[1].tokens", "PREFIX_INVALID", prefix([0], [0, 0, 0])),
     ("prefix.tokens[1].tokens[2]", "PREFIX_INVALID", prefix([0], [0, 0, 1024, 0])),

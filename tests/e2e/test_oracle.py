@@ -1,27 +1,62 @@
 """Random requests to the real server against the reference itself, run beside it. Skipped where Python has no torch
 (deploy/setup.sh --oracle brings it); tests/golden/ then stands in for it."""
+import io
 import random
 import sys
 
 import numpy as np
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
+from PIL import Image
 
 from conftest import REPO
-from requests_under_test import RGB8, pixels, tokens_of
+from requests_under_test import IMAGE_SIZE, RGB8, pixels, tokens_of
 
 pytest.importorskip("torch", exc_type=ImportError)
 sys.path.insert(0, str(REPO / "tests" / "reference"))
 import hmar_ref  # noqa: E402
+import torch  # noqa: E402
 
 REQUESTS = 20
-# An fp32 near-tie may fall the other way: the server adds up in another order.
-ALLOWED_TO_DIFFER = 1
+EDITS = 16
+# The server adds up in another order, so that a draw or a reopening closer than this may fall the other way.
+NEAR_TIE = 3e-5
 
 
 @pytest.fixture(scope="module")
 def reference(model_folder):
     return hmar_ref.Hmar(model_folder)
+
+
+def closest_call(reference, r):
+    """Runs a request. -> The decoder's pixels, and how close the closest of its decisions was: between two tokens of
+    the codebook, in probability, or between two tokens to reopen, in confidence."""
+    calls, plain = [1.0], reference.draw
+
+    def draw(logits, requests, scale, step):
+        tokens, confidence = plain(logits, requests, scale, step)
+        probs = hmar_ref.truncate(logits[0] / r.temperature, r.top_k, r.top_p).softmax(-1)
+        cdf = probs.double().cumsum(-1)
+        target = hmar_ref.token_uniforms(r.seed, scale, step, len(probs)).double()[:, None] * cdf[:, -1:]
+        calls.append((cdf - target).abs().min().item())
+        ranked = confidence[0].sort().values
+        if step + 1 < len(r.mask_schedule[scale]):
+            calls.append((ranked[1:] - ranked[:-1]).min().item())
+        return tokens, confidence
+
+    reference.draw = draw
+    try:
+        return reference.image(reference.generate([r]))[0].numpy().astype(int), min(calls)
+    finally:
+        reference.draw = plain
+
+
+def assert_same(picture, wanted, got_tokens, r, closest):
+    """Same tokens, and pixels within one, unless a decision was a near tie."""
+    if got_tokens != [tokens.tolist() for tokens in r.tokens]:
+        assert closest < NEAR_TIE, f"other tokens, and the closest decision was {closest} apart"
+        return
+    assert np.abs(picture.astype(int) - wanted).max(initial=0) <= 1
 
 
 def random_schedule(rng, n):
@@ -50,13 +85,58 @@ def message(r):
 
 def test_random_requests_have_the_references_tokens_and_pixels(stub, reference):
     rng = random.Random(20261122)
-    differ = []
-    for i in range(REQUESTS):
+    for _ in range(REQUESTS):
         r = random_request(rng, reference)
         image = stub.GenerateImages(pb.GenerateImagesRequest(request=message(r))).images[0]
-        wanted = reference.image(reference.generate([r]))[0].numpy().astype(int)
-        if tokens_of(image) != [tokens.tolist() for tokens in r.tokens]:
-            differ.append(i)
-            continue
-        assert np.abs(pixels(image.picture).astype(int) - wanted).max() <= 1
-    assert len(differ) <= ALLOWED_TO_DIFFER, f"requests {differ} have other tokens"
+        wanted, closest = closest_call(reference, r)
+        assert_same(pixels(image.picture), wanted, tokens_of(image), r, closest)
+
+
+def png(array):
+    out = io.BytesIO()
+    Image.fromarray(array).save(out, "PNG")
+    return out.getvalue()
+
+
+def random_region(rng):
+    """A field of EditOptions and the region it means: a box, the rest of a box, a blob, specks."""
+    y, x = np.mgrid[:IMAGE_SIZE, :IMAGE_SIZE]
+    x0, y0 = rng.randrange(IMAGE_SIZE), rng.randrange(IMAGE_SIZE)
+    x1, y1 = rng.randrange(x0, IMAGE_SIZE) + 1, rng.randrange(y0, IMAGE_SIZE) + 1
+    inside = (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)
+    box = pb.EditOptions.Box(x0=x0, y0=y0, x1=x1, y1=y1)
+    kind = rng.choice(["box", "keep_box", "blob", "specks"])
+    if kind == "box":
+        return {"box": box}, inside
+    if kind == "keep_box":
+        return {"keep_box": box}, ~inside
+    region = (x - x0) ** 2 + 2 * (y - y0) ** 2 < rng.randrange(4, 400)
+    if kind == "specks":
+        region = np.random.default_rng(rng.getrandbits(32)).random(region.shape) < rng.choice([0.01, 0.1, 0.4])
+    return {"mask": png(region)}, region
+
+
+def edited(reference, r, source, region):
+    """Gives the request the reference's own view of the edit, and runs it, as closest_call."""
+    P = reference.patch_nums[-1]
+    cell = IMAGE_SIZE // P
+    keep = ~torch.from_numpy(region).view(P, cell, P, cell).any(3).any(1)
+    r.keep = hmar_ref.keep_maps(keep, reference.patch_nums)
+    image = torch.from_numpy(source.copy()).permute(2, 0, 1)[None].float() / 255 * 2 - 1
+    r.given = [tokens[0] for tokens in reference.tokenizer.encode(image)]
+    return closest_call(reference, r)
+
+
+def test_random_edits_have_the_references_tokens_and_the_uploads_pixels(stub, reference):
+    rng = random.Random(5)
+    for _ in range(EDITS):
+        r = random_request(rng, reference)
+        source = reference.image(reference.generate([reference.request(rng.randrange(10), rng.getrandbits(32))]))[0].numpy()
+        field, region = random_region(rng)
+        call = message(r)
+        call.edit.CopyFrom(pb.EditOptions(image=png(source), **field))
+        image = stub.GenerateImages(pb.GenerateImagesRequest(request=call)).images[0]
+        wanted, closest = edited(reference, r, source, region)
+        assert np.array_equal(pixels(image.picture)[~region], source[~region])
+        assert list(image.generated_tokens) == [not kept for kept in r.keep[-1].tolist()]
+        assert_same(pixels(image.picture)[region], wanted[region], tokens_of(image), r, closest)
