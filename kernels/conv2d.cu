@@ -12,7 +12,8 @@ bool Aligned16(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer
 
 bool ValidShape(const Conv2dArgs& a) {
   if (a.B < 0 || a.H <= 0 || a.W <= 0 || a.I <= 0 || a.O <= 0 || a.I % 8 != 0) return false;
-  if (TapsOf(a.kind).side == 0) return false;
+  const ConvTaps taps = TapsOf(a.kind);
+  if (taps.side == 0 || a.H % taps.stride != 0 || a.W % taps.stride != 0) return false;
   // Pixels are counted in 32 bits; offsets of elements are not.
   constexpr int64_t kMaxPixels = int64_t{1} << 29;
   const int64_t image = int64_t{a.H} * a.W;
@@ -80,7 +81,8 @@ cudaError_t Conv2d(const Conv2dArgs& args, cudaStream_t stream) {
 }
 
 int Conv2dChunks(ConvKind kind, int H, int W) {
-  return TapsOf(kind).phases * CeilDiv(H, kChunkRows) * CeilDiv(W, kChunkColumns);
+  const ConvGrid grid = GridOf(kind, H, W);
+  return TapsOf(kind).phases * CeilDiv(grid.H, kChunkRows) * CeilDiv(grid.W, kChunkColumns);
 }
 
 int64_t PackedConvWeightCount(ConvKind kind, int O, int I) {

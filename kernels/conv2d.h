@@ -10,7 +10,7 @@ namespace hmar::kernels {
 
 // A convolution's weights as the kernels read them: made once at load by PackConvWeight, on the
 // host.
-//   same:     (taps, O, I), taps row by row.
+//   same, downsample: (taps, O, I), taps row by row.
 //   upsample: (4 phases, 4 taps, O, I), phases and taps row by row. A 3 x 3 convolution of a map
 //             enlarged twofold by repetition is, at each of the four phases (y % 2, x % 2) of an
 //             output pixel, a 2 x 2 convolution of the small map with summed weights: 4/9 of the
@@ -18,8 +18,10 @@ namespace hmar::kernels {
 // I padded with zeros to a multiple of 8.
 enum class ConvKind {
   kSame1x1,
-  kSame3x3,     // Zeros beyond the border.
-  kUpsample3x3  // Of the input enlarged twofold by repetition.
+  kSame3x3,       // Zeros beyond the border.
+  kUpsample3x3,   // Of the input enlarged twofold by repetition.
+  kDownsample3x3  // At every second pixel each way: output (y, x) sees inputs (2 y, 2 x) to
+                  // (2 y + 2, 2 x + 2), zeros beyond the border.
 };
 
 struct Conv2dArgs {
@@ -29,21 +31,22 @@ struct Conv2dArgs {
   const float* bias_O = nullptr;
   // Added in fp32 before rounding; null: none. Not with fp32 output.
   const __nv_bfloat16* residual_BHWO = nullptr;
-  __nv_bfloat16* out_BHWO = nullptr;  // One of the two; kUpsample3x3 writes (B, 2H, 2W, O).
+  // One of the two; kUpsample3x3 writes (B, 2H, 2W, O), kDownsample3x3 (B, H / 2, W / 2, O).
+  __nv_bfloat16* out_BHWO = nullptr;
   float* out_fp32_BHWO = nullptr;
   // Statistics of the rounded output for a GroupNorm that follows, as GroupNormFromPartials reads
   // them: (B, Conv2dChunks, 3, 32); null: none. bf16 output, O a multiple of 32 up to 1,024.
   float* partials = nullptr;
   int B = 0;  // May be 0. B H W at most 2^29.
-  int H = 0;  // Of the input.
+  int H = 0;  // Of the input. Even for kDownsample3x3, like W.
   int W = 0;
   int I = 0;  // A multiple of 8.
   int O = 0;  // bf16 output: a multiple of 8.
 };
 
-// Chunks of an image in Conv2dArgs::partials: the 4 rows x 16 columns of the input's grid, the last
-// ones cut off at the border, that a warpgroup's matrix product has as its 64 rows; for
-// kUpsample3x3 of each of the four phases.
+// Chunks of an image in Conv2dArgs::partials: the 4 rows x 16 columns of the input's grid (of the
+// output's for kDownsample3x3), the last ones cut off at the border, that a warpgroup's matrix
+// product has as its 64 rows; for kUpsample3x3 of each of the four phases. H, W: the input's.
 int Conv2dChunks(ConvKind kind, int H, int W);
 
 // Products in bf16, sums in fp32 over (channel block, tap) in an order that depends on the layer

@@ -47,12 +47,12 @@ __device__ void Multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uin
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// Pixels of all images in one row: pixel = (b * H + y) * W + x.
+// Pixels of all images in one row: pixel = (b * H + y) * W + x of the phase's grid.
 struct Pixel {
-  int index, y, x;
+  int index, b, y, x;
 
-  __device__ Pixel(const Conv2dArgs& args, int pixel)
-      : index(pixel), y(pixel / args.W % args.H), x(pixel % args.W) {}
+  __device__ Pixel(const ConvGrid& grid, int pixel)
+      : index(pixel), b(pixel / grid.W / grid.H), y(pixel / grid.W % grid.H), x(pixel % grid.W) {}
 };
 
 struct Phase {
@@ -62,8 +62,8 @@ struct Phase {
 // Copies a step's operands: each thread the same chunk of every 32nd row.
 class Loader {
  public:
-  __device__ Loader(const Conv2dArgs& args, const ConvTaps& taps, Phase phase)
-      : args_(args), taps_(taps), phase_(phase), pixels_(args.B * args.H * args.W) {}
+  __device__ Loader(const Conv2dArgs& args, const ConvTaps& taps, const ConvGrid& grid, Phase phase)
+      : args_(args), taps_(taps), grid_(grid), phase_(phase), pixels_(args.B * grid.H * grid.W) {}
 
   __device__ void LoadStep(int step, uint32_t stage) const {
     const int tap_count = taps_.side * taps_.side;
@@ -80,11 +80,11 @@ class Loader {
   __device__ void LoadPixels(uint32_t stage, int channel, int dy, int dx) const {
 #pragma unroll
     for (int row = 0; row < kPixels; row += kRowsAtOnce) {
-      const Pixel pixel(args_, blockIdx.x * kPixels + row + row_);
-      const int y = pixel.y + dy, x = pixel.x + dx;
+      const Pixel pixel(grid_, blockIdx.x * kPixels + row + row_);
+      const int y = pixel.y * taps_.stride + dy, x = pixel.x * taps_.stride + dx;
       const bool inside = pixel.index < pixels_ && channel < args_.I && y >= 0 && y < args_.H &&
                           x >= 0 && x < args_.W;
-      const int64_t source = int64_t{pixel.index} + dy * args_.W + dx;
+      const int64_t source = (int64_t{pixel.b} * args_.H + y) * args_.W + x;
       CopyChunk(stage + ChunkOffset(row + row_, chunk_),
                 inside ? args_.x_BHWI + source * args_.I + channel : args_.x_BHWI, inside);
     }
@@ -103,6 +103,7 @@ class Loader {
 
   const Conv2dArgs& args_;
   const ConvTaps taps_;
+  const ConvGrid grid_;
   const Phase phase_;
   const int pixels_;
   const int row_ = threadIdx.x / 8, chunk_ = threadIdx.x % 8;
@@ -156,14 +157,15 @@ __device__ void Store(const Conv2dArgs& args, int64_t output_pixel, int channel,
   *reinterpret_cast<__nv_bfloat162*>(args.out_BHWO + at) = __float22bfloat162_rn(sum);
 }
 
-__device__ void StoreSums(const Conv2dArgs& args, int scale, Phase phase, const WarpSums& sums) {
+__device__ void StoreSums(const Conv2dArgs& args, int scale, const ConvGrid& grid, Phase phase,
+                          const WarpSums& sums) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int row = 0; row < 4; ++row) {  // Of the lane's: 8 pixels apart.
-    const Pixel pixel(args, blockIdx.x * kPixels + sums.pixel + 8 * row + lane / 4);
-    if (pixel.index >= args.B * args.H * args.W) continue;
-    const int64_t image_row = int64_t{pixel.index / args.W} * scale + phase.y;  // b * H + y.
-    const int64_t output_pixel = (image_row * args.W + pixel.x) * scale + phase.x;
+    const Pixel pixel(grid, blockIdx.x * kPixels + sums.pixel + 8 * row + lane / 4);
+    if (pixel.index >= args.B * grid.H * grid.W) continue;
+    const int64_t image_row = int64_t{pixel.index / grid.W} * scale + phase.y;  // b * H + y.
+    const int64_t output_pixel = (image_row * grid.W + pixel.x) * scale + phase.x;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const int channel = blockIdx.y * kOutputs + sums.channel + 8 * j + lane % 4 * 2;
@@ -174,13 +176,14 @@ __device__ void StoreSums(const Conv2dArgs& args, int scale, Phase phase, const 
 }
 
 __global__ void __launch_bounds__(kThreads)
-    GenericConvKernel(const __grid_constant__ Conv2dArgs args, const ConvTaps taps) {
+    GenericConvKernel(const __grid_constant__ Conv2dArgs args, const ConvTaps taps,
+                      const ConvGrid grid) {
   extern __shared__ __align__(128) uint8_t shared[];
   const auto base = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   const int phase_index = blockIdx.z;
   const Phase phase = {phase_index, phase_index / 2, phase_index % 2};
   const int steps = (args.I + kDepth - 1) / kDepth * taps.side * taps.side;
-  const Loader loader(args, taps, phase);
+  const Loader loader(args, taps, grid, phase);
   WarpSums sums;
   // A group a step, empty ones past the last, so that the wait below counts right.
   const auto load = [&](int step) {
@@ -194,7 +197,7 @@ __global__ void __launch_bounds__(kThreads)
     load(step + kStages - 1);
     sums.AddStep(base + step % kStages * kStageBytes);
   }
-  StoreSums(args, taps.scale, phase, sums);
+  StoreSums(args, taps.scale, grid, phase, sums);
 }
 
 }  // namespace
@@ -205,9 +208,10 @@ cudaError_t Conv2dGeneric(const Conv2dArgs& args, cudaStream_t stream) {
   const cudaError_t e =
       cudaFuncSetAttribute(GenericConvKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (e != cudaSuccess) return e;
-  const dim3 grid(CeilDiv(args.B * args.H * args.W, kPixels), CeilDiv(args.O, kOutputs),
-                  taps.phases);
-  GenericConvKernel<<<grid, kThreads, kBytes, stream>>>(args, taps);
+  const ConvGrid grid = GridOf(args);
+  const dim3 blocks(CeilDiv(args.B * grid.H * grid.W, kPixels), CeilDiv(args.O, kOutputs),
+                    taps.phases);
+  GenericConvKernel<<<blocks, kThreads, kBytes, stream>>>(args, taps, grid);
   const cudaError_t launched = cudaGetLastError();
   if (launched != cudaSuccess || args.partials == nullptr) return launched;
   return Conv2dPartials(args, stream);

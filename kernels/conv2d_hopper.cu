@@ -27,13 +27,15 @@ PFN_cuTensorMapEncodeTiled_v12000 Encode() {
   return encode;
 }
 
-// A bf16 tensor, innermost dimension first, and the box that one copy takes of it.
+// A bf16 tensor, innermost dimension first, and the box that one copy takes of it: of each
+// dimension every `steps`-th element.
 template <int kRank>
 cudaError_t EncodeMap(const void* data, const cuuint64_t (&sizes)[kRank],
-                      const cuuint32_t (&box)[kRank], CUtensorMap* map) {
+                      const cuuint32_t (&elements)[kRank], const cuuint32_t (&steps)[kRank],
+                      CUtensorMap* map) {
   cuuint64_t strides[kRank - 1];  // Bytes.
-  cuuint32_t steps[kRank];
-  for (int i = 0; i < kRank; ++i) steps[i] = 1;
+  cuuint32_t box[kRank];          // What the elements span.
+  for (int i = 0; i < kRank; ++i) box[i] = elements[i] * steps[i];
   strides[0] = sizes[0] * 2;
   for (int i = 1; i < kRank - 1; ++i) strides[i] = strides[i - 1] * sizes[i];
   const CUresult result =
@@ -78,16 +80,20 @@ bool TakesPartials(const Conv2dArgs& a, int N) {
 
 HopperPlan MakePlan(const Conv2dArgs& a, TileSize size) {
   const ConvTaps taps = TapsOf(a.kind);
-  HopperPlan plan = {.H = a.H,
-                     .W = a.W,
+  const ConvGrid grid = GridOf(a);
+  HopperPlan plan = {.H = grid.H,
+                     .W = grid.W,
                      .I = a.I,
                      .O = a.O,
                      .side = taps.side,
                      .phases = taps.phases,
                      .scale = taps.scale,
                      .origin = taps.origin,
-                     .tiles_x = CeilDiv(a.W, kRowPixels),
-                     .tiles_y = CeilDiv(a.H, 4 * size.M * size.consumers),
+                     .stride = taps.stride,
+                     .boxes = taps.stride == 1 ? taps.side : taps.side * taps.side,
+                     .box_taps = taps.stride == 1 ? taps.side : 1,
+                     .tiles_x = CeilDiv(grid.W, kRowPixels),
+                     .tiles_y = CeilDiv(grid.H, 4 * size.M * size.consumers),
                      .tiles_n = CeilDiv(a.O, size.N),
                      .tiles = 0,
                      .epilogue = {.bias_O = a.bias_O,
@@ -114,12 +120,14 @@ cudaError_t Launch(const Conv2dArgs& a, int multiprocessors, cudaStream_t stream
   if (plan.tiles == 0) return cudaErrorInvalidValue;
   using u64 = cuuint64_t;
   const u64 I = a.I, matrices = plan.phases * plan.side * plan.side;
+  const auto stride = static_cast<cuuint32_t>(plan.stride);
   CUtensorMap pixels, weights;
-  cudaError_t e = EncodeMap<4>(
-      a.x_BHWI, {I, u64(a.W), u64(a.H), u64(a.B)},
-      {kBlockChannels, kRowPixels, cuuint32_t(Tile::kRows + plan.side - 1), 1}, &pixels);
+  cudaError_t e =
+      EncodeMap<4>(a.x_BHWI, {I, u64(a.W), u64(a.H), u64(a.B)},
+                   {kBlockChannels, kRowPixels, cuuint32_t(Tile::kRows + plan.box_taps - 1), 1},
+                   {1, stride, stride, 1}, &pixels);
   if (e != cudaSuccess) return e;
-  e = EncodeMap<3>(a.weight, {I, u64(a.O), matrices}, {kBlockChannels, N, 1}, &weights);
+  e = EncodeMap<3>(a.weight, {I, u64(a.O), matrices}, {kBlockChannels, N, 1}, {1, 1, 1}, &weights);
   if (e != cudaSuccess) return e;
   constexpr int kBytes = sizeof(SharedStorage<Tile>) + 1024;  // To align it by hand.
   static_assert(kBytes <= kSharedBytes);

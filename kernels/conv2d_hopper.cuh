@@ -10,11 +10,12 @@
 // input channels, over the columns of taps, over the rows of taps.
 //
 // Pixels: one box of 64 channels x 16 pixels x (4 M + taps - 1) rows serves a whole column of
-// taps: tap row dy is the same shared memory, dy * 16 pixels further. Zeros beyond the border, and
-// beyond the last channel, come from the TMA unit. Each consumer has a ring of such boxes of its
-// own; only the ring of weights (64 channels x N outputs, one tap) is common. Consumer 0 starts a
-// column of taps ahead of consumer 1 and stays ahead by what the ring of weights allows: so the one
-// has the tensor cores for itself while the other is in its epilogue.
+// taps: tap row dy is the same shared memory, dy * 16 pixels further. With a stride, where the rows
+// of two taps are not each other's, a box serves one tap; the TMA unit takes every second pixel.
+// Zeros beyond the border, and beyond the last channel, come from the TMA unit. Each consumer has a
+// ring of such boxes of its own; only the ring of weights (64 channels x N outputs, one tap) is
+// common. Consumer 0 starts a column of taps ahead of consumer 1 and stays ahead by what the ring
+// of weights allows: so the one has the tensor cores for itself while the other is in its epilogue.
 //
 // Producers: a warp a ring, one thread of it issuing copies. The ring of weights fills while the
 // kernel before this one drains (programmatic dependent launch); all else waits for its end.
@@ -34,18 +35,20 @@ __device__ inline void FeedPixels(SharedStorage<Tile>& shared, const CUtensorMap
   PrefetchTensorMap(&map);
   WaitForEarlierKernels();  // They write the pixels.
   auto& barriers = shared.pixel_barriers[consumer];
-  const uint32_t box_bytes = (Tile::kRows + plan.side - 1) * Tile::kRowBytes;
+  const uint32_t box_bytes = (Tile::kRows + plan.box_taps - 1) * Tile::kRowBytes;
   RingPlace<Tile::kPixelStages> ring;
   for (int tile = blockIdx.x; tile < plan.tiles; tile += gridDim.x) {
     const TilePlace place = Locate<Tile>(plan, tile);
-    const int y = place.y + consumer * Tile::kRows + plan.origin + place.phase_y;
-    const int x = place.x + plan.origin + place.phase_x;
+    const int y = (place.y + consumer * Tile::kRows) * plan.stride + plan.origin + place.phase_y;
+    const int x = place.x * plan.stride + plan.origin + place.phase_x;
     for (int channel = 0; channel < plan.I; channel += kBlockChannels) {
-      for (int dx = 0; dx < plan.side; ++dx, ring.Advance()) {
+      for (int box = 0; box < plan.boxes; ++box, ring.Advance()) {
+        const int tap = box * plan.box_taps;
+        const int dx = tap / plan.side, dy = tap % plan.side;  // Column by column.
         Wait(&barriers.empty[ring.stage], ring.parity ^ 1);
         ArriveExpecting(&barriers.full[ring.stage], box_bytes);
         LoadBox(shared.pixels[consumer][ring.stage], &map, &barriers.full[ring.stage], channel,
-                x + dx, y, place.b);
+                x + dx, y + dy, place.b);
       }
     }
   }
@@ -98,16 +101,16 @@ class Consumer {
     }
     for (int channel = 0; channel < plan.I; channel += kBlockChannels) {
       if (plan.I - channel > kBlockChannels / 2) {
-        for (int dx = 0; dx < plan.side; ++dx) SumColumn<kBlockChannels>(plan.side, sums);
+        for (int box = 0; box < plan.boxes; ++box) SumBox<kBlockChannels>(plan.box_taps, sums);
       } else {  // 160 channels are two blocks and a half.
-        for (int dx = 0; dx < plan.side; ++dx) SumColumn<kBlockChannels / 2>(plan.side, sums);
+        for (int box = 0; box < plan.boxes; ++box) SumBox<kBlockChannels / 2>(plan.box_taps, sums);
       }
     }
     MmaWait<0>();
 #pragma unroll
     for (int m = 0; m < M; ++m) PinAccumulators(sums[m]);
 #pragma unroll
-    for (int i = 0; i < kLag; ++i) GiveBack(i < behind_, plan.side);
+    for (int i = 0; i < kLag; ++i) GiveBack(i < behind_, plan.box_taps);
     behind_ = 0;
   }
 
@@ -116,13 +119,13 @@ class Consumer {
   // than the consumer starts the next tap's.
   static constexpr int kLag = N > 40 ? 1 : N == 40 && Tile::kConsumers == 1 ? 3 : 2;
 
-  // One column of taps. Leaves its last taps' products under way and their buffers to be given
-  // back.
+  // The taps that one box serves. Leaves the last ones' products under way and their buffers to be
+  // given back.
   template <int kChannels>
-  __device__ void SumColumn(int side, float (&sums)[M][N / 2]) {
+  __device__ void SumBox(int taps, float (&sums)[M][N / 2]) {
     Wait(&pixel_barriers_.full[pixels_.stage], pixels_.parity);
     uint32_t pixels = SharedAddress(shared_.pixels[index_][pixels_.stage]);
-    for (int dy = 0; dy < side; ++dy) {
+    for (int tap = 0; tap < taps; ++tap) {
       Wait(&shared_.weight_barriers.full[weights_.stage], weights_.parity);
       const uint64_t a = MatrixDescriptor(OfWarp(pixels));
       const uint64_t b = MatrixDescriptor(OfWarp(SharedAddress(shared_.weights[weights_.stage])));
@@ -133,7 +136,7 @@ class Consumer {
       }
       MmaCommit();
       MmaWait<kLag>();
-      GiveBack(behind_ == kLag, side);
+      GiveBack(behind_ == kLag, taps);
       behind_ = min(behind_ + 1, kLag);
       weights_.Advance();
       pixels += Tile::kRowBytes;
@@ -149,15 +152,15 @@ class Consumer {
     for (int m = 0; m < M; ++m) Mma<N>(sums[m], a + m * (4 * Tile::kRowBytes / 16), b);
   }
 
-  // If `done`, the oldest tap under way is, and with the last one of a column its pixels: tells the
+  // If `done`, the oldest tap under way is, and with the last one of a box its pixels: tells the
   // producers. A warp speaks for itself: its wait says nothing of the other warps' products.
-  __device__ void GiveBack(bool done, int side) {
-    const bool tells = done && threadIdx.x % 32 == 0, column = done && oldest_tap_ + 1 == side;
+  __device__ void GiveBack(bool done, int box_taps) {
+    const bool tells = done && threadIdx.x % 32 == 0, box = done && oldest_tap_ + 1 == box_taps;
     if (tells) Arrive(&shared_.weight_barriers.empty[oldest_weights_]);
-    if (tells && column) Arrive(&pixel_barriers_.empty[oldest_pixels_]);
+    if (tells && box) Arrive(&pixel_barriers_.empty[oldest_pixels_]);
     oldest_weights_ = Next<Tile::kWeightStages>(oldest_weights_, done);
-    oldest_pixels_ = Next<Tile::kPixelStages>(oldest_pixels_, column);
-    oldest_tap_ = column ? 0 : oldest_tap_ + done;
+    oldest_pixels_ = Next<Tile::kPixelStages>(oldest_pixels_, box);
+    oldest_tap_ = box ? 0 : oldest_tap_ + done;
   }
 
   template <int kStages>
@@ -173,7 +176,7 @@ class Consumer {
   RingPlace<Tile::kPixelStages> pixels_;
   RingPlace<Tile::kWeightStages> weights_;
   // Taps behind the latest whose buffers are not given back; the oldest one's, and where it stands
-  // in its column.
+  // among those of its box.
   int behind_ = 0;
   int oldest_weights_ = 0, oldest_pixels_ = 0, oldest_tap_ = 0;
 };

@@ -11,31 +11,46 @@
 
 namespace hmar::kernels {
 
-// The convolution of one phase: side x side taps over the input, the first `origin` (+ the phase's
-// 0 or 1, each way) from the pixel. Phase (py, px) = (phase / 2, phase % 2) writes output pixels
-// (scale y + py, scale x + px).
+// The convolution of one phase at pixel (y, x) of its grid: side x side taps over the input, the
+// first `origin` (+ the phase's 0 or 1, each way) from (stride y, stride x). Phase (py, px) =
+// (phase / 2, phase % 2) writes output pixels (scale y + py, scale x + px).
 struct ConvTaps {
   int side;
   int phases;
   int scale;
   int origin;
+  int stride;
 };
 
 constexpr ConvTaps TapsOf(ConvKind kind) {
   switch (kind) {
     case ConvKind::kSame1x1:
-      return {.side = 1, .phases = 1, .scale = 1, .origin = 0};
+      return {.side = 1, .phases = 1, .scale = 1, .origin = 0, .stride = 1};
     case ConvKind::kSame3x3:
-      return {.side = 3, .phases = 1, .scale = 1, .origin = -1};
+      return {.side = 3, .phases = 1, .scale = 1, .origin = -1, .stride = 1};
     case ConvKind::kUpsample3x3:
-      return {.side = 2, .phases = 4, .scale = 2, .origin = -1};
+      return {.side = 2, .phases = 4, .scale = 2, .origin = -1, .stride = 1};
+    case ConvKind::kDownsample3x3:
+      return {.side = 3, .phases = 1, .scale = 1, .origin = 0, .stride = 2};
   }
   return {};
 }
 
 constexpr int CeilDiv(int a, int b) { return (a + b - 1) / b; }
 
-// Of the input's grid, one phase: what statistics are taken of.
+// The grid of a phase, which tiles and chunks divide: the input's, or what a stride leaves of it.
+struct ConvGrid {
+  int H, W;
+};
+
+constexpr ConvGrid GridOf(ConvKind kind, int H, int W) {
+  const int stride = TapsOf(kind).stride;
+  return {H / stride, W / stride};
+}
+
+constexpr ConvGrid GridOf(const Conv2dArgs& args) { return GridOf(args.kind, args.H, args.W); }
+
+// Of a phase's grid: what statistics are taken of.
 inline constexpr int kChunkRows = 4;
 inline constexpr int kChunkColumns = 16;
 

@@ -17,9 +17,11 @@ inline constexpr int kBlockChannels = 64;  // Of the input: 128 bytes, the width
 inline constexpr int kSharedBytes = 227 * 1024;  // What a thread block can have.
 
 struct HopperPlan {
-  int H, W, I, O;  // H x W: the input's.
+  int H, W, I, O;  // H x W: the phases' grid.
   // Taps of one phase, as ConvTaps.
-  int side, phases, scale, origin;
+  int side, phases, scale, origin, stride;
+  // Boxes of pixels that a block of input channels takes, and the taps that each serves.
+  int boxes, box_taps;
   int tiles_x, tiles_y, tiles_n, tiles;
   Epilogue epilogue;
 };
@@ -85,7 +87,7 @@ struct RingPlace {
 };
 
 struct TilePlace {
-  int b, y, x;  // First pixel, in the input's coordinates.
+  int b, y, x;  // First pixel, in the grid's coordinates.
   int phase_y, phase_x;
   int n;  // Block of output channels.
 };

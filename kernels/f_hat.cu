@@ -135,10 +135,10 @@ struct Bias {
   }
 };
 
-// out += (1 - r) h + r (sum + bias).
+// out += sign ((1 - r) h + r (sum + bias)), sign 1 or -1.
 template <typename S>
 __device__ void AddContribution(const S& shared, float r, const Bias<S::kPieces>& bias,
-                                const Sums<S>& sum, Pixels<S>* out) {
+                                const Sums<S>& sum, float sign, Pixels<S>* out) {
 #pragma unroll
   for (int piece = 0; piece < S::kPieces; ++piece) {
     const int z = threadIdx.x % kWarp + piece * kWarp;
@@ -146,7 +146,8 @@ __device__ void AddContribution(const S& shared, float r, const Bias<S::kPieces>
     for (int i = 0; i < S::kPixels; ++i) {
       const float h = shared.h[WarpRow() + 1][WarpColumn<S>() + i + 1][z];
       const float convolved = __fmul_rn(r, __fadd_rn(sum[piece][i], bias.value[piece]));
-      out->value[piece][i] = __fadd_rn(out->value[piece][i], __fmaf_rn(1 - r, h, convolved));
+      const float contribution = __fmul_rn(sign, __fmaf_rn(1 - r, h, convolved));
+      out->value[piece][i] = __fadd_rn(out->value[piece][i], contribution);
     }
   }
 }
@@ -175,12 +176,13 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   }
   // What lies in the output arrives during the convolution.
   Pixels<S> out;
-  if (mode == LayMode::kAdd) {
+  if (mode != LayMode::kWrite) {
     out.ForEach(image, Z, [](float* value, const float* from) { *value = *from; });
   }
   Sums<S> sum = {};
   Convolve(image, Z, &shared, sum);
-  AddContribution(shared, weights.quant_resi, bias, sum, &out);
+  const float sign = mode == LayMode::kSubtract ? -1.0f : 1.0f;
+  AddContribution(shared, weights.quant_resi, bias, sum, sign, &out);
   out.ForEach(image, Z, [](const float* value, float* to) { *to = *value; });
 }
 

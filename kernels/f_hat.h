@@ -32,8 +32,9 @@ struct ContributionWeights {
 };
 
 enum class LayMode {
-  kAdd,    // out += contribution
-  kWrite,  // out = contribution
+  kAdd,       // out += contribution
+  kSubtract,  // out -= contribution
+  kWrite,     // out = contribution
 };
 
 // contribution = (1 - r) h + r (conv3x3(h) + bias), where h is the tokens' codebook vectors,

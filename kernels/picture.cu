@@ -64,6 +64,21 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// ---- EncoderPixels: a pixel a thread.
+
+__device__ float EncoderValue(uint8_t byte) { return static_cast<float>(2 * int{byte} - 255); }
+
+__global__ void __launch_bounds__(kThreads)
+    EncoderPixelsKernel(const uint8_t* rgb_N3, int64_t pixels, __nv_bfloat16* out_N8) {
+  AwaitPredecessor();
+  const int64_t pixel = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (pixel >= pixels) return;
+  const uint8_t* const rgb = rgb_N3 + pixel * 3;
+  const uint4 packed = {PackPair(EncoderValue(rgb[0]), EncoderValue(rgb[1])),
+                        PackPair(EncoderValue(rgb[2]), 0), 0, 0};
+  *reinterpret_cast<uint4*>(out_N8 + pixel * 8) = packed;
+}
+
 // ---- SoftmaxRows: a row stays in the registers of one warp (n up to 512) or of a block.
 
 constexpr int kSoftmaxValues = 16;  // A thread.
@@ -153,6 +168,16 @@ cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_
   const auto kernel = C == 3 ? PictureBytesKernel<true> : PictureBytesKernel<false>;
   return LaunchDependent(kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, x_NC, C,
                          3 * pixels, out_N3);
+}
+
+cudaError_t EncoderPixels(const uint8_t* rgb_N3, int64_t pixels, __nv_bfloat16* out_N8,
+                          cudaStream_t stream) {
+  if (pixels < 0 || !Aligned(out_N8, 16)) return cudaErrorInvalidValue;
+  const int64_t blocks = CeilDiv(pixels, kThreads);
+  if (blocks == 0) return cudaSuccess;
+  if (!FitsGrid(blocks)) return cudaErrorInvalidValue;
+  return LaunchDependent(EncoderPixelsKernel, static_cast<unsigned>(blocks), kThreads, 0, stream,
+                         rgb_N3, pixels, out_N8);
 }
 
 cudaError_t SoftmaxRows(const float* x, int64_t rows, int n, __nv_bfloat16* out,

@@ -1,11 +1,11 @@
 #ifndef HMAR_KERNELS_PICTURE_H_
 #define HMAR_KERNELS_PICTURE_H_
 
-// The ends of the decoder: feature maps in, bytes out. What all of these functions promise: bf16
-// and float pointers are 16-byte aligned, byte pointers 4-byte aligned; a count of 0 is no work;
-// cudaErrorInvalidValue names a shape or alignment beyond the limits; an image's, a pixel's or a
-// row's result does not depend on what else the launch holds. Asynchronous on `stream`; allocate
-// nothing. Safe in stream capture.
+// The ends of the autoencoder: feature maps and bytes, in and out. What all of these functions
+// promise: bf16 and float pointers are 16-byte aligned, byte pointers 4-byte aligned; a count of 0
+// is no work; cudaErrorInvalidValue names a shape or alignment beyond the limits; an image's, a
+// pixel's or a row's result does not depend on what else the launch holds. Asynchronous on
+// `stream`; allocate nothing. Safe in stream capture.
 
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
@@ -24,6 +24,11 @@ cudaError_t GatherFeatures(const float* f_hat_PPZ, const int32_t* slots_B, int B
 // are RGB, fp32; out_N3.
 cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_N3,
                          cudaStream_t stream);
+
+// Pixels for the encoder: 2 rgb - 255, which is 255 x of x = rgb / 127.5 - 1 and exact in bf16, and
+// five zeros.
+cudaError_t EncoderPixels(const uint8_t* rgb_N3, int64_t pixels, __nv_bfloat16* out_N8,
+                          cudaStream_t stream);
 
 // Softmax of each row: out = bf16(softmax(x)). x (rows, n) fp32, n 1 to 4,096; maximum and sum in
 // fp32.

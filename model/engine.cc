@@ -1,6 +1,20 @@
 #include "model/engine.h"
 
+#include "absl/strings/str_cat.h"
+
 namespace hmar {
+
+absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const ModelConfig& config) {
+  const auto S = static_cast<uint32_t>(config.image_size);
+  for (const Picture* picture : pictures) {
+    if (picture->width != S || picture->height != S) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a picture of ", picture->width, " x ", picture->height,
+                       " pixels; the model's images are ", S, " x ", S));
+    }
+  }
+  return absl::OkStatus();
+}
 
 std::vector<Pass> PlanPasses(const ModelConfig& config, const ImageTask& task) {
   return PlanPasses(config, task.sampling, task.class_id.has_value(),

@@ -51,6 +51,9 @@ struct ImageTask {
       preview_scales;  // K entries when preview_mode is not kNone: which scales leave a preview.
 };
 
+// INVALID_ARGUMENT, with both sizes, if a picture is not of the model's size.
+absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const ModelConfig& config);
+
 // The passes that a task takes.
 std::vector<Pass> PlanPasses(const ModelConfig& config, const ImageTask& task);
 

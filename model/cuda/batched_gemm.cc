@@ -71,7 +71,7 @@ absl::Status BatchedGemm::Run(const Product& p, int batch, cudaStream_t stream) 
     HMAR_BLAS_RETURN_IF_ERROR(cublasLtMatmulAlgoGetHeuristic(handle_, &product, &b, &a, &out, &out,
                                                              &preference, 1, &result, &count));
     if (count == 0)
-      return absl::InternalError("cuBLASLt has no kernel for the decoder's attention");
+      return absl::InternalError("cuBLASLt has no kernel for the autoencoder's attention");
     found = algorithms_.emplace(key, result.algo).first;
   }
   layouts(batch, &b, &a, &out);

@@ -24,7 +24,7 @@ struct MatrixBatch {
   int64_t stride = 0;
 };
 
-// Products of one pair of matrices an image, for the decoder's attention. The kernel of a shape is
+// Products of one pair of matrices an image, for the autoencoder's attention. The kernel of a shape is
 // fixed on its first use, whatever the batch. Not thread-safe.
 class BatchedGemm {
  public:

@@ -23,7 +23,8 @@ kernels::Conv2dArgs CudaAutoencoder::ConvArgs(const Conv& conv, const Map& in, c
 }
 
 absl::Status CudaAutoencoder::RunConv(const std::string& name, const Map& in,
-                                  const __nv_bfloat16* residual, Map* out, const Pass& pass) const {
+                                      const __nv_bfloat16* residual, Map* out,
+                                      const Pass& pass) const {
   const Conv& conv = convs_.at(name);
   kernels::Conv2dArgs args = ConvArgs(conv, in, pass);
   args.residual_BHWO = residual;
@@ -31,13 +32,24 @@ absl::Status CudaAutoencoder::RunConv(const std::string& name, const Map& in,
   args.partials = out->partials;
   HMAR_CUDA_RETURN_IF_ERROR(kernels::Conv2d(args, pass.stream));
   out->chunks = kernels::Conv2dChunks(conv.kind, in.side, in.side);
-  out->side = conv.kind == kernels::ConvKind::kUpsample3x3 ? 2 * in.side : in.side;
+  out->side = conv.kind == kernels::ConvKind::kUpsample3x3     ? 2 * in.side
+              : conv.kind == kernels::ConvKind::kDownsample3x3 ? in.side / 2
+                                                               : in.side;
   out->channels = conv.O;
   return absl::OkStatus();
 }
 
+// One whose output leaves in fp32.
+absl::Status CudaAutoencoder::RunLastConv(const std::string& name, const Map& in, float* out,
+                                          const Pass& pass) const {
+  kernels::Conv2dArgs args = ConvArgs(convs_.at(name), in, pass);
+  args.out_fp32_BHWO = out;
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::Conv2d(args, pass.stream));
+  return absl::OkStatus();
+}
+
 absl::Status CudaAutoencoder::RunNorm(const std::string& name, const Map& in, bool silu, Map* out,
-                                  const Pass& pass) const {
+                                      const Pass& pass) const {
   const Norm& norm = norms_.at(name);
   kernels::GroupNormArgs args;
   args.x_BSC = in.data;
@@ -95,7 +107,7 @@ absl::Status CudaAutoencoder::AttentionBlock(const std::string& name, Pass* pass
   return RunConv(name + ".proj_out", attended, pass->x.data, &pass->x, *pass);
 }
 
-absl::Status CudaAutoencoder::Upsample(const std::string& name, Pass* pass) {
+absl::Status CudaAutoencoder::Resample(const std::string& name, Pass* pass) {
   Map out = ScratchForNorm(1);
   HMAR_RETURN_IF_ERROR(RunConv(name, pass->x, nullptr, &out, *pass));
   std::swap(buffers_[0], buffers_[1]);  // x stays in the first buffer.
@@ -103,10 +115,10 @@ absl::Status CudaAutoencoder::Upsample(const std::string& name, Pass* pass) {
   return absl::OkStatus();
 }
 
-absl::Status CudaAutoencoder::Middle(Pass* pass) {
-  HMAR_RETURN_IF_ERROR(ResBlock("decoder.mid.block_1", pass));
-  HMAR_RETURN_IF_ERROR(AttentionBlock("decoder.mid.attn_1", pass));
-  return ResBlock("decoder.mid.block_2", pass);
+absl::Status CudaAutoencoder::Middle(const std::string& part, Pass* pass) {
+  HMAR_RETURN_IF_ERROR(ResBlock(part + ".mid.block_1", pass));
+  HMAR_RETURN_IF_ERROR(AttentionBlock(part + ".mid.attn_1", pass));
+  return ResBlock(part + ".mid.block_2", pass);
 }
 
 absl::Status CudaAutoencoder::Decode(const __nv_bfloat16* f_hat_BPPZ, int B, cudaStream_t stream) {
@@ -117,21 +129,41 @@ absl::Status CudaAutoencoder::Decode(const __nv_bfloat16* f_hat_BPPZ, int B, cud
   Map post_quant = Scratch(1);
   HMAR_RETURN_IF_ERROR(RunConv("post_quant_conv", f_hat, nullptr, &post_quant, pass));
   HMAR_RETURN_IF_ERROR(RunConv("decoder.conv_in", post_quant, nullptr, &pass.x, pass));
-  HMAR_RETURN_IF_ERROR(Middle(&pass));
+  HMAR_RETURN_IF_ERROR(Middle("decoder", &pass));
   for (int i = static_cast<int>(config_.tokenizer.ch_mult.size()) - 1; i >= 0; --i) {
     const std::string level = absl::StrCat("decoder.up.", i);
     for (int j = 0; j <= config_.tokenizer.num_res_blocks; ++j) {
       HMAR_RETURN_IF_ERROR(ResBlock(absl::StrCat(level, ".block.", j), &pass));
       HMAR_RETURN_IF_ERROR(AttentionBlock(absl::StrCat(level, ".attn.", j), &pass));
     }
-    if (i > 0) HMAR_RETURN_IF_ERROR(Upsample(level + ".upsample.conv", &pass));
+    if (i > 0) HMAR_RETURN_IF_ERROR(Resample(level + ".upsample.conv", &pass));
   }
   Map normed = Scratch(1);
   HMAR_RETURN_IF_ERROR(RunNorm("decoder.norm_out", pass.x, /*silu=*/true, &normed, pass));
-  kernels::Conv2dArgs args = ConvArgs(convs_.at("decoder.conv_out"), normed, pass);
-  args.out_fp32_BHWO = pixels_;
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::Conv2d(args, stream));
-  return absl::OkStatus();
+  return RunLastConv("decoder.conv_out", normed, pixels_, pass);
+}
+
+absl::Status CudaAutoencoder::Encode(const __nv_bfloat16* pixels_BSS8, int B, float* features_BPPZ,
+                                     cudaStream_t stream) {
+  Pass pass = {B, stream, ScratchForNorm(0)};
+  const Map pixels = {.data = const_cast<__nv_bfloat16*>(pixels_BSS8),
+                      .side = config_.image_size,
+                      .channels = kPixelChannels};
+  HMAR_RETURN_IF_ERROR(RunConv("encoder.conv_in", pixels, nullptr, &pass.x, pass));
+  const auto levels = static_cast<int>(config_.tokenizer.ch_mult.size());
+  for (int i = 0; i < levels; ++i) {
+    const std::string level = absl::StrCat("encoder.down.", i);
+    for (int j = 0; j < config_.tokenizer.num_res_blocks; ++j) {
+      HMAR_RETURN_IF_ERROR(ResBlock(absl::StrCat(level, ".block.", j), &pass));
+      HMAR_RETURN_IF_ERROR(AttentionBlock(absl::StrCat(level, ".attn.", j), &pass));
+    }
+    if (i + 1 < levels) HMAR_RETURN_IF_ERROR(Resample(level + ".downsample.conv", &pass));
+  }
+  HMAR_RETURN_IF_ERROR(Middle("encoder", &pass));
+  Map normed = Scratch(1), encoded = Scratch(2);
+  HMAR_RETURN_IF_ERROR(RunNorm("encoder.norm_out", pass.x, /*silu=*/true, &normed, pass));
+  HMAR_RETURN_IF_ERROR(RunConv("encoder.conv_out", normed, nullptr, &encoded, pass));
+  return RunLastConv("quant_conv", encoded, features_BPPZ, pass);
 }
 
 }  // namespace hmar

@@ -19,14 +19,19 @@
 
 namespace hmar {
 
-// The VQ-VAE's decoder on a GPU: channels last, bf16, fp32 sums; an image's picture does not depend
-// on its batch. Not thread-safe: one stream uses it at a time.
+// The VQ-VAE's convolutional encoder and decoder on a GPU: channels last, bf16, fp32 sums; an
+// image's result does not depend on its batch. Both work in the same buffers. Not thread-safe: one
+// stream uses it at a time.
 class CudaAutoencoder {
  public:
-  // Uploads decoder.* and post_quant_conv.*, takes activations for max_batch images.
+  // Channels of an image as Encode takes it: red, green, blue and zeros.
+  static constexpr int kPixelChannels = 8;
+
+  // Uploads encoder.*, decoder.*, quant_conv.* and post_quant_conv.*, takes activations for
+  // max_batch images.
   static absl::StatusOr<std::unique_ptr<CudaAutoencoder>> Load(const ModelConfig& config,
-                                                           WeightReader* weights, int max_batch,
-                                                           DeviceMemory* memory);
+                                                               WeightReader* weights, int max_batch,
+                                                               DeviceMemory* memory);
 
   int max_batch() const { return max_batch_; }
 
@@ -35,6 +40,12 @@ class CudaAutoencoder {
   absl::Status Decode(const __nv_bfloat16* f_hat_BPPZ, int B, cudaStream_t stream);
 
   const float* pixels_BSS3() const { return pixels_; }
+
+  // Images (B, S, S, 8) -> what the quantizer sees, (B, P, P, Z) fp32. Pixels of value x in [-1, 1]
+  // come as 255 x: those of bytes are odd integers, which bf16 has exactly. Asynchronous. REQUIRES:
+  // B <= max_batch.
+  absl::Status Encode(const __nv_bfloat16* pixels_BSS8, int B, float* features_BPPZ,
+                      cudaStream_t stream);
 
  private:
   struct Conv {
@@ -55,7 +66,7 @@ class CudaAutoencoder {
     int side = 0;
     int channels = 0;
   };
-  // What one Decode carries from layer to layer.
+  // What one call carries from layer to layer.
   struct Pass {
     int B;
     cudaStream_t stream;
@@ -72,12 +83,14 @@ class CudaAutoencoder {
   static kernels::Conv2dArgs ConvArgs(const Conv& conv, const Map& in, const Pass& pass);
   absl::Status RunConv(const std::string& name, const Map& in, const __nv_bfloat16* residual,
                        Map* out, const Pass& pass) const;
+  absl::Status RunLastConv(const std::string& name, const Map& in, float* out,
+                           const Pass& pass) const;
   absl::Status RunNorm(const std::string& name, const Map& in, bool silu, Map* out,
                        const Pass& pass) const;
   absl::Status ResBlock(const std::string& name, Pass* pass);
   absl::Status AttentionBlock(const std::string& name, Pass* pass);
-  absl::Status Upsample(const std::string& name, Pass* pass);
-  absl::Status Middle(Pass* pass);
+  absl::Status Resample(const std::string& name, Pass* pass);
+  absl::Status Middle(const std::string& part, Pass* pass);
   absl::Status Attend(const Map& qkv, const Map& out, const Pass& pass);
   Map Scratch(int buffer) const { return {.data = buffers_[buffer]}; }
   // For a convolution's output that a norm reads before the next such output is made: there is room

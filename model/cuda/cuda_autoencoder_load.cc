@@ -1,4 +1,4 @@
-// Loads the decoder: its weights, its buffers.
+// Loads the encoder and the decoder: their weights, their buffers.
 
 #include <algorithm>
 #include <vector>
@@ -12,10 +12,16 @@ namespace hmar {
 namespace {
 
 constexpr char kWeights[] = "weights";
-constexpr char kWorkspace[] = "decoder workspace";
+constexpr char kWorkspace[] = "autoencoder workspace";
 
-bool BelongsToDecoder(const std::string& name) {
-  return absl::StartsWith(name, "decoder.") || absl::StartsWith(name, "post_quant_conv.");
+constexpr float kPixelScale = 255;  // Pixels come so many times as large.
+
+kernels::ConvKind KindOf(const std::string& name, int64_t side) {
+  using kernels::ConvKind;
+  if (side == 1) return ConvKind::kSame1x1;
+  if (absl::EndsWith(name, ".upsample.conv")) return ConvKind::kUpsample3x3;
+  if (absl::EndsWith(name, ".downsample.conv")) return ConvKind::kDownsample3x3;
+  return ConvKind::kSame3x3;
 }
 
 }  // namespace
@@ -24,8 +30,9 @@ CudaAutoencoder::CudaAutoencoder(const ModelConfig& config, int max_batch)
     : config_(config), max_batch_(max_batch) {}
 
 absl::StatusOr<std::unique_ptr<CudaAutoencoder>> CudaAutoencoder::Load(const ModelConfig& config,
-                                                               WeightReader* weights, int max_batch,
-                                                               DeviceMemory* memory) {
+                                                                       WeightReader* weights,
+                                                                       int max_batch,
+                                                                       DeviceMemory* memory) {
   std::unique_ptr<CudaAutoencoder> decoder(new CudaAutoencoder(config, max_batch));
   HMAR_ASSIGN_OR_RETURN(decoder->batched_gemm_, BatchedGemm::Create(max_batch, memory));
   HMAR_RETURN_IF_ERROR(decoder->LoadLayers(weights, memory));
@@ -35,7 +42,7 @@ absl::StatusOr<std::unique_ptr<CudaAutoencoder>> CudaAutoencoder::Load(const Mod
 
 absl::Status CudaAutoencoder::LoadLayers(WeightReader* weights, DeviceMemory* memory) {
   for (const std::string& name : weights->names()) {
-    if (!BelongsToDecoder(name) || !absl::EndsWith(name, ".weight")) continue;
+    if (absl::StartsWith(name, "quantize.") || !absl::EndsWith(name, ".weight")) continue;
     const std::string layer(absl::StripSuffix(name, ".weight"));
     if (weights->shape(name).size() == 4) {
       HMAR_RETURN_IF_ERROR(LoadConv(layer, weights, memory));
@@ -51,18 +58,20 @@ absl::Status CudaAutoencoder::LoadLayers(WeightReader* weights, DeviceMemory* me
 }
 
 absl::Status CudaAutoencoder::LoadConv(const std::string& name, WeightReader* weights,
-                                   DeviceMemory* memory) {
+                                       DeviceMemory* memory) {
   const std::vector<int64_t>& shape = weights->shape(name + ".weight");
   Conv conv;
-  conv.kind = shape[2] == 1                            ? kernels::ConvKind::kSame1x1
-              : absl::EndsWith(name, ".upsample.conv") ? kernels::ConvKind::kUpsample3x3
-                                                       : kernels::ConvKind::kSame3x3;
+  conv.kind = KindOf(name, shape[2]);
   conv.O = static_cast<int>(shape[0]);
   conv.I = static_cast<int>(shape[1]);
-  HMAR_ASSIGN_OR_RETURN(const std::vector<float> weight, weights->Floats(name + ".weight"));
+  HMAR_ASSIGN_OR_RETURN(std::vector<float> weight, weights->Floats(name + ".weight"));
   HMAR_ASSIGN_OR_RETURN(const std::vector<float> bias, weights->Floats(name + ".bias"));
+  if (name == "encoder.conv_in") {
+    for (float& w : weight) w /= kPixelScale;
+  }
   std::vector<uint16_t> packed(kernels::PackedConvWeightCount(conv.kind, conv.O, conv.I));
   kernels::PackConvWeight(conv.kind, weight.data(), conv.O, conv.I, packed.data());
+  if (name == "encoder.conv_in") conv.I = kPixelChannels;  // As packed.
   HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, memory->Upload<uint16_t>(kWeights, packed));
   conv.weight = reinterpret_cast<const __nv_bfloat16*>(bits);
   HMAR_ASSIGN_OR_RETURN(conv.bias_O, memory->Upload<float>(kWeights, bias));
@@ -70,8 +79,9 @@ absl::Status CudaAutoencoder::LoadConv(const std::string& name, WeightReader* we
   return absl::OkStatus();
 }
 
-// Elements of an image's largest map. Each level works at its own side; the map that its upsampling
-// leaves has its channels at twice the side.
+// Elements of an image's largest map in the decoder. Each level works at its own side; the map that
+// its upsampling leaves has its channels at twice the side. The encoder's levels have the same
+// sides and channels, but for the smaller maps that its downsampling leaves.
 int64_t CudaAutoencoder::MostElements() const {
   const TokenizerConfig& t = config_.tokenizer;
   const auto levels = static_cast<int>(t.ch_mult.size());

@@ -1,109 +1,11 @@
-#include "model/cuda_engine.h"
-
 #include <algorithm>
-#include <map>
 #include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "model/cuda/cuda_model.h"
-#include "model/cuda/fast_preview_sampler.h"
-#include "model/cuda/image_in_flight.h"
-#include "model/cuda/picture_pipeline.h"
-#include "model/cuda/step_launcher.h"
+#include "model/cuda/cuda_engine_internal.h"
 
 namespace hmar {
-namespace {
-
-using Images = std::vector<std::shared_ptr<ImageInFlight>>;
-
-// A scale that is part of an image's feature map from now on.
-struct SettledScale {
-  std::shared_ptr<ImageInFlight> image;
-  int scale;
-};
-
-// Scales [next, end) of an image, which have no pass: a prefix's, or those that an edit keeps
-// whole.
-struct KnownScales {
-  std::shared_ptr<ImageInFlight> image;
-  int next, end;
-};
-
-// Works one step ahead of its device: Step launches a step, then waits for the one before. So the
-// device never waits for the host, and pictures and failures come a report or two later.
-class CudaEngine final : public Engine {
- public:
-  static absl::StatusOr<std::unique_ptr<CudaEngine>> Load(const ModelFolder& folder,
-                                                          const CudaEngineOptions& options);
-  ~CudaEngine() override { cudaSetDevice(device_); }
-
-  const EngineInfo& info() const override { return info_; }
-  absl::Status Admit(ImageId id, ImageTask task) override;
-  void Cancel(ImageId id) override;
-  absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
-  absl::StatusOr<std::vector<TokenPyramid>> Encode(absl::Span<const Picture* const>) override {
-    return absl::UnimplementedError("images cannot be encoded on a GPU yet");
-  }
-
- private:
-  CudaEngine(std::unique_ptr<CudaModel> model, int device)
-      : device_(device), model_(std::move(model)) {}
-  absl::Status Prepare(const CudaEngineOptions& options);
-
-  absl::StatusOr<Images> Find(absl::Span<const ImageId> ids) const;
-  absl::Status Run(const Images& images, StepReport* report);
-  absl::Status StartNew(const Images& images, StepReport* report);
-  absl::Status Lay(std::vector<KnownScales> known, StepReport* report);
-  absl::Status OrderPreviews(absl::Span<const SettledScale> settled, StepReport* report);
-  absl::Status OrderPictures(const Images& to_run, const Images& images, StepReport* report);
-  void Advance(const Images& images, StepReport* report);
-  absl::Status CollectSteps(int leave, StepReport* report);
-  absl::Status AwaitPictures(StepReport* report);
-  void Remove(ImageInFlight* image);
-
-  const int device_;
-  std::unique_ptr<CudaModel> model_;
-  std::unique_ptr<StepLauncher> launcher_;
-  std::unique_ptr<PicturePipeline> pictures_;
-  EngineInfo info_;
-  std::map<ImageId, std::shared_ptr<ImageInFlight>> images_;  // Until their pictures are delivered.
-  std::vector<int> free_slots_;
-  absl::Status lost_;  // Not OK: the device is.
-};
-
-absl::StatusOr<std::unique_ptr<CudaEngine>> CudaEngine::Load(const ModelFolder& folder,
-                                                             const CudaEngineOptions& options) {
-  HMAR_ASSIGN_OR_RETURN(std::unique_ptr<CudaModel> model, CudaModel::Load(folder, options));
-  std::unique_ptr<CudaEngine> engine(new CudaEngine(std::move(model), options.device));
-  HMAR_RETURN_IF_ERROR(engine->Prepare(options));
-  EngineInfo& info = engine->info_;
-  info.config = folder.config;
-  info.digest = folder.digest;
-  info.device = absl::StrCat("cuda:", options.device);
-  info.precision = options.precision == Precision::kFp8 ? "fp8" : "bf16";
-  info.parameters = folder.parameters;
-  info.max_images = static_cast<uint32_t>(engine->model_->max_images());
-  info.max_step_rows = static_cast<uint32_t>(engine->model_->max_rows());
-  info.memory = engine->model_->memory().Uses();
-  return engine;
-}
-
-absl::Status CudaEngine::Prepare(const CudaEngineOptions& options) {
-  HMAR_ASSIGN_OR_RETURN(launcher_, StepLauncher::Create(model_.get()));
-  HMAR_RETURN_IF_ERROR(launcher_->WarmUp(options.graphs));
-  std::optional<FastPreviewFit> fast;
-  if (options.fast_previews) {
-    HMAR_ASSIGN_OR_RETURN(fast, FitFastPreviewTo(model_.get(), launcher_.get()));
-  }
-  HMAR_ASSIGN_OR_RETURN(pictures_,
-                        PicturePipeline::Create(model_.get(), fast, [this](StepReport* report) {
-                          return CollectSteps(StepLauncher::kAhead, report);
-                        }));
-  model_->memory().Close();
-  for (int slot = model_->max_images(); slot-- > 0;) free_slots_.push_back(slot);
-  return absl::OkStatus();
-}
 
 absl::Status CudaEngine::Admit(ImageId id, ImageTask task) {
   if (images_.count(id) != 0)
@@ -167,9 +69,7 @@ absl::StatusOr<StepReport> CudaEngine::Step(absl::Span<const ImageId> ids) {
   HMAR_CUDA_RETURN_IF_ERROR(cudaSetDevice(device_));
   const absl::Status status = images.empty() ? AwaitPictures(&report) : Run(images, &report);
   if (!status.ok()) {
-    // Half a step may have run: no image's state can be trusted, whatever the error.
-    lost_ = absl::UnavailableError(absl::StrCat(info_.device, ": ", std::string(status.message())));
-    return lost_;
+    return Lose(status);  // Half a step may have run: no image's state can be trusted.
   }
   for (const ImageReport& image : report.images) images_.erase(image.id);
   for (const FailureReport& failure : report.failures) {
@@ -177,6 +77,24 @@ absl::StatusOr<StepReport> CudaEngine::Step(absl::Span<const ImageId> ids) {
     Remove(image.get());
   }
   return report;
+}
+
+// Whatever the error was, every later call says the same.
+absl::Status CudaEngine::Lose(const absl::Status& status) {
+  lost_ = absl::UnavailableError(absl::StrCat(info_.device, ": ", std::string(status.message())));
+  return lost_;
+}
+
+// Behind what the decoder has queued; steps go on beside it.
+absl::StatusOr<std::vector<TokenPyramid>> CudaEngine::Encode(
+    absl::Span<const Picture* const> pictures) {
+  if (!lost_.ok()) return lost_;
+  HMAR_RETURN_IF_ERROR(CheckPictures(pictures, info_.config));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaSetDevice(device_));
+  absl::StatusOr<std::vector<TokenPyramid>> tokens =
+      model_->encoder().Encode(pictures, pictures_->decode_stream());
+  if (!tokens.ok()) return Lose(tokens.status());
+  return tokens;
 }
 
 absl::Status CudaEngine::Run(const Images& images, StepReport* report) {
@@ -307,13 +225,6 @@ absl::Status CudaEngine::AwaitPictures(StepReport* report) {
     HMAR_RETURN_IF_ERROR(pictures_->Harvest(report));
   }
   return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Engine>> MakeCudaEngine(ModelFolder folder,
-                                                       const CudaEngineOptions& options) {
-  return CudaEngine::Load(folder, options);
 }
 
 }  // namespace hmar

@@ -4,6 +4,7 @@
 
 #include "kernels/picture.h"
 #include "model/cuda/cuda_model.h"
+#include "model/cuda/cuda_tokenizer.h"
 #include "model/cuda/weight_reader.h"
 #include "model/cuda_engine.h"
 #include "model/sampler.h"
@@ -32,6 +33,8 @@ void Put(T* device, const std::vector<T>& values) {
   Check(CudaStatus(
       cudaMemcpy(device, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice),
       "cudaMemcpy"));
+  // What comes from pageable memory may still be on its way, which other streams do not wait for.
+  Check(CudaStatus(cudaDeviceSynchronize(), "cudaMemcpy"));
 }
 
 // Works in slot 0.
@@ -42,8 +45,18 @@ class CudaInspector final : public Inspector {
 
   const ModelConfig& config() const override { return model_->config(); }
 
-  // Images cannot be encoded on the GPU yet.
-  std::vector<TokenMap> Encode(const std::vector<float>&) override { return {}; }
+  std::vector<TokenMap> Encode(const std::vector<float>& image_3SS) override {
+    constexpr int64_t kChannels = CudaAutoencoder::kPixelChannels;
+    const int64_t pixels = int64_t{config().image_size} * config().image_size;
+    std::vector<__nv_bfloat16> pixels_BSS8(pixels * kChannels, __float2bfloat16(0));
+    for (int64_t i = 0; i < 3 * pixels; ++i) {
+      pixels_BSS8[i % pixels * kChannels + i / pixels] = __float2bfloat16(255 * image_3SS[i]);
+    }
+    Put(scratch_.as<__nv_bfloat16>(), pixels_BSS8);
+    Check(model_->encoder().EncodePixels(scratch_.as<__nv_bfloat16>(), 1, model_->main_stream()));
+    const std::vector<int32_t> tokens = Fetch(model_->encoder().tokens_BL(), model_->L());
+    return PyramidOf(config(), tokens.data());
+  }
 
   std::vector<float> Decode(const std::vector<float>& f_hat_ZPP) override {
     const int64_t S = config().image_size;
@@ -53,7 +66,8 @@ class CudaInspector final : public Inspector {
     }
     Put(scratch_.as<__nv_bfloat16>(), features);
     Check(model_->autoencoder().Decode(scratch_.as<__nv_bfloat16>(), 1, model_->main_stream()));
-    std::vector<float> image = Swapped(Fetch(model_->autoencoder().pixels_BSS3(), S * S * 3), S * S, 3);
+    std::vector<float> image =
+        Swapped(Fetch(model_->autoencoder().pixels_BSS3(), S * S * 3), S * S, 3);
     for (float& x : image) x = std::clamp(x, -1.0f, 1.0f);
     return image;
   }
@@ -156,8 +170,10 @@ class CudaInspector final : public Inspector {
 absl::StatusOr<std::unique_ptr<Inspector>> MakeCudaInspector(ModelFolder folder,
                                                              const CudaEngineOptions& options) {
   HMAR_ASSIGN_OR_RETURN(std::unique_ptr<CudaModel> model, CudaModel::Load(folder, options));
+  const int64_t S = model->config().image_size;
   const int64_t bytes = static_cast<int64_t>(MostStepBytes(model->max_rows(), 1)) +
-                        model->features() * static_cast<int64_t>(sizeof(float));
+                        model->features() * static_cast<int64_t>(sizeof(float)) +
+                        S * S * CudaAutoencoder::kPixelChannels * int64_t{2};
   HMAR_ASSIGN_OR_RETURN(ScratchMemory scratch, ScratchMemory::Take(bytes));
   return std::make_unique<CudaInspector>(std::move(model), std::move(scratch));
 }

@@ -71,6 +71,9 @@ absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const ModelFolder& fo
       static_cast<int>(std::clamp<int64_t>(kDecodePixels / (S * S), 1, kMaxDecodeBatch));
   HMAR_ASSIGN_OR_RETURN(model->autoencoder_,
                         CudaAutoencoder::Load(folder.config, &tokenizer, batch, &model->memory_));
+  HMAR_ASSIGN_OR_RETURN(model->encoder_,
+                        CudaEncoder::Load(folder.config, model->grids_, model->quantizer_,
+                                          &tokenizer, model->autoencoder_.get(), &model->memory_));
   HMAR_ASSIGN_OR_RETURN(
       model->transformer_,
       CudaTransformer::Load(folder.config, &transformer, options.precision, model->max_rows_,

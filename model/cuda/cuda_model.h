@@ -14,6 +14,7 @@
 #include "kernels/f_hat.h"
 #include "kernels/packed_rows.h"
 #include "model/cuda/cuda_autoencoder.h"
+#include "model/cuda/cuda_encoder.h"
 #include "model/cuda/cuda_transformer.h"
 #include "model/cuda/device_memory.h"
 #include "model/cuda/step_tables.h"
@@ -36,8 +37,8 @@ struct SlotArrays {
 };
 
 // A model on a device: weights, slots, and one step as a sequence of kernels. What the engine and
-// the inspector have in common. Everything runs on main_stream(); nothing here waits, but for Load.
-// Not thread-safe.
+// the inspector have in common. Everything runs on main_stream(), but for the autoencoder and the
+// encoder, which are told where to; nothing here waits, but for Load. Not thread-safe.
 class CudaModel {
  public:
   // As MakeCudaEngine says. Leaves `options.device` current.
@@ -56,6 +57,7 @@ class CudaModel {
   const SlotArrays& slots() const { return slots_; }
   CudaTransformer& transformer() { return *transformer_; }
   CudaAutoencoder& autoencoder() { return *autoencoder_; }
+  CudaEncoder& encoder() { return *encoder_; }
   DeviceMemory& memory() { return memory_; }
 
   // Starts an image: its feature map becomes zero.
@@ -88,6 +90,7 @@ class CudaModel {
   kernels::ContributionWeights quantizer_;
   std::unique_ptr<CudaTransformer> transformer_;
   std::unique_ptr<CudaAutoencoder> autoencoder_;
+  std::unique_ptr<CudaEncoder> encoder_;
   SlotArrays slots_;
 };
 

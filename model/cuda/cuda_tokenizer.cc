@@ -115,4 +115,35 @@ absl::StatusOr<kernels::ContributionWeights> LoadQuantizer(const ModelConfig& co
   return quantizer;
 }
 
+absl::StatusOr<kernels::CodebookSearch> LoadCodebookSearch(WeightReader* weights,
+                                                           DeviceMemory* memory) {
+  const std::string name = "quantize.embedding.weight";
+  const int64_t V = weights->shape(name)[0], Z = weights->shape(name)[1];
+  HMAR_ASSIGN_OR_RETURN(const std::vector<float> codebook, weights->Floats(name));
+  std::vector<float> transposed(codebook.size()), norms(V);
+  for (int64_t v = 0; v < V; ++v) {
+    for (int64_t z = 0; z < Z; ++z) {
+      const float e = codebook[v * Z + z];
+      transposed[z * V + v] = e;
+      norms[v] += e * e;
+    }
+  }
+  kernels::CodebookSearch search;
+  search.V = static_cast<int>(V);
+  search.Z = static_cast<int>(Z);
+  HMAR_ASSIGN_OR_RETURN(search.codebook_ZV, memory->Upload<float>(kWeights, transposed));
+  HMAR_ASSIGN_OR_RETURN(search.norm_V, memory->Upload<float>(kWeights, norms));
+  return search;
+}
+
+TokenPyramid PyramidOf(const ModelConfig& config, const int32_t* tokens_L) {
+  TokenPyramid pyramid;
+  for (int k = 0; k < config.num_scales(); ++k) {
+    const int n = config.tokens_of_scale(k);
+    pyramid.emplace_back(tokens_L, tokens_L + n);
+    tokens_L += n;
+  }
+  return pyramid;
+}
+
 }  // namespace hmar

@@ -4,9 +4,11 @@
 #include "absl/status/statusor.h"
 #include "kernels/f_hat.h"
 #include "kernels/packed_rows.h"
+#include "kernels/quantize.h"
 #include "model/config.h"
 #include "model/cuda/device_memory.h"
 #include "model/cuda/weight_reader.h"
+#include "model/engine.h"
 
 namespace hmar {
 
@@ -14,11 +16,17 @@ namespace hmar {
 // or more than 4,096 tokens in one.
 absl::StatusOr<kernels::Grids> MakeGrids(const ModelConfig& config);
 
-// The quantizer's tables (codebook, phi, bicubic weights) on the device, for LayTokens. The decoder
-// is CudaAutoencoder.
+// The quantizer's tables (codebook, phi, bicubic weights) on the device, for LayTokens.
 absl::StatusOr<kernels::ContributionWeights> LoadQuantizer(const ModelConfig& config,
                                                            WeightReader* weights,
                                                            DeviceMemory* memory);
+
+// The codebook on the device once more, for NearestTokens.
+absl::StatusOr<kernels::CodebookSearch> LoadCodebookSearch(WeightReader* weights,
+                                                           DeviceMemory* memory);
+
+// An image's L tokens, scale by scale, as maps.
+TokenPyramid PyramidOf(const ModelConfig& config, const int32_t* tokens_L);
 
 }  // namespace hmar
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/cuda/cuda_tokenizer.h"
+
 namespace hmar {
 namespace {
 
@@ -182,11 +184,8 @@ absl::StatusOr<bool> StepLauncher::Collect(bool wait, Verdict* verdict) {
   }
   const int32_t* token = record->final_tokens;
   for (const auto& image : record->finals) {
-    for (int k = 0; k < model_->grids().scales; ++k) {
-      const int n = model_->config().tokens_of_scale(k);
-      image->tokens.emplace_back(token, token + n);
-      token += n;
-    }
+    image->tokens = PyramidOf(model_->config(), token);
+    token += model_->L();
   }
   record->images.clear();
   record->passes.clear();

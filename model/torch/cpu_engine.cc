@@ -24,18 +24,6 @@ double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const ModelConfig& config) {
-  const auto S = static_cast<uint32_t>(config.image_size);
-  for (const Picture* picture : pictures) {
-    if (picture->width != S || picture->height != S) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a picture of ", picture->width, " x ", picture->height,
-                       " pixels; the model's images are ", S, " x ", S));
-    }
-  }
-  return absl::OkStatus();
-}
-
 // Bytes 0 to 255 as -1 to 1, (B, 3, S, S).
 at::Tensor ImageTensor(absl::Span<const Picture* const> pictures) {
   std::vector<at::Tensor> images;

@@ -17,7 +17,7 @@
 #include <random>
 #include <vector>
 
-#include "model/cuda/cuda_decoder.h"
+#include "model/cuda/cuda_autoencoder.h"
 #include "model/cuda/cuda_status.h"
 #include "model/cuda/device_memory.h"
 #include "model/cuda/weight_reader.h"
@@ -39,7 +39,7 @@ struct Bench {
   int64_t features = 0;  // Of an image: P * P * Z.
   int64_t floats = 0;    // Of a picture: S * S * 3.
   DeviceMemory memory;
-  std::unique_ptr<CudaDecoder> decoder;
+  std::unique_ptr<CudaAutoencoder> decoder;
   __nv_bfloat16* f_hat_BPPZ = nullptr;
   cudaStream_t stream = nullptr;
 };
@@ -60,7 +60,7 @@ absl::Status Load(const Options& options, Bench* bench) {
   bench->floats = int64_t{config.image_size} * config.image_size * 3;
   WeightReader weights(folder.tokenizer.get());
   HMAR_ASSIGN_OR_RETURN(bench->decoder,
-                        CudaDecoder::Load(config, &weights, options.max_batch, &bench->memory));
+                        CudaAutoencoder::Load(config, &weights, options.max_batch, &bench->memory));
   const std::vector<uint16_t> maps = RandomMaps(options.max_batch * bench->features);
   HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, bench->memory.Upload<uint16_t>("input", maps));
   bench->f_hat_BPPZ = reinterpret_cast<__nv_bfloat16*>(const_cast<uint16_t*>(bits));

@@ -25,6 +25,7 @@ kernels() {
     if command -v "${kernel}_gpu_bench" > /dev/null; then "${kernel}_gpu_bench"; fi
   done
   decoder_bench --model "$models/d16"
+  encoder_bench --model "$models/d16"
 }
 
 # What a rolling load of images gives; the last figures are those of an image alone.

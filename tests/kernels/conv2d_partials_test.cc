@@ -82,13 +82,14 @@ struct Statistics {
 
 Statistics StatisticsOf(const Layer& l, const std::vector<float>& out, int b, int chunk,
                         int group) {
-  const int across = (l.W + 15) / 16, down = (l.H + 3) / 4, width = l.O / kGroups;
+  const int H = l.grid_H(), W = l.grid_W();
+  const int across = (W + 15) / 16, down = (H + 3) / 4, width = l.O / kGroups;
   const int phase = chunk / across / down, s = l.scale();
   std::vector<double> values;
-  for (int y = chunk / across % down * 4, end = std::min(y + 4, l.H); y < end; ++y) {
-    for (int x = chunk % across * 16, stop = std::min(x + 16, l.W); x < stop; ++x) {
-      const int64_t row = int64_t{b} * l.H * s + y * s + phase / 2;
-      const int64_t pixel = row * l.W * s + x * s + phase % 2;
+  for (int y = chunk / across % down * 4, end = std::min(y + 4, H); y < end; ++y) {
+    for (int x = chunk % across * 16, stop = std::min(x + 16, W); x < stop; ++x) {
+      const int64_t row = int64_t{b} * H * s + y * s + phase / 2;
+      const int64_t pixel = row * W * s + x * s + phase % 2;
       for (int c = 0; c < width; ++c) values.push_back(out[pixel * l.O + group * width + c]);
     }
   }
@@ -147,7 +148,7 @@ TEST_P(Conv2dPartialsTest, EveryImplementationLeavesTheOutputsStatistics) {
 }
 
 constexpr ConvKind k1x1 = ConvKind::kSame1x1, k3x3 = ConvKind::kSame3x3,
-                   kUp = ConvKind::kUpsample3x3;
+                   kUp = ConvKind::kUpsample3x3, kDown = ConvKind::kDownsample3x3;
 
 // Groups of 1, 2, 3, 4, 5, 10, 20 and 32 channels; some tiles split those of 3, 5, 10 and 20.
 INSTANTIATE_TEST_SUITE_P(
@@ -159,7 +160,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Layer{k3x3, 1, 9, 8, 16, 96, Output::kResidual}, Layer{k3x3, 2, 1, 1, 8, 128},
                     Layer{k1x1, 3, 16, 16, 640, 640, Output::kResidual},
                     Layer{k1x1, 1, 6, 17, 32, 1024}, Layer{kUp, 1, 16, 16, 64, 320},
-                    Layer{kUp, 3, 17, 5, 72, 160, Output::kResidual}, Layer{kUp, 2, 5, 33, 32, 64}),
+                    Layer{kUp, 3, 17, 5, 72, 160, Output::kResidual}, Layer{kUp, 2, 5, 33, 32, 64},
+                    Layer{kDown, 1, 32, 32, 160, 160}, Layer{kDown, 3, 18, 10, 72, 320},
+                    Layer{kDown, 2, 6, 38, 32, 64}),
     NameOf);
 
 // The chunk's own values, not zero, are what sums are taken about.

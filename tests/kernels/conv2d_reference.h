@@ -4,6 +4,7 @@
 // Random convolutions, and their results by ATen on the CPU in fp64.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/upsample_nearest2d.h>
@@ -27,12 +28,18 @@ struct Layer {
 
   int kernel_side() const { return kind == kernels::ConvKind::kSame1x1 ? 1 : 3; }
   int scale() const { return kind == kernels::ConvKind::kUpsample3x3 ? 2 : 1; }
+  int stride() const { return kind == kernels::ConvKind::kDownsample3x3 ? 2 : 1; }
+  // Of a phase, and of the output.
+  int grid_H() const { return H / stride(); }
+  int grid_W() const { return W / stride(); }
+  int out_H() const { return grid_H() * scale(); }
+  int out_W() const { return grid_W() * scale(); }
   size_t input_count() const { return size_t(B) * H * W * I; }
-  size_t output_count() const { return size_t(B) * H * W * O * scale() * scale(); }
+  size_t output_count() const { return size_t(B) * out_H() * out_W() * O; }
 };
 
 inline std::string NameOf(const testing::TestParamInfo<Layer>& info) {
-  static constexpr const char* kKinds[] = {"Same1x1", "Same3x3", "Upsample"};
+  static constexpr const char* kKinds[] = {"Same1x1", "Same3x3", "Upsample", "Downsample"};
   static constexpr const char* kOutputs[] = {"", "Residual", "Fp32"};
   const Layer& l = info.param;
   return kKinds[int(l.kind)] + std::string("B") + std::to_string(l.B) + "H" + std::to_string(l.H) +
@@ -116,15 +123,18 @@ inline std::vector<double> Values(const at::Tensor& tensor_BOHW) {
 
 inline Reference ComputeReference(const Operands& o) {
   const Layer& l = o.layer;
-  const int side = l.kernel_side(), H = l.H * l.scale(), W = l.W * l.scale();
+  const int side = l.kernel_side(), stride = l.stride();
+  const int padding = stride == 1 ? side / 2 : 0;
   at::Tensor x = Doubles(o.x, {l.B, l.H, l.W, l.I}).permute({0, 3, 1, 2}).contiguous();
-  if (l.scale() == 2) x = at::upsample_nearest2d(x, {H, W});
+  if (l.scale() == 2) x = at::upsample_nearest2d(x, {l.out_H(), l.out_W()});
+  if (stride == 2) x = at::constant_pad_nd(x, {0, 1, 0, 1});
   const at::Tensor weight = Doubles(o.weight, {l.O, l.I, side, side});
   const at::Tensor bias = Doubles(o.bias, {l.O});
-  at::Tensor value = at::conv2d(x, weight, bias, 1, side / 2);
-  at::Tensor magnitude = at::conv2d(x.abs(), weight.abs(), bias.abs(), 1, side / 2);
+  at::Tensor value = at::conv2d(x, weight, bias, stride, padding);
+  at::Tensor magnitude = at::conv2d(x.abs(), weight.abs(), bias.abs(), stride, padding);
   if (!o.residual.empty()) {
-    const at::Tensor residual = Doubles(o.residual, {l.B, H, W, l.O}).permute({0, 3, 1, 2});
+    const at::Tensor residual =
+        Doubles(o.residual, {l.B, l.out_H(), l.out_W(), l.O}).permute({0, 3, 1, 2});
     value = value.add(residual);
     magnitude = magnitude.add(residual.abs());
   }

@@ -74,7 +74,7 @@ void ExpectNear(const std::vector<float>& actual, const Reference& expected, con
     const double error = std::abs(actual[i] - expected.value[i]);
     if (error <= bound) continue;  // Not for a NaN.
     ++failures;
-    const int pixel = int(i / l.O), W = l.W * l.scale();
+    const int pixel = int(i / l.O), W = l.out_W();
     ADD_FAILURE() << "row " << pixel / W << " (of all images), column " << pixel % W << ", channel "
                   << i % l.O << ": " << actual[i] << ", expected " << expected.value[i]
                   << " within " << bound;
@@ -105,7 +105,7 @@ TEST_P(Conv2dTest, EveryImplementationMatchesTheReference) {
 }
 
 constexpr ConvKind k1x1 = ConvKind::kSame1x1, k3x3 = ConvKind::kSame3x3,
-                   kUp = ConvKind::kUpsample3x3;
+                   kUp = ConvKind::kUpsample3x3, kDown = ConvKind::kDownsample3x3;
 
 INSTANTIATE_TEST_SUITE_P(
     Layers, Conv2dTest,
@@ -120,7 +120,11 @@ INSTANTIATE_TEST_SUITE_P(
         Layer{k1x1, 1, 16, 16, 640, 1920}, Layer{k1x1, 1, 24, 40, 320, 160, Output::kResidual},
         Layer{k1x1, 3, 17, 5, 72, 40}, Layer{kUp, 1, 8, 8, 160, 160},
         Layer{kUp, 1, 16, 16, 320, 320}, Layer{kUp, 3, 17, 5, 72, 40, Output::kResidual},
-        Layer{kUp, 2, 24, 40, 32, 64}, Layer{kUp, 1, 5, 33, 64, 3, Output::kFp32}),
+        Layer{kUp, 2, 24, 40, 32, 64}, Layer{kUp, 1, 5, 33, 64, 3, Output::kFp32},
+        Layer{kDown, 1, 32, 32, 160, 160}, Layer{kDown, 3, 18, 6, 72, 40, Output::kResidual},
+        Layer{kDown, 2, 26, 70, 32, 64}, Layer{kDown, 2, 2, 2, 8, 8},
+        Layer{kDown, 1, 16, 40, 320, 320}, Layer{kDown, 1, 10, 34, 64, 3, Output::kFp32},
+        Layer{k3x3, 1, 16, 16, 8, 160}, Layer{k3x3, 2, 16, 16, 32, 32, Output::kFp32}),
     NameOf);
 
 // Enough tiles that a thread block goes through several, and that the tile chosen for the batch is
@@ -131,6 +135,7 @@ TEST(Conv2dBatchTest, AnImageHasTheSameBytesInAnyBatch) {
        {Layer{k3x3, 264, 12, 8, 32, 160, Output::kResidual},
         Layer{k3x3, 5, 24, 40, 160, 320, Output::kResidual}, Layer{kUp, 101, 8, 8, 72, 160},
         Layer{k1x1, 5, 17, 5, 640, 1920}, Layer{k3x3, 300, 16, 16, 32, 3, Output::kFp32},
+        Layer{kDown, 101, 16, 24, 72, 160}, Layer{kDown, 40, 24, 16, 32, 64},
         Layer{k3x3, 300, 12, 8, 32, 64}}) {
     const Operands operands = RandomOperands(layer, 2);
     const std::vector<float> all = RunPublic(operands);
@@ -188,6 +193,8 @@ TEST(Conv2dArgumentsTest, RefusesWhatItCannotDo) {
   EXPECT_TRUE(refused([](Conv2dArgs& a) { a.O = 3; }));
   EXPECT_TRUE(refused([](Conv2dArgs& a) { a.B = a.H = a.W = 1 << 10; }));
   EXPECT_TRUE(refused([](Conv2dArgs& a) { a.kind = static_cast<ConvKind>(7); }));
+  EXPECT_TRUE(refused([](Conv2dArgs& a) { a.kind = kDown, a.H = 15; }));
+  EXPECT_TRUE(refused([](Conv2dArgs& a) { a.kind = kDown, a.W = 17; }));
   EXPECT_TRUE(refused([](Conv2dArgs& a) { a.x_BHWI = nullptr; }));
   EXPECT_TRUE(refused([](Conv2dArgs& a) { a.weight = nullptr; }));
   EXPECT_TRUE(refused([](Conv2dArgs& a) { a.bias_O = nullptr; }));

@@ -151,8 +151,9 @@ void ExpectMap(const Model& m, const TokenMapJob& job, LayMode mode,
   const double bound = std::ldexp(expected.magnitude + 5, -21);
   const int64_t first = job.slot * m.map_floats();
   for (int64_t i = 0; i < m.map_floats(); ++i) {
-    const double before = mode == LayMode::kAdd ? m.maps[first + i] : 0;
-    ASSERT_NEAR(maps[first + i], before + contribution[i], bound)
+    const double before = mode == LayMode::kWrite ? 0 : m.maps[first + i];
+    const double sign = mode == LayMode::kSubtract ? -1 : 1;
+    ASSERT_NEAR(maps[first + i], before + sign * contribution[i], bound)
         << "slot " << job.slot << ", scale " << job.scale << ", pixel " << i / m.Z << " of side "
         << m.grids.last << ", channel " << i % m.Z;
   }
@@ -190,6 +191,11 @@ class LayTokensShapes : public testing::TestWithParam<Shape> {
 TEST_P(LayTokensShapes, Adds) {
   HMAR_SKIP_WITHOUT_GPU();
   ExpectAllScales(model_, LayMode::kAdd);
+}
+
+TEST_P(LayTokensShapes, Subtracts) {
+  HMAR_SKIP_WITHOUT_GPU();
+  ExpectAllScales(model_, LayMode::kSubtract);
 }
 
 TEST_P(LayTokensShapes, Writes) {

@@ -97,6 +97,24 @@ TEST(PictureBytesTest, MatchesAtenToTheByte) {
   }
 }
 
+// Every byte at every channel, in counts that end within a block.
+TEST(EncoderPixelsTest, AreExactAndPadded) {
+  HMAR_SKIP_WITHOUT_GPU();
+  for (const int64_t pixels : {1, 255, 257, 1023}) {
+    Bytes rgb;
+    for (int64_t i = 0; i < 3 * pixels; ++i) rgb.push_back(static_cast<uint8_t>(i * 7 + i / 256));
+    const DeviceArray<uint8_t> from(rgb);
+    const DeviceArray<__nv_bfloat16> out(8 * pixels + 8);
+    CheckCuda(kernels::EncoderPixels(from.data(), pixels, out.data(), nullptr));
+    const std::vector<float> values = ToFloats(out.Download());
+    for (int64_t i = 0; i < 8 * pixels; ++i) {
+      const float want = i % 8 < 3 ? 2.0f * rgb[i / 8 * 3 + i % 8] - 255 : 0;
+      ASSERT_EQ(values[i], want) << "pixel " << i / 8 << ", channel " << i % 8;
+    }
+    for (int i = 0; i < 8; ++i) EXPECT_TRUE(std::isnan(values[8 * pixels + i]));
+  }
+}
+
 TEST(PictureBytesTest, OddCountsAndNan) {
   HMAR_SKIP_WITHOUT_GPU();
   for (const int64_t pixels : {1, 2, 3, 5, 1365, 1366, 4097}) {

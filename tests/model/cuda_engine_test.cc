@@ -9,12 +9,8 @@
 #include <map>
 #include <random>
 
-#include "model/cuda_engine.h"
 #include "model/inspector.h"
-#include "model/model_folder.h"
-#include "model/sampling_plan.h"
-#include "tests/kernels/device_array.h"
-#include "tests/model/golden.h"
+#include "tests/model/cuda_engine_fixture.h"
 
 namespace hmar {
 namespace {
@@ -112,6 +108,23 @@ TEST_P(CudaParity, PixelsAgree) {
   EXPECT_LT(RelativeError(cuda_->Decode(f_hat), cpu_->Decode(f_hat)), 0.03);
 }
 
+// As CudaEditTest's, for every kind of model.
+TEST_P(CudaParity, EncodedTokensNearlyAgree) {
+  TokenAgreement agreement;
+  const int S = config().image_size;
+  for (int seed = 0; seed < 3; ++seed) {
+    std::vector<float> image_3SS;
+    for (int i = 0; i < 3 * S * S; ++i) {
+      const float x = static_cast<float>(i % S) / S, y = static_cast<float>(i / S % S) / S;
+      const float wave = std::sin((seed + 2) * 3 * x + (i / S / S + 1) * 4 * y + seed);
+      image_3SS.push_back(std::round(127.5f * (0.85f * wave + 1)) / 127.5f - 1);
+    }
+    agreement.Add(cuda_->Encode(image_3SS), cpu_->Encode(image_3SS));
+  }
+  EXPECT_GE(agreement.comparable, 30);
+  EXPECT_GE(agreement.comparable_equal, 0.93 * agreement.comparable);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, CudaParity,
                          testing::Values("hmar-cifar10", "tiny-256", "tiny-256-shared",
                                          "tiny-256-plain", "tiny-512"),
@@ -120,102 +133,6 @@ INSTANTIATE_TEST_SUITE_P(Models, CudaParity,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
-
-// Everything a client could see of an image.
-struct Seen {
-  Picture picture;
-  std::vector<TokenMap> tokens;
-  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> previews;  // Scale, pixels.
-};
-
-void ExpectSame(const Seen& a, const Seen& b) {
-  EXPECT_EQ(a.tokens, b.tokens);
-  EXPECT_TRUE(a.picture.rgb == b.picture.rgb) << "pixels differ";
-  EXPECT_TRUE(a.previews == b.previews) << "previews differ";
-}
-
-class CudaEngineTest : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    HMAR_SKIP_WITHOUT_GPU();
-    engine_ = Load(/*graphs=*/true);
-  }
-
-  static std::unique_ptr<Engine> Load(bool graphs, int device = 0) {
-    auto folder = OpenModelFolder(Golden(GetParam()).model_folder());
-    EXPECT_TRUE(folder.ok()) << folder.status();
-    CudaEngineOptions options;
-    options.max_images = 48;
-    options.graphs = graphs;
-    options.device = device;
-    auto engine = MakeCudaEngine(*std::move(folder), options);
-    EXPECT_TRUE(engine.ok()) << engine.status();
-    return *std::move(engine);
-  }
-
-  const ModelConfig& config() const { return engine_->info().config; }
-
-  ImageTask Task(uint64_t seed, PreviewMode mode = PreviewMode::kNone) const {
-    ImageTask task;
-    if (seed % 5 != 4) task.class_id = seed % 10;
-    task.seed = seed;
-    task.sampling = config().sampling;
-    if (seed % 3 == 1)
-      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kQuality, config());
-    if (seed % 3 == 2)
-      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kNone, config());
-    if (seed % 7 == 3) task.sampling.temperature = 0.8f;
-    task.preview_mode = mode;
-    task.preview_scales.assign(config().num_scales(), mode != PreviewMode::kNone);
-    return task;
-  }
-
-  // One report: into `seen`; takes images past their last pass out of `running`.
-  static void Take(const absl::StatusOr<StepReport>& report, std::vector<ImageId>* running,
-                   std::map<ImageId, Seen>* seen) {
-    ASSERT_TRUE(report.ok()) << report.status();
-    EXPECT_THAT(report->failures, IsEmpty());
-    for (const PassReport& pass : report->passes) {
-      if (pass.last) std::erase(*running, pass.id);
-    }
-    for (const PreviewReport& p : report->previews) {
-      EXPECT_TRUE((*seen)[p.id].picture.rgb.empty()) << "a preview after its image";
-      (*seen)[p.id].previews.emplace_back(p.scale, p.picture.rgb);
-    }
-    for (const ImageReport& i : report->images) {
-      (*seen)[i.id].picture = i.picture;
-      (*seen)[i.id].tokens = i.tokens;
-    }
-  }
-
-  // Waits for the pictures of `count` images.
-  static void Drain(Engine* engine, size_t count, std::map<ImageId, Seen>* seen) {
-    std::vector<ImageId> none;
-    for (int i = 0; i < 1000; ++i) {
-      const auto delivered = std::count_if(seen->begin(), seen->end(), [](const auto& entry) {
-        return !entry.second.picture.rgb.empty();
-      });
-      if (static_cast<size_t>(delivered) == count) return;
-      Take(engine->Step({}), &none, seen);
-    }
-    ADD_FAILURE() << "pictures are missing";
-  }
-
-  static Seen Alone(Engine* engine, const ImageTask& task) {
-    std::map<ImageId, Seen> seen;
-    std::vector<ImageId> ids = {1000};
-    EXPECT_TRUE(engine->Admit(1000, task).ok());
-    while (!ids.empty() && !testing::Test::HasFatalFailure()) {
-      Take(engine->Step(ids), &ids, &seen);
-    }
-    Drain(engine, 1, &seen);
-    return seen[1000];
-  }
-
-  std::unique_ptr<Engine> engine_;
-};
-
-PreviewMode ModeOf(ImageId id) { return id % 2 ? PreviewMode::kFast : PreviewMode::kFull; }
 
 TEST_P(CudaEngineTest, CrowdAtMixedScalesChangesNoByte) {
   constexpr ImageId kImages = 24;

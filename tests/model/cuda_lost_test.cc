@@ -30,6 +30,7 @@ TEST(CudaLostTest, EveryStepSaysUnavailable) {
   for (int i = 0; i < 3 && status.ok(); ++i) status = (*engine)->Step({1}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ((*engine)->Step({}).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ((*engine)->Encode({}).status().code(), absl::StatusCode::kUnavailable);
   (*engine)->Cancel(1);
 }
 
