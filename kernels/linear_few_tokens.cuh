@@ -12,10 +12,11 @@
 // Stages hold kBlocks blocks of 64 columns of K, of weights and of tokens. The producer, a thread,
 // fills all with weights before it waits for the kernels that write the tokens.
 //
-// A sum is one chain of products of 16 columns each. Where tokens are few a link takes some 20
-// cycles, and the consumer's turn to start a stage's products as long as ten of them. So it keeps
-// FewLag stages' products under way behind the latest one's. These counts are constants, for ptxas
-// lets products overlap only where it can count them.
+// A sum is one chain of products of 16 columns each. Where tokens are few, a link takes little more
+// than reading 64 rows of weights from shared memory does (16 cycles), and the consumer's turn to
+// start a stage's products as long as several links. So it keeps FewLag stages' products under way
+// behind the latest one's. These counts are constants, for ptxas lets products overlap only where
+// it can count them.
 
 #include "kernels/hopper_grid.cuh"
 #include "kernels/linear_epilogue.cuh"

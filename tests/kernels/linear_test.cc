@@ -50,9 +50,8 @@ TEST_F(LinearTest, EveryTilingGivesTheSameBytes) {
     int T;
   };
   // Tiles that leave the matrix on both sides, and enough of them that a thread block goes through
-  // several.
-  // And sums of one, of two and of four blocks of 64 a stage, which few tokens keep under way
-  // together; the longest goes through every ring several times.
+  // several. Sums of one, two and four blocks of 64 columns a stage, where tokens are few; the
+  // longest goes through every ring several times.
   std::vector<Case> cases = {{{1088, 320, LinearEpilogue::kBiasGelu}, 5000},
                              {{1024, 1024}, 300},
                              {{192, 1920}, 130},
