@@ -1,7 +1,8 @@
 #ifndef HMAR_CLIENT_CLIENT_H_
 #define HMAR_CLIENT_CLIENT_H_
 
-// A blocking client of hmar.v1.ImageGenerationService.
+// A blocking client of hmar.v1.ImageGenerationService. What a request's edit says is quickest made
+// with client/edit_options.h.
 
 #include <functional>
 #include <memory>

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh checkout to pictures: sets up, builds, starts a server, draws every class with previews, stops the server.
+# From a fresh checkout to pictures: sets up, builds, starts a server, draws every class with previews, edits one of the
+# pictures in every way, stops the server.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -62,5 +63,30 @@ for class in "${classes[@]}"; do
 done
 "$hmar" sheet --columns "$columns" --out "$out/all-classes.png" "${pictures[@]}" >/dev/null
 
+# One of those pictures, edited: each row a page of its own (source, region, every scale), the pages on one sheet.
+source=$out/horse/image-$seed.png
+middle=8,8,24,24
+edits=$out/edits
+edit() {  # NAME FLAGS...
+  local name=$1
+  shift
+  "$hmar" edit --image "$source" --seed "$seed" --previews full --quiet --out "$edits/$name.png" \
+    --sheet "$scratch/$name.png" "$@" >/dev/null
+}
+edit inpainting --box "$middle"
+edit outpainting --keep-box "$middle"
+edit class-edit --box "$middle" --class dog
+
+# The last row: the draft and as many branches off its first scales as the rows above have further columns.
+draft=$edits/draft.json
+"$hmar" generate --class horse --seed "$seed" --save-tokens "$draft" --quiet --out "$edits/draft" >/dev/null
+"$hmar" generate --class horse --seed $((seed + 1)) --count $((columns + 1)) --from-tokens "$draft" --scales 4 --quiet \
+  --out "$edits/branches" >/dev/null
+branches=("$edits/branches"/image-*.png)
+"$hmar" sheet --out "$scratch/branches.png" "$edits/draft/image-$seed.png" "${branches[@]}" >/dev/null
+"$hmar" sheet --columns 1 --out "$out/edits.png" \
+  "$scratch"/{inpainting,outpainting,class-edit,branches}.png >/dev/null
+
 echo "demo: $out/CLASS/image-$seed.png, its previews beside it, for: ${classes[*]}"
 echo "demo: all of them on one page, scales from left to right: $PWD/$out/all-classes.png"
+echo "demo: one of them inpainted, outpainted, made another class, and branched off: $PWD/$out/edits.png"
