@@ -16,7 +16,7 @@ constexpr char kMask[] = "edit.mask";
 EditViolation ViolationOf(const char* field, const absl::Status& error) {
   const bool no_memory = error.code() == absl::StatusCode::kResourceExhausted;
   return {no_memory ? Reason::kOutOfMemory : Reason::kImageInvalid, field,
-          std::string(error.message())};
+          absl::StrCat(error.message())};
 }
 
 std::string SizeText(const PngHeader& header) {
