@@ -65,7 +65,6 @@ done
 
 # One of those pictures, edited: each row a page of its own (source, region, every scale), the pages on one sheet.
 source=$out/horse/image-$seed.png
-middle=8,8,24,24
 edits=$out/edits
 edit() {  # NAME FLAGS...
   local name=$1
@@ -73,9 +72,9 @@ edit() {  # NAME FLAGS...
   "$hmar" edit --image "$source" --seed "$seed" --previews full --quiet --out "$edits/$name.png" \
     --sheet "$scratch/$name.png" "$@" >/dev/null
 }
-edit inpainting --box "$middle"
-edit outpainting --keep-box "$middle"
-edit class-edit --box "$middle" --class dog
+edit inpainting --box 8,8,24,24
+edit outpainting --keep-box 4,4,28,28
+edit class-edit --box 2,6,30,28 --class automobile
 
 # The last row: the draft and as many branches off its first scales as the rows above have further columns.
 draft=$edits/draft.json
