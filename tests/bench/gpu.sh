@@ -21,7 +21,7 @@ make_model() {  # NAME PRESET OPTIONS...
 }
 
 kernels() {
-  for kernel in linear segment_attention row_norm fp8_rows embed draw f_hat group_norm picture conv2d; do
+  for kernel in linear segment_attention row_norm fp8_rows embed draw f_hat quantize group_norm picture conv2d; do
     if command -v "${kernel}_gpu_bench" > /dev/null; then "${kernel}_gpu_bench"; fi
   done
   decoder_bench --model "$models/d16"
