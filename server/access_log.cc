@@ -24,6 +24,7 @@ std::string AccessLog::Line(const CallRecord& record, absl::Time now) {
   line["client"] = record.client;
   line["model"] = record.model_name;
   if (record.class_id.has_value()) line["class"] = *record.class_id;
+  if (record.edit) line["edit"] = true;
   line["images"] = record.images;
   line["images_sent"] = record.images_sent;
   line["previews_dropped"] = record.costs.previews_dropped;

@@ -31,6 +31,7 @@ struct CallRecord {
   std::optional<size_t> model;  // Index in the catalog; absent while none was found.
   std::string model_name;
   std::optional<uint32_t> class_id;
+  bool edit = false;
   uint32_t images = 0;  // Asked for.
   uint32_t images_sent = 0;
   absl::StatusCode code = absl::StatusCode::kOk;

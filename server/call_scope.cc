@@ -46,6 +46,7 @@ void CallScope::Describe(const ResolvedRequest& request) {
   record_.model = request.model;
   record_.model_name = context_->catalog->models()[request.model].config.name;
   record_.class_id = request.prototype.class_id;
+  record_.edit = request.edit.has_value();
   record_.images = request.images;
 }
 

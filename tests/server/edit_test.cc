@@ -124,12 +124,13 @@ TEST_F(EditTest, PreviewsShowTheEditScaleByScale) {
   request.mutable_previews()->set_mode(v1::PreviewOptions::MODE_FULL);
   for (uint32_t scale = 0; scale < 3; ++scale) request.mutable_previews()->add_scales(scale);
   const StreamResult result = Generate(server_.stub(), request);
-  ASSERT_THAT(result.previews(), SizeIs(3));
+  const std::vector<v1::Preview> previews = result.previews();
+  ASSERT_THAT(previews, SizeIs(3));
   ImageTask task = ExpectedTask(5, 1);
   task.preview_mode = PreviewMode::kFull;
   for (uint32_t scale = 0; scale < 3; ++scale) {
-    EXPECT_EQ(result.previews()[scale].scale(), scale);
-    const std::string& pixels = result.previews()[scale].picture().data();
+    EXPECT_EQ(previews[scale].scale(), scale);
+    const std::string& pixels = previews[scale].picture().data();
     const Picture model = FakePreview(info_, task, scale);
     for (size_t i = 0; i < pixels.size(); ++i) {
       const uint8_t expected = InRegion(i) ? model.rgb[i] : static_cast<uint8_t>(Pixels(1)[i]);
@@ -191,6 +192,28 @@ TEST_F(EditTest, AMaskWithoutAWhitePixelGivesTheUploadBack) {
   for (int k = 0; k < 3; ++k) {
     EXPECT_THAT(result.image(0)->tokens(k).tokens(), ::testing::ElementsAreArray(tokens[k]));
   }
+}
+
+TEST_F(EditTest, TheAccessLogSaysThatItWasAnEdit) {
+  Generate(server_.stub(), EditRequest(5, 1));
+  EXPECT_THAT(server_.NextAccessLine(), HasSubstr("\"edit\":true"));
+  Generate(server_.stub(), SmallRequest(5));
+  EXPECT_THAT(server_.NextAccessLine(), ::testing::Not(HasSubstr("edit")));
+}
+
+TEST_F(EditTest, ACallThatIsCancelledWhileItsUploadWaitsLeavesNothingBehind) {
+  server_.engine().CloseGate();
+  const auto stub = v1::ImageGenerationService::NewStub(server_.NewChannel());
+  for (int i = 0; i < 20; ++i) {
+    grpc::ClientContext context;
+    auto stream = stub->Generate(&context, EditRequest(i, i, 4));
+    context.TryCancel();
+    EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  server_.engine().OpenGate();
+  EXPECT_TRUE(Generate(server_.stub(), EditRequest(99, 1)).status.ok());
+  for (int i = 0; i < 20; ++i) EXPECT_THAT(server_.NextAccessLine(), HasSubstr("CANCELLED"));
+  EXPECT_EQ(server_.engine().images_held(), 0u);
 }
 
 TEST_F(EditTest, TheUnaryCallEditsToo) {
