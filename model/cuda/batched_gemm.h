@@ -24,8 +24,8 @@ struct MatrixBatch {
   int64_t stride = 0;
 };
 
-// Products of one pair of matrices an image, for the autoencoder's attention. The kernel of a shape is
-// fixed on its first use, whatever the batch. Not thread-safe.
+// Products of one pair of matrices an image, for the autoencoder's attention. The kernel of a shape
+// is fixed on its first use, whatever the batch. Not thread-safe.
 class BatchedGemm {
  public:
   // `max_batch`: the batch for which kernels are chosen.
