@@ -52,7 +52,7 @@ logits() {
 
 # The server, loaded from a closed loop of callers, with the bare engine before and after: a GPU slows down as it warms up.
 served() {
-  local bare=(engine_bench --device cuda:0 --model "$models/d16" --in-flight 150 --rolling --images 4000)
+  local bare=(engine_bench --device cuda:0 --model "$models/d16" --in-flight 150 --rolling --images 9000)
   "${bare[@]}"
   hmar-server --model d16="$models/d16" --device cuda:0 --listen 127.0.0.1:0 --port-file "$work/port" --encoder-threads 8 \
     --no-access-log --log-level warn &
@@ -63,7 +63,7 @@ served() {
   address=127.0.0.1:$(cat "$work/port")
   hmar --server "$address" health --wait 60
   echo "ready after $((($(date +%s%N) - start) / 1000000)) ms"
-  for load in "1 50" "4 200" "16 500" "64 2000" "128 3000" "256 4000"; do
+  for load in "1 50" "4 200" "16 500" "64 2000" "128 3000" "256 9000"; do
     read -r calls images <<< "$load"
     load_bench --target "$address" --concurrency "$calls" --images "$images" --warm-up $((2 * calls)) --connections 8
   done
