@@ -19,31 +19,33 @@
 
 namespace hmar {
 
-// The VQ-VAE's convolutional encoder and decoder on a GPU: channels last, bf16, fp32 sums; an
-// image's result does not depend on its batch. Both work in the same buffers. Not thread-safe: one
-// stream uses it at a time.
+// One half of the VQ-VAE's convolutional autoencoder on a GPU: channels last, bf16, fp32 sums; an
+// image's result does not depend on its batch. Each half has buffers of its own, so that encoding
+// does not wait for the decoder. Not thread-safe: one stream uses it at a time.
 class CudaAutoencoder {
  public:
+  enum class Half { kEncoder, kDecoder };
+
   // Channels of an image as Encode takes it: red, green, blue and zeros.
   static constexpr int kPixelChannels = 8;
 
-  // Uploads encoder.*, decoder.*, quant_conv.* and post_quant_conv.*, takes activations for
+  // Uploads encoder.* and quant_conv.*, or decoder.* and post_quant_conv.*; takes activations for
   // max_batch images.
-  static absl::StatusOr<std::unique_ptr<CudaAutoencoder>> Load(const ModelConfig& config,
+  static absl::StatusOr<std::unique_ptr<CudaAutoencoder>> Load(const ModelConfig& config, Half half,
                                                                WeightReader* weights, int max_batch,
                                                                DeviceMemory* memory);
 
   int max_batch() const { return max_batch_; }
 
   // Feature maps (B, P, P, Z) -> pixels (B, S, S, 3) fp32, not clamped; they stay until the next
-  // call. Asynchronous. REQUIRES: B <= max_batch.
+  // call. Asynchronous. REQUIRES: the decoder; B <= max_batch.
   absl::Status Decode(const __nv_bfloat16* f_hat_BPPZ, int B, cudaStream_t stream);
 
   const float* pixels_BSS3() const { return pixels_; }
 
   // Images (B, S, S, 8) -> what the quantizer sees, (B, P, P, Z) fp32. Pixels of value x in [-1, 1]
   // come as 255 x: those of bytes are odd integers, which bf16 has exactly. Asynchronous. REQUIRES:
-  // B <= max_batch.
+  // the encoder; B <= max_batch.
   absl::Status Encode(const __nv_bfloat16* pixels_BSS8, int B, float* features_BPPZ,
                       cudaStream_t stream);
 
@@ -73,7 +75,7 @@ class CudaAutoencoder {
     Map x;  // In buffers_[0].
   };
 
-  CudaAutoencoder(const ModelConfig& config, int max_batch);
+  CudaAutoencoder(const ModelConfig& config, Half half, int max_batch);
   absl::Status LoadLayers(WeightReader* weights, DeviceMemory* memory);
   absl::Status LoadConv(const std::string& name, WeightReader* weights, DeviceMemory* memory);
   absl::Status TakeBuffers(DeviceMemory* memory);
@@ -98,6 +100,7 @@ class CudaAutoencoder {
   Map ScratchForNorm(int buffer) const { return {.data = buffers_[buffer], .partials = partials_}; }
 
   const ModelConfig config_;
+  const Half half_;
   const int max_batch_;
   std::map<std::string, Conv> convs_;
   std::map<std::string, Norm> norms_;

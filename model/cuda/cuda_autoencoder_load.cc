@@ -1,4 +1,4 @@
-// Loads the encoder and the decoder: their weights, their buffers.
+// Loads the encoder or the decoder: its weights, its buffers.
 
 #include <algorithm>
 #include <vector>
@@ -12,7 +12,16 @@ namespace hmar {
 namespace {
 
 constexpr char kWeights[] = "weights";
-constexpr char kWorkspace[] = "autoencoder workspace";
+
+const char* WorkspaceOf(CudaAutoencoder::Half half) {
+  return half == CudaAutoencoder::Half::kEncoder ? "encoder workspace" : "decoder workspace";
+}
+
+bool IsOf(CudaAutoencoder::Half half, const std::string& name) {
+  return half == CudaAutoencoder::Half::kEncoder
+             ? absl::StartsWith(name, "encoder.") || absl::StartsWith(name, "quant_conv.")
+             : absl::StartsWith(name, "decoder.") || absl::StartsWith(name, "post_quant_conv.");
+}
 
 constexpr float kPixelScale = 255;  // Pixels come so many times as large.
 
@@ -26,23 +35,24 @@ kernels::ConvKind KindOf(const std::string& name, int64_t side) {
 
 }  // namespace
 
-CudaAutoencoder::CudaAutoencoder(const ModelConfig& config, int max_batch)
-    : config_(config), max_batch_(max_batch) {}
+CudaAutoencoder::CudaAutoencoder(const ModelConfig& config, Half half, int max_batch)
+    : config_(config), half_(half), max_batch_(max_batch) {}
 
 absl::StatusOr<std::unique_ptr<CudaAutoencoder>> CudaAutoencoder::Load(const ModelConfig& config,
+                                                                       Half half,
                                                                        WeightReader* weights,
                                                                        int max_batch,
                                                                        DeviceMemory* memory) {
-  std::unique_ptr<CudaAutoencoder> decoder(new CudaAutoencoder(config, max_batch));
-  HMAR_ASSIGN_OR_RETURN(decoder->batched_gemm_, BatchedGemm::Create(max_batch, memory));
-  HMAR_RETURN_IF_ERROR(decoder->LoadLayers(weights, memory));
-  HMAR_RETURN_IF_ERROR(decoder->TakeBuffers(memory));
-  return decoder;
+  std::unique_ptr<CudaAutoencoder> coder(new CudaAutoencoder(config, half, max_batch));
+  HMAR_ASSIGN_OR_RETURN(coder->batched_gemm_, BatchedGemm::Create(max_batch, memory));
+  HMAR_RETURN_IF_ERROR(coder->LoadLayers(weights, memory));
+  HMAR_RETURN_IF_ERROR(coder->TakeBuffers(memory));
+  return coder;
 }
 
 absl::Status CudaAutoencoder::LoadLayers(WeightReader* weights, DeviceMemory* memory) {
   for (const std::string& name : weights->names()) {
-    if (absl::StartsWith(name, "quantize.") || !absl::EndsWith(name, ".weight")) continue;
+    if (!IsOf(half_, name) || !absl::EndsWith(name, ".weight")) continue;
     const std::string layer(absl::StripSuffix(name, ".weight"));
     if (weights->shape(name).size() == 4) {
       HMAR_RETURN_IF_ERROR(LoadConv(layer, weights, memory));
@@ -110,20 +120,20 @@ int64_t CudaAutoencoder::MostPartials() const {
 }
 
 absl::Status CudaAutoencoder::TakeBuffers(DeviceMemory* memory) {
+  const char* const kind = WorkspaceOf(half_);
   const int64_t S = config_.image_size, n = config_.tokens_of_scale(config_.num_scales() - 1);
   for (__nv_bfloat16*& buffer : buffers_) {
     HMAR_ASSIGN_OR_RETURN(buffer,
-                          memory->Allocate<__nv_bfloat16>(kWorkspace, max_batch_ * MostElements()));
+                          memory->Allocate<__nv_bfloat16>(kind, max_batch_ * MostElements()));
   }
-  HMAR_ASSIGN_OR_RETURN(partials_,
-                        memory->Allocate<float>(kWorkspace, max_batch_ * MostPartials()));
+  HMAR_ASSIGN_OR_RETURN(partials_, memory->Allocate<float>(kind, max_batch_ * MostPartials()));
   const size_t norm_bytes = kernels::GroupNormWorkspaceBytes(max_batch_, /*S=*/0);
-  HMAR_ASSIGN_OR_RETURN(norm_workspace_,
-                        memory->Allocate<float>(kWorkspace, norm_bytes / sizeof(float)));
-  HMAR_ASSIGN_OR_RETURN(scores_, memory->Allocate<float>(kWorkspace, max_batch_ * n * n));
+  HMAR_ASSIGN_OR_RETURN(norm_workspace_, memory->Allocate<float>(kind, norm_bytes / sizeof(float)));
+  HMAR_ASSIGN_OR_RETURN(scores_, memory->Allocate<float>(kind, max_batch_ * n * n));
   HMAR_ASSIGN_OR_RETURN(weights_of_attention_,
-                        memory->Allocate<__nv_bfloat16>(kWorkspace, max_batch_ * n * n));
-  HMAR_ASSIGN_OR_RETURN(pixels_, memory->Allocate<float>(kWorkspace, max_batch_ * S * S * 3));
+                        memory->Allocate<__nv_bfloat16>(kind, max_batch_ * n * n));
+  if (half_ == Half::kEncoder) return absl::OkStatus();
+  HMAR_ASSIGN_OR_RETURN(pixels_, memory->Allocate<float>(kind, max_batch_ * S * S * 3));
   return absl::OkStatus();
 }
 

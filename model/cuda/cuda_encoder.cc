@@ -9,32 +9,34 @@ namespace hmar {
 namespace {
 
 constexpr char kWorkspace[] = "encoder workspace";
-constexpr int kMostAtOnce = 8;  // A picture takes about as long as a step of a few images.
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CudaEncoder>> CudaEncoder::Load(
     const ModelConfig& config, const kernels::Grids& grids,
-    const kernels::ContributionWeights& quantizer, WeightReader* weights,
-    CudaAutoencoder* autoencoder, DeviceMemory* memory) {
-  std::unique_ptr<CudaEncoder> encoder(new CudaEncoder(config, grids, quantizer, autoencoder));
+    const kernels::ContributionWeights& quantizer, WeightReader* weights, int max_batch,
+    DeviceMemory* memory) {
+  std::unique_ptr<CudaEncoder> encoder(new CudaEncoder(config, grids, quantizer, max_batch));
+  HMAR_ASSIGN_OR_RETURN(
+      encoder->autoencoder_,
+      CudaAutoencoder::Load(config, CudaAutoencoder::Half::kEncoder, weights, max_batch, memory));
   HMAR_ASSIGN_OR_RETURN(encoder->search_, LoadCodebookSearch(weights, memory));
   HMAR_RETURN_IF_ERROR(encoder->TakeBuffers(memory));
   return encoder;
 }
 
 CudaEncoder::CudaEncoder(const ModelConfig& config, const kernels::Grids& grids,
-                         const kernels::ContributionWeights& quantizer,
-                         CudaAutoencoder* autoencoder)
+                         const kernels::ContributionWeights& quantizer, int max_batch)
     : config_(config),
       grids_(grids),
       quantizer_(quantizer),
-      autoencoder_(autoencoder),
-      max_batch_(std::min(kMostAtOnce, autoencoder->max_batch())),
+      max_batch_(max_batch),
       picture_bytes_(int64_t{3} * config.image_size * config.image_size) {}
 
 CudaEncoder::~CudaEncoder() {
-  if (done_ != nullptr) cudaEventDestroy(done_);
+  if (stream_ == nullptr) return;
+  cudaStreamSynchronize(stream_);
+  cudaStreamDestroy(stream_);
 }
 
 absl::Status CudaEncoder::TakeBuffers(DeviceMemory* memory) {
@@ -52,7 +54,8 @@ absl::Status CudaEncoder::TakeBuffers(DeviceMemory* memory) {
     for (int b = 0; b < max_batch_; ++b) jobs.push_back({.slot = b, .scale = k});
   }
   HMAR_ASSIGN_OR_RETURN(jobs_, memory->Upload<kernels::TokenMapJob>(kWorkspace, jobs));
-  HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
+  // Before the decoder's work, which can wait: the caller does not step while it encodes.
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, -1));
   return absl::OkStatus();
 }
 
@@ -71,31 +74,29 @@ absl::Status CudaEncoder::EncodePixels(const __nv_bfloat16* pixels_BSS8, int B,
   return absl::OkStatus();
 }
 
-absl::Status CudaEncoder::EncodeBatch(absl::Span<const Picture* const> pictures,
-                                      cudaStream_t stream) {
+absl::Status CudaEncoder::EncodeBatch(absl::Span<const Picture* const> pictures) {
   const auto B = static_cast<int>(pictures.size());
   uint8_t* staged = host_rgb_;
   for (const Picture* picture : pictures) {
     staged = std::copy_n(picture->rgb.data(), picture_bytes_, staged);
   }
   HMAR_CUDA_RETURN_IF_ERROR(
-      cudaMemcpyAsync(rgb_, host_rgb_, B * picture_bytes_, cudaMemcpyHostToDevice, stream));
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::EncoderPixels(rgb_, B * picture_bytes_ / 3, pixels_, stream));
-  HMAR_RETURN_IF_ERROR(EncodePixels(pixels_, B, stream));
+      cudaMemcpyAsync(rgb_, host_rgb_, B * picture_bytes_, cudaMemcpyHostToDevice, stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::EncoderPixels(rgb_, B * picture_bytes_ / 3, pixels_, stream_));
+  HMAR_RETURN_IF_ERROR(EncodePixels(pixels_, B, stream_));
   HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(host_tokens_, tokens_,
                                             B * config_.total_tokens() * sizeof(int32_t),
-                                            cudaMemcpyDeviceToHost, stream));
-  HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(done_, stream));
-  HMAR_CUDA_RETURN_IF_ERROR(cudaEventSynchronize(done_));
+                                            cudaMemcpyDeviceToHost, stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream_));
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<TokenPyramid>> CudaEncoder::Encode(
-    absl::Span<const Picture* const> pictures, cudaStream_t stream) {
+    absl::Span<const Picture* const> pictures) {
   std::vector<TokenPyramid> tokens;
   for (size_t i = 0; i < pictures.size(); i += max_batch_) {
     const absl::Span<const Picture* const> some = pictures.subspan(i, max_batch_);
-    HMAR_RETURN_IF_ERROR(EncodeBatch(some, stream));
+    HMAR_RETURN_IF_ERROR(EncodeBatch(some));
     for (size_t b = 0; b < some.size(); ++b) {
       tokens.push_back(PyramidOf(config_, host_tokens_ + b * config_.total_tokens()));
     }

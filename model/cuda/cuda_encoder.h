@@ -22,23 +22,22 @@
 namespace hmar {
 
 // Source images to tokens: the autoencoder's encoder in bf16, then the quantizer in fp32, scale by
-// scale. An image's tokens do not depend on its batch. Takes all its memory when it is loaded;
-// works in the autoencoder's buffers, so on the autoencoder's stream. Not thread-safe.
+// scale. An image's tokens do not depend on its batch. Takes all its memory when it is loaded. Not
+// thread-safe.
 class CudaEncoder {
  public:
-  // `quantizer`, `autoencoder` and what they point to outlive the encoder.
+  // For up to max_batch pictures at a time. What `quantizer` points to outlives the encoder.
   static absl::StatusOr<std::unique_ptr<CudaEncoder>> Load(
       const ModelConfig& config, const kernels::Grids& grids,
-      const kernels::ContributionWeights& quantizer, WeightReader* weights,
-      CudaAutoencoder* autoencoder, DeviceMemory* memory);
+      const kernels::ContributionWeights& quantizer, WeightReader* weights, int max_batch,
+      DeviceMemory* memory);
   ~CudaEncoder();
 
   int max_batch() const { return max_batch_; }
 
-  // The tokens of any number of pictures, max_batch() of them at a time. Waits for the stream.
-  // REQUIRES: pictures are S x S.
-  absl::StatusOr<std::vector<TokenPyramid>> Encode(absl::Span<const Picture* const> pictures,
-                                                   cudaStream_t stream);
+  // The tokens of any number of pictures, max_batch() of them at a time, on a stream of the
+  // encoder's own, which it waits for. REQUIRES: pictures are S x S.
+  absl::StatusOr<std::vector<TokenPyramid>> Encode(absl::Span<const Picture* const> pictures);
 
   // The tokens (B, L) of images as CudaAutoencoder::Encode takes them; they stay until the next
   // call. Asynchronous. REQUIRES: B <= max_batch().
@@ -47,15 +46,15 @@ class CudaEncoder {
 
  private:
   CudaEncoder(const ModelConfig& config, const kernels::Grids& grids,
-              const kernels::ContributionWeights& quantizer, CudaAutoencoder* autoencoder);
+              const kernels::ContributionWeights& quantizer, int max_batch);
   absl::Status TakeBuffers(DeviceMemory* memory);
-  absl::Status EncodeBatch(absl::Span<const Picture* const> pictures, cudaStream_t stream);
+  absl::Status EncodeBatch(absl::Span<const Picture* const> pictures);
 
   const ModelConfig config_;
   const kernels::Grids grids_;
   const kernels::ContributionWeights quantizer_;
   kernels::CodebookSearch search_;
-  CudaAutoencoder* const autoencoder_;
+  std::unique_ptr<CudaAutoencoder> autoencoder_;
   const int max_batch_;
   const int64_t picture_bytes_;
   uint8_t *host_rgb_ = nullptr, *rgb_ = nullptr;        // (batch, S, S, 3)
@@ -63,7 +62,7 @@ class CudaEncoder {
   float* rest_ = nullptr;                               // (batch, P * P, Z): not yet quantized.
   int32_t *host_tokens_ = nullptr, *tokens_ = nullptr;  // (batch, L)
   kernels::TokenMapJob* jobs_ = nullptr;                // (K, batch)
-  cudaEvent_t done_ = nullptr;
+  cudaStream_t stream_ = nullptr;
 };
 
 }  // namespace hmar

@@ -85,14 +85,13 @@ absl::Status CudaEngine::Lose(const absl::Status& status) {
   return lost_;
 }
 
-// Behind what the decoder has queued; steps go on beside it.
+// Beside the step that the device has under way, and the decoder.
 absl::StatusOr<std::vector<TokenPyramid>> CudaEngine::Encode(
     absl::Span<const Picture* const> pictures) {
   if (!lost_.ok()) return lost_;
   HMAR_RETURN_IF_ERROR(CheckPictures(pictures, info_.config));
   HMAR_CUDA_RETURN_IF_ERROR(cudaSetDevice(device_));
-  absl::StatusOr<std::vector<TokenPyramid>> tokens =
-      model_->encoder().Encode(pictures, pictures_->decode_stream());
+  absl::StatusOr<std::vector<TokenPyramid>> tokens = model_->encoder().Encode(pictures);
   if (!tokens.ok()) return Lose(tokens.status());
   return tokens;
 }

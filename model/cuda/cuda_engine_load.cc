@@ -50,7 +50,7 @@ absl::Status CudaEngine::WarmUpEncoder() {
   CudaEncoder& encoder = model_->encoder();
   for (const int count : {1, encoder.max_batch()}) {
     const std::vector<const Picture*> pictures(count, &black);
-    HMAR_RETURN_IF_ERROR(encoder.Encode(pictures, pictures_->decode_stream()).status());
+    HMAR_RETURN_IF_ERROR(encoder.Encode(pictures).status());
   }
   return absl::OkStatus();
 }

@@ -65,9 +65,8 @@ class CudaInspector final : public Inspector {
       features.push_back(__float2bfloat16(f));
     }
     Put(scratch_.as<__nv_bfloat16>(), features);
-    Check(model_->autoencoder().Decode(scratch_.as<__nv_bfloat16>(), 1, model_->main_stream()));
-    std::vector<float> image =
-        Swapped(Fetch(model_->autoencoder().pixels_BSS3(), S * S * 3), S * S, 3);
+    Check(model_->decoder().Decode(scratch_.as<__nv_bfloat16>(), 1, model_->main_stream()));
+    std::vector<float> image = Swapped(Fetch(model_->decoder().pixels_BSS3(), S * S * 3), S * S, 3);
     for (float& x : image) x = std::clamp(x, -1.0f, 1.0f);
     return image;
   }

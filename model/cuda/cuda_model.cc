@@ -17,6 +17,10 @@ constexpr uint32_t kMostImages = 1024;
 constexpr int64_t kDecodePixels = 16 * 256 * 256;
 constexpr int64_t kMaxDecodeBatch = 64;
 
+// Pixels encoded at once: 4 pictures of 256 x 256, as many as a server's step brings.
+constexpr int64_t kEncodePixels = 4 * 256 * 256;
+constexpr int64_t kMaxEncodeBatch = 8;
+
 // Left for what the driver and cuBLASLt load later, and for other processes' growth.
 constexpr int64_t kSpareBytes = int64_t{512} << 20;
 
@@ -67,13 +71,16 @@ absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const ModelFolder& fo
   WeightReader tokenizer(folder.tokenizer.get()), transformer(folder.transformer.get());
   HMAR_ASSIGN_OR_RETURN(model->quantizer_,
                         LoadQuantizer(folder.config, &tokenizer, &model->memory_));
-  const int batch =
+  const auto decodes =
       static_cast<int>(std::clamp<int64_t>(kDecodePixels / (S * S), 1, kMaxDecodeBatch));
-  HMAR_ASSIGN_OR_RETURN(model->autoencoder_,
-                        CudaAutoencoder::Load(folder.config, &tokenizer, batch, &model->memory_));
+  HMAR_ASSIGN_OR_RETURN(model->decoder_,
+                        CudaAutoencoder::Load(folder.config, CudaAutoencoder::Half::kDecoder,
+                                              &tokenizer, decodes, &model->memory_));
+  const auto encodes =
+      static_cast<int>(std::clamp<int64_t>(kEncodePixels / (S * S), 1, kMaxEncodeBatch));
   HMAR_ASSIGN_OR_RETURN(model->encoder_,
                         CudaEncoder::Load(folder.config, model->grids_, model->quantizer_,
-                                          &tokenizer, model->autoencoder_.get(), &model->memory_));
+                                          &tokenizer, encodes, &model->memory_));
   HMAR_ASSIGN_OR_RETURN(
       model->transformer_,
       CudaTransformer::Load(folder.config, &transformer, options.precision, model->max_rows_,

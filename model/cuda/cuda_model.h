@@ -37,8 +37,8 @@ struct SlotArrays {
 };
 
 // A model on a device: weights, slots, and one step as a sequence of kernels. What the engine and
-// the inspector have in common. Everything runs on main_stream(), but for the autoencoder and the
-// encoder, which are told where to; nothing here waits, but for Load. Not thread-safe.
+// the inspector have in common. Everything runs on main_stream(), but for the decoder, which is
+// told where to, and the encoder; nothing here waits, but for them and Load. Not thread-safe.
 class CudaModel {
  public:
   // As MakeCudaEngine says. Leaves `options.device` current.
@@ -56,7 +56,7 @@ class CudaModel {
   cudaStream_t main_stream() const { return main_stream_; }
   const SlotArrays& slots() const { return slots_; }
   CudaTransformer& transformer() { return *transformer_; }
-  CudaAutoencoder& autoencoder() { return *autoencoder_; }
+  CudaAutoencoder& decoder() { return *decoder_; }
   CudaEncoder& encoder() { return *encoder_; }
   DeviceMemory& memory() { return memory_; }
 
@@ -89,7 +89,7 @@ class CudaModel {
   kernels::Grids grids_;
   kernels::ContributionWeights quantizer_;
   std::unique_ptr<CudaTransformer> transformer_;
-  std::unique_ptr<CudaAutoencoder> autoencoder_;
+  std::unique_ptr<CudaAutoencoder> decoder_;
   std::unique_ptr<CudaEncoder> encoder_;
   SlotArrays slots_;
 };

@@ -67,10 +67,10 @@ absl::StatusOr<std::vector<float>> DecodeMap(CudaModel* model, const std::vector
       cudaMemcpyAsync(device_slot, &slot, sizeof(slot), cudaMemcpyHostToDevice, stream));
   HMAR_CUDA_RETURN_IF_ERROR(kernels::GatherFeatures(model->slots().f_hat_PPZ, device_slot, 1,
                                                     model->features(), features, stream));
-  HMAR_RETURN_IF_ERROR(model->autoencoder().Decode(features, 1, stream));
+  HMAR_RETURN_IF_ERROR(model->decoder().Decode(features, 1, stream));
   const int64_t S = model->config().image_size;
   std::vector<float> pixels(S * S * 3);
-  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(pixels.data(), model->autoencoder().pixels_BSS3(),
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(pixels.data(), model->decoder().pixels_BSS3(),
                                             pixels.size() * sizeof(float), cudaMemcpyDeviceToHost,
                                             stream));
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream));

@@ -24,7 +24,7 @@ absl::Status PicturePipeline::TakeBuffers(const std::optional<FastPreviewFit>& f
   DeviceMemory& memory = model_->memory();
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreateWithFlags(&decode_stream_, cudaStreamNonBlocking));
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking));
-  const int batch_size = model_->autoencoder().max_batch();
+  const int batch_size = model_->decoder().max_batch();
   for (int i = 0; i < kFeatureBatches; ++i) {
     FeatureBatch* batch = feature_batches_.emplace_back(new FeatureBatch).get();
     HMAR_ASSIGN_OR_RETURN(batch->slots.host, memory.AllocatePinned<int32_t>(batch_size));

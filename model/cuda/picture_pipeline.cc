@@ -101,7 +101,7 @@ absl::StatusOr<PicturePipeline::FeatureBatch*> PicturePipeline::OpenBatch(bool f
                                                                           StepReport* report) {
   std::deque<FeatureBatch*>& queue = finals ? waiting_finals_ : waiting_previews_;
   const auto full = [this](const FeatureBatch* batch) {
-    return static_cast<int>(batch->orders.size()) == model_->autoencoder().max_batch();
+    return static_cast<int>(batch->orders.size()) == model_->decoder().max_batch();
   };
   if (!queue.empty() && !full(queue.back())) return queue.back();
   while (free_features_.empty()) {
@@ -121,7 +121,7 @@ absl::Status PicturePipeline::OrderFull(absl::Span<const Order> orders, StepRepo
   while (!orders.empty()) {
     const bool finals = goes_first(orders.front());
     HMAR_ASSIGN_OR_RETURN(FeatureBatch * batch, OpenBatch(finals, report));
-    const size_t room = model_->autoencoder().max_batch() - batch->orders.size();
+    const size_t room = model_->decoder().max_batch() - batch->orders.size();
     size_t count = 0;
     for (; count < std::min(room, orders.size()) && goes_first(orders[count]) == finals; ++count) {
       if (!orders[count].final) ++orders[count].image->waiting_full_previews;
@@ -170,8 +170,8 @@ absl::Status PicturePipeline::StartDecode(Decode* decode, FeatureBatch* batch) {
   const int64_t S = model_->config().image_size;
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamWaitEvent(decode_stream_, batch->gathered));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->begin, decode_stream_));
-  HMAR_RETURN_IF_ERROR(model_->autoencoder().Decode(batch->features, B, decode_stream_));
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::PictureBytes(model_->autoencoder().pixels_BSS3(), 3, B * S * S,
+  HMAR_RETURN_IF_ERROR(model_->decoder().Decode(batch->features, B, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::PictureBytes(model_->decoder().pixels_BSS3(), 3, B * S * S,
                                                   decode->device, decode_stream_));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->decoded, decode_stream_));
   HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(decode->host, decode->device, B * S * S * 3,

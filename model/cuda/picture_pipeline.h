@@ -46,9 +46,6 @@ class PicturePipeline {
 
   bool has_fast() const { return fast_weight_ != nullptr; }
 
-  // The autoencoder's stream: whatever else works in its buffers must be launched here.
-  cudaStream_t decode_stream() const { return decode_stream_; }
-
   // Orders pictures; may wait for earlier ones when all buffers are taken, and then adds those to
   // `report`.
   absl::Status OrderFast(absl::Span<const Order> orders, StepReport* report);

@@ -60,7 +60,8 @@ absl::Status Load(const Options& options, Bench* bench) {
   bench->floats = int64_t{config.image_size} * config.image_size * 3;
   WeightReader weights(folder.tokenizer.get());
   HMAR_ASSIGN_OR_RETURN(bench->decoder,
-                        CudaAutoencoder::Load(config, &weights, options.max_batch, &bench->memory));
+                        CudaAutoencoder::Load(config, CudaAutoencoder::Half::kDecoder, &weights,
+                                              options.max_batch, &bench->memory));
   const std::vector<uint16_t> maps = RandomMaps(options.max_batch * bench->features);
   HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, bench->memory.Upload<uint16_t>("input", maps));
   bench->f_hat_BPPZ = reinterpret_cast<__nv_bfloat16*>(const_cast<uint16_t*>(bits));

@@ -39,7 +39,6 @@ struct Options {
 struct Bench {
   DeviceMemory memory;
   kernels::ContributionWeights quantizer;
-  std::unique_ptr<CudaAutoencoder> autoencoder;
   std::unique_ptr<CudaEncoder> encoder;
   std::vector<Picture> pictures;
   std::vector<const Picture*> pointers;
@@ -64,11 +63,8 @@ absl::Status Load(const Options& options, Bench* bench) {
   WeightReader weights(folder.tokenizer.get());
   HMAR_ASSIGN_OR_RETURN(const kernels::Grids grids, MakeGrids(config));
   HMAR_ASSIGN_OR_RETURN(bench->quantizer, LoadQuantizer(config, &weights, &bench->memory));
-  HMAR_ASSIGN_OR_RETURN(bench->autoencoder,
-                        CudaAutoencoder::Load(config, &weights, kMostPictures, &bench->memory));
-  HMAR_ASSIGN_OR_RETURN(bench->encoder,
-                        CudaEncoder::Load(config, grids, bench->quantizer, &weights,
-                                          bench->autoencoder.get(), &bench->memory));
+  HMAR_ASSIGN_OR_RETURN(bench->encoder, CudaEncoder::Load(config, grids, bench->quantizer, &weights,
+                                                          kMostPictures, &bench->memory));
   bench->pictures = RandomPictures(static_cast<uint32_t>(config.image_size));
   for (const Picture& picture : bench->pictures) bench->pointers.push_back(&picture);
   const int64_t values = int64_t{kMostPictures} * config.image_size * config.image_size *
@@ -81,8 +77,7 @@ absl::Status Load(const Options& options, Bench* bench) {
 }
 
 absl::StatusOr<std::vector<TokenPyramid>> Encode(const Bench& bench, int first, int count) {
-  return bench.encoder->Encode(absl::MakeConstSpan(bench.pointers).subspan(first, count),
-                               bench.stream);
+  return bench.encoder->Encode(absl::MakeConstSpan(bench.pointers).subspan(first, count));
 }
 
 absl::Status Check(const Bench& bench) {
