@@ -30,8 +30,8 @@ KeepMap Reduce(const KeepMap& keep_PP, int P, int p) {
   KeepMap keep;
   for (int y = 0; y < p; ++y) {
     const Between rows = SourceOf(y, p, P);
-    const uint8_t* low = keep_PP.data() + rows.low * P;
-    const uint8_t* high = keep_PP.data() + rows.high * P;
+    const uint8_t* low = &keep_PP[static_cast<size_t>(rows.low) * P];
+    const uint8_t* high = &keep_PP[static_cast<size_t>(rows.high) * P];
     for (int x = 0; x < p; ++x) {
       const Between columns = SourceOf(x, p, P);
       float sum = rows.weight_low * columns.weight_low * low[columns.low];

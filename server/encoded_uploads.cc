@@ -8,7 +8,7 @@ constexpr size_t kBytesOfBooks = 512;
 
 size_t BytesOf(const TokenPyramid& tokens) {
   size_t bytes = kBytesOfBooks;
-  for (const TokenMap& map : tokens) bytes += sizeof(map) + map.size() * sizeof(map[0]);
+  for (const TokenMap& map : tokens) bytes += sizeof(TokenMap) + map.size() * sizeof(int32_t);
   return bytes;
 }
 

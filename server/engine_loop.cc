@@ -69,21 +69,23 @@ absl::Status EngineLoop::EncodeUploads(Engine& engine, PlannedStep& step) {
   }
   if (uploads.empty()) return absl::OkStatus();
   std::vector<const Picture*> pictures;
+  pictures.reserve(uploads.size());
   for (const auto& [digest, upload] : uploads) pictures.push_back(&upload->picture);
   std::vector<absl::StatusOr<TokenPyramid>> tokens = Encode(engine, step.model, pictures);
   auto next = tokens.begin();
   for (const auto& [digest, upload] : uploads) {
     absl::StatusOr<TokenPyramid>& found = *next++;
-    if (absl::IsUnavailable(found.status())) return found.status();
+    const absl::Status status = found.status();
+    if (absl::IsUnavailable(status)) return status;
     std::shared_ptr<const TokenPyramid> given;
-    if (found.ok()) {
+    if (status.ok()) {
       given = std::make_shared<const TokenPyramid>(*std::move(found));
       step.encoded.push_back({digest, given});
     }
     for (PlannedStep::NewImage& image : step.admitted) {
       if (image.upload == nullptr || image.upload->digest != digest) continue;
       image.task.given = given;
-      if (given == nullptr) refused_.emplace(image.id, found.status());
+      if (!status.ok()) refused_.emplace(image.id, status);
     }
   }
   return absl::OkStatus();
