@@ -16,6 +16,15 @@ absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const Mode
   return absl::OkStatus();
 }
 
+const TokenMap& KnownTokens(const ImageTask& task, int scale) {
+  const auto k = static_cast<size_t>(scale);
+  return k < task.prefix.size() ? task.prefix[k] : (*task.given)[k];
+}
+
+bool WantsPreview(const ImageTask& task, int scale) {
+  return task.preview_mode != PreviewMode::kNone && task.preview_scales[scale];
+}
+
 std::vector<Pass> PlanPasses(const ModelConfig& config, const ImageTask& task) {
   return PlanPasses(config, task.sampling, task.class_id.has_value(),
                     static_cast<int>(task.prefix.size()),

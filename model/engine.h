@@ -57,6 +57,13 @@ absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const Mode
 // The passes that a task takes.
 std::vector<Pass> PlanPasses(const ModelConfig& config, const ImageTask& task);
 
+// The tokens that a task brings for a scale: its prefix's, or else its source image's. REQUIRES:
+// `scale` is one of the prefix, or the task is an edit.
+const TokenMap& KnownTokens(const ImageTask& task, int scale);
+
+// Whether a task asks for a preview of a scale.
+bool WantsPreview(const ImageTask& task, int scale);
+
 // What a step did for one image that took part in it.
 struct PassReport {
   ImageId id = 0;

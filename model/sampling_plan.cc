@@ -136,6 +136,10 @@ std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sa
   return plan;
 }
 
+int ScaleOfPass(absl::Span<const Pass> plan, size_t index, int num_scales) {
+  return index < plan.size() ? plan[index].scale : num_scales;
+}
+
 float GuidanceWeight(float cfg_scale, int scale, int num_scales) {
   if (num_scales < 2) return 0;
   return cfg_scale * static_cast<float>(scale) / static_cast<float>(num_scales - 1);

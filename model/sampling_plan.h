@@ -4,6 +4,7 @@
 // Pure functions from a request's parameters to the passes its image takes. No torch, no state: the
 // scheduler prices with them, the engine follows them.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -67,6 +68,10 @@ struct Pass {
 std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling,
                              bool has_class, int prefix_scales,
                              absl::Span<const KeepMap> keep = {});
+
+// The scale of pass `index` of a plan for K = num_scales scales; K past the last pass. When that
+// pass is next, every scale before it is settled or, without a pass of its own, laid.
+int ScaleOfPass(absl::Span<const Pass> plan, size_t index, int num_scales);
 
 // Guidance weight t at scale k of K: (1 + t) cond - t uncond, t = cfg * k / (K - 1), in fp32
 // (VAR, section 3.3).

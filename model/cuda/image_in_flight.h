@@ -23,19 +23,8 @@ struct ImageInFlight {
 
   bool done() const { return next_pass == passes.size(); }
   const Pass& pass() const { return passes[next_pass]; }  // REQUIRES: !done().
-  // The scale of pass `index`, K past the last: every scale before it that had no pass is laid.
-  int scale_of(size_t index) const {
-    return index < passes.size() ? passes[index].scale : num_scales;
-  }
-  // The tokens of a scale without a pass, and what an edit's passes start from. REQUIRES: there are
-  // such.
-  const TokenMap& known_tokens(int scale) const {
-    const auto k = static_cast<size_t>(scale);
-    return k < task.prefix.size() ? task.prefix[k] : (*task.given)[k];
-  }
-  bool wants_preview(int scale) const {
-    return task.preview_mode != PreviewMode::kNone && task.preview_scales[scale];
-  }
+  int scale_of(size_t index) const { return ScaleOfPass(passes, index, num_scales); }
+  bool wants_preview(int scale) const { return WantsPreview(task, scale); }
 
   const ImageId id;
   const ImageTask task;

@@ -100,7 +100,7 @@ absl::Status StepLauncher::Start(absl::Span<const std::shared_ptr<ImageInFlight>
     if (known_scales == 0) continue;
     int32_t* const first = tokens;
     for (int k = 0; k < known_scales; ++k) {
-      const TokenMap& map = image->known_tokens(k);
+      const TokenMap& map = KnownTokens(image->task, k);
       tokens = std::copy(map.begin(), map.end(), tokens);
     }
     HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(model_->slots().tokens_L + image->slot * L, first,

@@ -14,9 +14,7 @@ Slot::Slot(ImageId id, ImageTask task, const ModelConfig& config)
 
 TokenPyramid Slot::LaidTokens(int first, int last) const {
   TokenPyramid tokens;
-  for (auto k = static_cast<size_t>(first); k < static_cast<size_t>(last); ++k) {
-    tokens.push_back(k < task.prefix.size() ? task.prefix[k] : (*task.given)[k]);
-  }
+  for (int scale = first; scale < last; ++scale) tokens.push_back(KnownTokens(task, scale));
   return tokens;
 }
 

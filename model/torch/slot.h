@@ -17,14 +17,9 @@ struct Slot {
   // The next pass. REQUIRES: !done().
   const Pass& pass() const { return passes[next_pass]; }
   bool done() const { return next_pass == passes.size(); }
-  bool wants_preview(int scale) const {
-    return task.preview_mode != PreviewMode::kNone && task.preview_scales[scale];
-  }
+  bool wants_preview(int scale) const { return WantsPreview(task, scale); }
 
-  // The scale of pass `index`, K past the last: every scale before it that had no pass is laid.
-  int scale_of(size_t index) const {
-    return index < passes.size() ? passes[index].scale : num_scales;
-  }
+  int scale_of(size_t index) const { return ScaleOfPass(passes, index, num_scales); }
   // The tokens of scales [first, last), which have no pass: the prefix's or the source image's.
   TokenPyramid LaidTokens(int first, int last) const;
   // What a next-scale pass starts from, (n) each: all but the kept tokens are open.

@@ -26,6 +26,8 @@ kernels() {
   done
   decoder_bench --model "$models/d16"
   encoder_bench --model "$models/d16"
+  encoder_bench --model deploy/models/hmar-cifar10
+  edit_bench --device cuda:0 --model "$models/d16"
 }
 
 # What a rolling load of images gives; the last figures are those of an image alone.

@@ -21,6 +21,7 @@ REQUESTS = 20
 EDITS = 16
 # The server adds up in another order, so that a draw or a reopening closer than this may fall the other way.
 NEAR_TIE = 3e-5
+ALLOWED_TO_DIFFER = 1
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +31,23 @@ def reference(model_folder):
 
 def closest_call(reference, r):
     """Runs a request. -> The decoder's pixels, and how close the closest of its decisions was: between two tokens of
-    the codebook, in probability, or between two tokens to reopen, in confidence."""
-    calls, plain = [1.0], reference.draw
+    the codebook, in probability, or between the last token to reopen and the first to stay, in confidence."""
+    calls, plain, still_open = [1.0], reference.draw, {}
 
     def draw(logits, requests, scale, step):
         tokens, confidence = plain(logits, requests, scale, step)
         probs = hmar_ref.truncate(logits[0] / r.temperature, r.top_k, r.top_p).softmax(-1)
         cdf = probs.double().cumsum(-1)
         target = hmar_ref.token_uniforms(r.seed, scale, step, len(probs)).double()[:, None] * cdf[:, -1:]
-        calls.append((cdf - target).abs().min().item())
-        ranked = confidence[0].sort().values
-        if step + 1 < len(r.mask_schedule[scale]):
-            calls.append((ranked[1:] - ranked[:-1]).min().item())
+        keep = None if r.keep is None else r.keep[scale]
+        everything = torch.ones(len(probs), dtype=torch.bool) if keep is None else ~keep
+        drawn = (everything if step == 0 else still_open[scale]).nonzero()[:, 0]
+        calls.append((cdf - target)[drawn].abs().min().item() if len(drawn) else 1.0)
+        left = hmar_ref.reopened(sum(r.mask_schedule[scale][step + 1:]), len(probs), keep)
+        ranked, order = confidence[0][drawn].sort(stable=True)
+        if 0 < left < len(drawn):
+            calls.append((ranked[left] - ranked[left - 1]).item())
+        still_open[scale] = torch.zeros(len(probs), dtype=torch.bool).index_fill_(0, drawn[order[:left]], True)
         return tokens, confidence
 
     reference.draw = draw
@@ -51,12 +57,13 @@ def closest_call(reference, r):
         reference.draw = plain
 
 
-def assert_same(picture, wanted, got_tokens, r, closest):
-    """Same tokens, and pixels within one, unless a decision was a near tie."""
+def is_same(picture, wanted, got_tokens, r, closest):
+    """Same tokens, and pixels within one. False: other tokens, which only a near tie excuses."""
     if got_tokens != [tokens.tolist() for tokens in r.tokens]:
         assert closest < NEAR_TIE, f"other tokens, and the closest decision was {closest} apart"
-        return
+        return False
     assert np.abs(picture.astype(int) - wanted).max(initial=0) <= 1
+    return True
 
 
 def random_schedule(rng, n):
@@ -85,11 +92,13 @@ def message(r):
 
 def test_random_requests_have_the_references_tokens_and_pixels(stub, reference):
     rng = random.Random(20261122)
+    differ = 0
     for _ in range(REQUESTS):
         r = random_request(rng, reference)
         image = stub.GenerateImages(pb.GenerateImagesRequest(request=message(r))).images[0]
         wanted, closest = closest_call(reference, r)
-        assert_same(pixels(image.picture), wanted, tokens_of(image), r, closest)
+        differ += not is_same(pixels(image.picture), wanted, tokens_of(image), r, closest)
+    assert differ <= ALLOWED_TO_DIFFER
 
 
 def png(array):
@@ -129,6 +138,7 @@ def edited(reference, r, source, region):
 
 def test_random_edits_have_the_references_tokens_and_the_uploads_pixels(stub, reference):
     rng = random.Random(5)
+    differ = 0
     for _ in range(EDITS):
         r = random_request(rng, reference)
         source = reference.image(reference.generate([reference.request(rng.randrange(10), rng.getrandbits(32))]))[0].numpy()
@@ -139,4 +149,5 @@ def test_random_edits_have_the_references_tokens_and_the_uploads_pixels(stub, re
         wanted, closest = edited(reference, r, source, region)
         assert np.array_equal(pixels(image.picture)[~region], source[~region])
         assert list(image.generated_tokens) == [not kept for kept in r.keep[-1].tolist()]
-        assert_same(pixels(image.picture)[region], wanted[region], tokens_of(image), r, closest)
+        differ += not is_same(pixels(image.picture)[region], wanted[region], tokens_of(image), r, closest)
+    assert differ <= ALLOWED_TO_DIFFER

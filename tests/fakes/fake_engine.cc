@@ -215,17 +215,19 @@ absl::Status FakeEngine::CheckStep(absl::Span<const ImageId> ids) const {
 }
 
 void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {
+  const int num_scales = info_.config.num_scales();
   if (held.next_pass == 1 && faults_.non_finite_seeds.contains(held.task.seed)) {
     held.failure_step = step_count_ + faults_.failure_delay_steps;
     if (faults_.failure_delay_steps == 0) return;  // Less those that failed.
   }
-  if (held.next_pass == 0) OrderPreviews(held, 0, ScaleOf(held, 0));
+  if (held.next_pass == 0) OrderPreviews(held, 0, ScaleOfPass(held.passes, 0, num_scales));
   if (held.next_pass < held.passes.size()) {
     const Pass& pass = held.passes[held.next_pass++];
     const bool last = held.next_pass == held.passes.size();
     report.passes.push_back({id, pass.scale, pass.step, pass.rows(), pass.settles_scale, last});
     report.rows += pass.rows();
-    if (pass.settles_scale) OrderPreviews(held, pass.scale, ScaleOf(held, held.next_pass));
+    if (pass.settles_scale)
+      OrderPreviews(held, pass.scale, ScaleOfPass(held.passes, held.next_pass, num_scales));
   }
   if (held.next_pass == held.passes.size()) {
     held.decoding = true;
@@ -233,14 +235,9 @@ void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {
   }
 }
 
-int FakeEngine::ScaleOf(const Held& held, size_t pass) const {
-  return pass < held.passes.size() ? held.passes[pass].scale : info_.config.num_scales();
-}
-
 void FakeEngine::OrderPreviews(Held& held, int first, int last) {
-  if (held.task.preview_mode == PreviewMode::kNone) return;
   for (int scale = first; scale < last; ++scale) {
-    if (!held.task.preview_scales[scale]) continue;
+    if (!WantsPreview(held.task, scale)) continue;
     held.previews.emplace_back(scale, step_count_ + faults_.preview_delay_steps);
   }
 }

@@ -118,8 +118,6 @@ class FakeEngine final : public Engine {
   absl::Status CheckStep(absl::Span<const ImageId> ids) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckDevice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(ImageId id, Held& held, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The scale of a pass, K past the last.
-  int ScaleOf(const Held& held, size_t pass) const;
   // Scales [first, last) are settled: those that are to leave a preview will.
   void OrderPreviews(Held& held, int first, int last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Reports what is due of the images held; with `wait`, the first picture (or its failure) also

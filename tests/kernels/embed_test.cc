@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/kernels/device_array.h"
+#include "tests/kernels/grids_of.h"
 
 namespace hmar {
 namespace {
@@ -26,25 +27,6 @@ using Bf16 = __nv_bfloat16;
 
 constexpr int kSlots = 3;
 constexpr int kNoClass = 4;  // The last row of the class table.
-
-std::vector<float> Normal(size_t count, std::mt19937* random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& v : values) v = normal(*random);
-  return values;
-}
-
-Grids GridsOf(const std::vector<int>& sides) {
-  Grids grids;
-  for (const int p : sides) {
-    const int k = grids.scales++;
-    grids.side[k] = p;
-    if (k > 0) grids.first[k] = grids.first[k - 1] + grids.side[k - 1] * grids.side[k - 1];
-    grids.most_tokens = p * p;
-    grids.last = p;
-  }
-  return grids;
-}
 
 const std::vector<int> kSides256 = {1, 2, 3, 4, 5, 6, 8, 10, 13, 16};
 const std::vector<int> kSides512 = {1, 2, 3, 4, 6, 9, 13, 18, 24, 32};

@@ -9,6 +9,7 @@
 
 #include "kernels/f_hat.h"
 #include "tests/kernels/gpu_timer.h"
+#include "tests/kernels/grids_of.h"
 
 namespace hmar {
 namespace {
@@ -21,18 +22,6 @@ using kernels::TokenMapJob;
 constexpr double kCopyBytesPerUs = 4.2e6;
 constexpr double kFlopPerUs = 60e6;  // fp32, 132 SMs at some 1.8 GHz.
 constexpr int Z = 32, V = 4096;
-
-Grids GridsOf(const std::vector<int>& sides) {
-  Grids grids;
-  for (const int p : sides) {
-    const int k = grids.scales++;
-    grids.side[k] = p;
-    if (k > 0) grids.first[k] = grids.first[k - 1] + grids.side[k - 1] * grids.side[k - 1];
-    grids.last = p;
-    grids.most_tokens = p * p;
-  }
-  return grids;
-}
 
 std::vector<float> Random(int64_t count, float deviation) {
   std::mt19937 random(static_cast<unsigned>(count));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/kernels/device_array.h"
+#include "tests/kernels/grids_of.h"
 
 namespace hmar {
 namespace {
@@ -26,25 +27,6 @@ using kernels::TokenMapJob;
 constexpr int kSlots = 5;
 constexpr int V = 64;
 constexpr float kResi = 0.375f;  // Not a half, which would hide exchanged terms.
-
-std::vector<float> Normal(size_t count, float deviation, std::mt19937* random) {
-  std::normal_distribution<float> normal(0, deviation);
-  std::vector<float> values(count);
-  for (float& v : values) v = normal(*random);
-  return values;
-}
-
-Grids GridsOf(const std::vector<int>& sides) {
-  Grids grids;
-  for (const int p : sides) {
-    const int k = grids.scales++;
-    grids.side[k] = p;
-    if (k > 0) grids.first[k] = grids.first[k - 1] + grids.side[k - 1] * grids.side[k - 1];
-    grids.most_tokens = p * p;
-    grids.last = p;
-  }
-  return grids;
-}
 
 // Weights of the four inputs around a coordinate that lies t beyond the second of them.
 std::vector<double> CubicWeights(double t) {
@@ -60,12 +42,12 @@ struct Model {
     std::mt19937 random(static_cast<unsigned>(Z + grids.last));
     const int K = grids.scales, P = grids.last;
     L = grids.first[K - 1] + grids.most_tokens;
-    codebook_VZ = Normal(static_cast<size_t>(V) * Z, 1, &random);
-    phi_KZ9Z = Normal(static_cast<size_t>(K) * Z * 9 * Z, 0.1f, &random);
-    bias_KZ = Normal(static_cast<size_t>(K) * Z, 1, &random);
+    codebook_VZ = Normal(static_cast<size_t>(V) * Z, &random);
+    phi_KZ9Z = Normal(static_cast<size_t>(K) * Z * 9 * Z, &random, 0.1f);
+    bias_KZ = Normal(static_cast<size_t>(K) * Z, &random);
     for (int i = 0; i < kSlots * L; ++i) tokens.push_back(static_cast<int32_t>(random() % V));
     for (int i = 0; i < kSlots * L; i += 7) tokens[i] = i % 2 == 0 ? 0 : V - 1;
-    maps = Normal(static_cast<size_t>(kSlots) * P * P * Z, 1, &random);
+    maps = Normal(static_cast<size_t>(kSlots) * P * P * Z, &random);
     for (int k = 0; k < K; ++k) AppendBicubic(k);
   }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/kernels/gpu_timer.h"
+#include "tests/kernels/grids_of.h"
 
 namespace hmar {
 namespace {
@@ -17,25 +18,6 @@ using kernels::Grids;
 
 constexpr int V = 4096, Z = 32;
 constexpr double kFlopPerUs = 60e6;  // fp32 of an H200's CUDA cores.
-
-Grids GridsOf(const std::vector<int>& sides) {
-  Grids grids;
-  for (const int p : sides) {
-    const int k = grids.scales++;
-    grids.side[k] = p;
-    if (k > 0) grids.first[k] = grids.first[k - 1] + grids.side[k - 1] * grids.side[k - 1];
-    grids.most_tokens = p * p;
-    grids.last = p;
-  }
-  return grids;
-}
-
-std::vector<float> Normal(size_t count, std::mt19937* random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& v : values) v = normal(*random);
-  return values;
-}
 
 std::vector<float> NormsOf(const std::vector<float>& codebook_ZV) {
   std::vector<float> norms(V);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/kernels/device_array.h"
+#include "tests/kernels/grids_of.h"
 
 namespace hmar {
 namespace {
@@ -23,25 +24,6 @@ using kernels::CodebookSearch;
 using kernels::Grids;
 
 constexpr int32_t kUntouched = -1;  // DeviceArray's poison.
-
-std::vector<float> Normal(size_t count, std::mt19937* random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& v : values) v = normal(*random);
-  return values;
-}
-
-Grids GridsOf(const std::vector<int>& sides) {
-  Grids grids;
-  for (const int p : sides) {
-    const int k = grids.scales++;
-    grids.side[k] = p;
-    if (k > 0) grids.first[k] = grids.first[k - 1] + grids.side[k - 1] * grids.side[k - 1];
-    grids.most_tokens = p * p;
-    grids.last = p;
-  }
-  return grids;
-}
 
 // A codebook (V, Z) and maps (B, P, P, Z).
 struct Case {

@@ -18,21 +18,9 @@
 #include "model/sampling_plan.h"
 #include "tests/kernels/device_array.h"
 #include "tests/model/golden.h"
+#include "tests/model/seen_images.h"
 
 namespace hmar {
-
-// Everything a client could see of an image.
-struct Seen {
-  Picture picture;
-  std::vector<TokenMap> tokens;
-  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> previews;  // Scale, pixels.
-};
-
-inline void ExpectSame(const Seen& a, const Seen& b) {
-  EXPECT_EQ(a.tokens, b.tokens);
-  EXPECT_TRUE(a.picture.rgb == b.picture.rgb) << "pixels differ";
-  EXPECT_TRUE(a.previews == b.previews) << "previews differ";
-}
 
 // Which of one engine's tokens of source pictures are another's. A token that differs changes what
 // every finer scale of its picture is made of, so the sharp measure is of the comparable ones:
@@ -79,18 +67,7 @@ class CudaEngineTest : public testing::TestWithParam<std::string> {
   const ModelConfig& config() const { return engine_->info().config; }
 
   ImageTask Task(uint64_t seed, PreviewMode mode = PreviewMode::kNone) const {
-    ImageTask task;
-    if (seed % 5 != 4) task.class_id = seed % 10;
-    task.seed = seed;
-    task.sampling = config().sampling;
-    if (seed % 3 == 1)
-      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kQuality, config());
-    if (seed % 3 == 2)
-      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kNone, config());
-    if (seed % 7 == 3) task.sampling.temperature = 0.8f;
-    task.preview_mode = mode;
-    task.preview_scales.assign(config().num_scales(), mode != PreviewMode::kNone);
-    return task;
+    return VariedTask(config(), seed, mode);
   }
 
   // One report: into `seen`; takes images past their last pass out of `running`.
@@ -101,14 +78,7 @@ class CudaEngineTest : public testing::TestWithParam<std::string> {
     for (const PassReport& pass : report->passes) {
       if (pass.last) std::erase(*running, pass.id);
     }
-    for (const PreviewReport& p : report->previews) {
-      EXPECT_TRUE((*seen)[p.id].picture.rgb.empty()) << "a preview after its image";
-      (*seen)[p.id].previews.emplace_back(p.scale, p.picture.rgb);
-    }
-    for (const ImageReport& i : report->images) {
-      (*seen)[i.id].picture = i.picture;
-      (*seen)[i.id].tokens = i.tokens;
-    }
+    Record(*report, seen);
   }
 
   // Waits for the pictures of `count` images.

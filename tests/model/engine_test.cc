@@ -13,6 +13,7 @@
 #include "model/model_folder.h"
 #include "model/sampling_plan.h"
 #include "tests/model/golden.h"
+#include "tests/model/seen_images.h"
 
 namespace hmar {
 namespace {
@@ -20,28 +21,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-// Everything a client could see of an image.
-struct Seen {
-  Picture picture;
-  std::vector<TokenMap> tokens;
-  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> previews;  // Scale, pixels.
-};
-
-void Record(const StepReport& report, std::map<ImageId, Seen>* seen) {
-  for (const PreviewReport& p : report.previews)
-    (*seen)[p.id].previews.emplace_back(p.scale, p.picture.rgb);
-  for (const ImageReport& i : report.images) {
-    (*seen)[i.id].picture = i.picture;
-    (*seen)[i.id].tokens = i.tokens;
-  }
-}
-
-void ExpectSame(const Seen& a, const Seen& b) {
-  EXPECT_EQ(a.tokens, b.tokens);
-  EXPECT_TRUE(a.picture.rgb == b.picture.rgb) << "pixels differ";
-  EXPECT_TRUE(a.previews == b.previews) << "previews differ";
-}
 
 class EngineTest : public testing::Test {
  protected:
@@ -53,18 +32,7 @@ class EngineTest : public testing::Test {
   static const ModelConfig& config() { return engine_->info().config; }
 
   static ImageTask Task(uint64_t seed, PreviewMode mode = PreviewMode::kNone) {
-    ImageTask task;
-    if (seed % 5 != 4) task.class_id = seed % 10;
-    task.seed = seed;
-    task.sampling = config().sampling;
-    if (seed % 3 == 1)
-      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kQuality, config());
-    if (seed % 3 == 2)
-      task.sampling.mask_schedule = PresetSchedule(SchedulePreset::kNone, config());
-    if (seed % 7 == 3) task.sampling.temperature = 0.8f;
-    task.preview_mode = mode;
-    task.preview_scales.assign(config().num_scales(), mode != PreviewMode::kNone);
-    return task;
+    return VariedTask(config(), seed, mode);
   }
 
   // Steps `ids` and drops from it the images that finish.
