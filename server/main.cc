@@ -10,15 +10,15 @@
 #include <string>
 #include <utility>
 
-#include "server/clock.h"
+#include "server/base/clock.h"
+#include "server/base/error_reasons.h"
+#include "server/base/errors.h"
+#include "server/base/random_source.h"
 #include "server/engine_factory.h"
-#include "server/error_reasons.h"
-#include "server/logging.h"
+#include "server/operations/logging.h"
+#include "server/operations/stop_signals.h"
 #include "server/options.h"
-#include "server/random_source.h"
 #include "server/server.h"
-#include "server/status_details.h"
-#include "server/stop_signals.h"
 
 namespace hmar {
 namespace {

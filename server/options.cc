@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "model/status_macros.h"
-#include "server/api_messages.h"
+#include "server/base/version.h"
 #include "server/devices.h"
 
 namespace hmar {

@@ -13,9 +13,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
-#include "server/api_messages.h"
-#include "server/probe.h"
-#include "server/status_details.h"
+#include "server/base/errors.h"
+#include "server/base/version.h"
+#include "server/scheduling/probe.h"
 
 namespace hmar {
 namespace {

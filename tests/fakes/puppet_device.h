@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "server/metrics.h"
-#include "server/scheduler.h"
+#include "server/operations/metrics.h"
+#include "server/scheduling/scheduler.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_engine.h"
 #include "tests/fakes/recording_listener.h"
@@ -43,9 +43,9 @@ class PuppetDevice {
   // A valid request.
   Work MakeWork(uint64_t seed, uint32_t images = 1, size_t model = 0) {
     Work work;
-    work.model = model;
-    work.images = images;
-    work.prototype = FakeTask(engine(model).info(), seed);
+    work.job.model = model;
+    work.job.images = images;
+    work.job.prototype = FakeTask(engine(model).info(), seed);
     work.listener = std::make_shared<RecordingListener>();
     return work;
   }
@@ -70,10 +70,10 @@ class PuppetDevice {
     for (const auto& [model, id] : step.cancelled) engine(model, step.device).Cancel(id);
     FakeEngine& engine = this->engine(step.model, step.device);
     for (PlannedStep::NewImage& image : step.admitted) {
-      if (image.upload != nullptr) {
-        const Picture* const pictures[] = {&image.upload->picture};
+      if (image.picture != nullptr) {
+        const Picture* const pictures[] = {&image.picture->picture};
         image.task.given = std::make_shared<TokenPyramid>(engine.Encode(pictures)->front());
-        step.encoded.push_back({image.upload->digest, image.task.given});
+        step.tokenized.push_back({image.picture->digest, image.task.given});
       }
       EXPECT_TRUE(engine.Admit(image.id, image.task).ok());
     }

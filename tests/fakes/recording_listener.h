@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "server/work.h"
+#include "server/scheduling/work.h"
 
 namespace hmar {
 

@@ -12,10 +12,10 @@
 #include <variant>
 #include <vector>
 
-#include "server/compositor.h"
-#include "server/edit_source.h"
+#include "server/uploads/compositor.h"
+#include "server/uploads/edit_source.h"
 #include "tests/fuzz/require.h"
-#include "tests/server/png_maker.h"
+#include "tests/server/uploads/png_maker.h"
 
 namespace hmar {
 namespace {
@@ -123,7 +123,7 @@ void RunOne(FuzzedDataProvider* fuzz) {
 
   const auto violations = CheckEditUpload(upload, side, kLimits);
   const auto result = ReadEditSource(upload, side, kLimits);
-  if (const auto* violation = std::get_if<EditViolation>(&result)) {
+  if (const auto* violation = std::get_if<Violation>(&result)) {
     Require(violations.empty() ? violation->field == "edit.mask"
                                : violation->description == violations.front().description,
             "what the check lets through fails only by a mask's data");

@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include "tests/server/png_maker.h"
+#include "tests/server/uploads/png_maker.h"
 
 namespace {
 

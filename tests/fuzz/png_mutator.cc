@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/server/png_maker.h"
+#include "tests/server/uploads/png_maker.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/barrier.h"
-#include "server/status_details.h"
+#include "server/base/errors.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
 

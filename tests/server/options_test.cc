@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/error_reasons.h"
+#include "server/base/error_reasons.h"
 
 namespace hmar {
 namespace {

@@ -19,8 +19,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "hmar/v1/image_generation.grpc.pb.h"
-#include "server/clock.h"
-#include "server/random_source.h"
+#include "server/base/clock.h"
+#include "server/base/random_source.h"
 #include "server/server.h"
 #include "tests/fakes/fake_engine.h"
 

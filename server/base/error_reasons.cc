@@ -1,0 +1,73 @@
+#include "server/base/error_reasons.h"
+
+#include <array>
+
+namespace hmar {
+namespace {
+
+using Code = absl::StatusCode;
+
+constexpr std::array kTable = {
+    ReasonRow{Reason::kFieldMissing, "FIELD_MISSING", Code::kInvalidArgument,
+              "A field that must be set is not."},
+    ReasonRow{Reason::kFieldOutOfRange, "FIELD_OUT_OF_RANGE", Code::kInvalidArgument,
+              "A value lies outside its limits; the description gives both."},
+    ReasonRow{Reason::kFieldConflict, "FIELD_CONFLICT", Code::kInvalidArgument,
+              "Two fields exclude each other."},
+    ReasonRow{Reason::kUnknownEnumValue, "UNKNOWN_ENUM_VALUE", Code::kInvalidArgument,
+              "An enum holds a number that this server does not know."},
+    ReasonRow{Reason::kUnknownClass, "UNKNOWN_CLASS", Code::kInvalidArgument,
+              "The model has no such class."},
+    ReasonRow{Reason::kRequestIdInvalid, "REQUEST_ID_INVALID", Code::kInvalidArgument,
+              "The request id is longer than 128 bytes or not printable UTF-8."},
+    ReasonRow{
+        Reason::kSamplingInvalid, "SAMPLING_INVALID", Code::kInvalidArgument,
+        "A sampling parameter is out of range or not a finite number, or a mask schedule does "
+        "not fit the model."},
+    ReasonRow{Reason::kPrefixInvalid, "PREFIX_INVALID", Code::kInvalidArgument,
+              "The scale prefix does not fit the model's scales or its codebook."},
+    ReasonRow{Reason::kImageInvalid, "IMAGE_INVALID", Code::kInvalidArgument,
+              "An uploaded image or mask is not a PNG, damaged or larger than allowed."},
+    ReasonRow{Reason::kImageSizeMismatch, "IMAGE_SIZE_MISMATCH", Code::kInvalidArgument,
+              "An uploaded image has another size than the model, or a mask than its image."},
+    ReasonRow{Reason::kReplyTooLarge, "REPLY_TOO_LARGE", Code::kInvalidArgument,
+              "The images would not fit one reply: ask for fewer, or call Generate."},
+    ReasonRow{Reason::kDegradeNotSupported, "DEGRADE_NOT_SUPPORTED", Code::kInvalidArgument,
+              "This release cannot finish an image early; it fails at the deadline."},
+    ReasonRow{Reason::kModelNotFound, "MODEL_NOT_FOUND", Code::kNotFound,
+              "The server holds no model of that name; ListModels tells which it holds."},
+    ReasonRow{Reason::kQueueFull, "QUEUE_FULL", Code::kResourceExhausted,
+              "Too many images wait; try again after RetryInfo.retry_delay."},
+    ReasonRow{Reason::kUploadBacklog, "UPLOAD_BACKLOG", Code::kResourceExhausted,
+              "Too many bytes of uploaded pictures are held; try again after "
+              "RetryInfo.retry_delay."},
+    ReasonRow{Reason::kEncoderBacklog, "ENCODER_BACKLOG", Code::kResourceExhausted,
+              "Too many finished pictures wait for their PNG; try again after "
+              "RetryInfo.retry_delay."},
+    ReasonRow{Reason::kClientTooSlow, "CLIENT_TOO_SLOW", Code::kResourceExhausted,
+              "The client read its stream too slowly for the server to hold what was unsent."},
+    ReasonRow{Reason::kOutOfMemory, "OUT_OF_MEMORY", Code::kResourceExhausted,
+              "The device had no memory for this image, even in a step of its own."},
+    ReasonRow{Reason::kDraining, "DRAINING", Code::kUnavailable,
+              "The server is going down; another one, or this one after a restart, will answer."},
+    ReasonRow{Reason::kDeviceLost, "DEVICE_LOST", Code::kUnavailable,
+              "A device of the server failed for good, and the server is ending; another one, or "
+              "this one after a restart, will answer."},
+    ReasonRow{Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded,
+              "The call's deadline passed before its last image."},
+    ReasonRow{Reason::kCancelled, "CANCELLED", Code::kCancelled, "The client cancelled the call."},
+    ReasonRow{Reason::kGenerationFailed, "GENERATION_FAILED", Code::kInternal,
+              "The model could not make an image of the request; the message says why."},
+    ReasonRow{Reason::kEncodingFailed, "ENCODING_FAILED", Code::kInternal,
+              "A finished picture could not be written as PNG."},
+    ReasonRow{Reason::kInternal, "INTERNAL", Code::kInternal,
+              "A fault of the server; please report it with the request id."},
+};
+
+}  // namespace
+
+absl::Span<const ReasonRow> ReasonTable() { return kTable; }
+
+const ReasonRow& RowOf(Reason reason) { return kTable[static_cast<size_t>(reason)]; }
+
+}  // namespace hmar

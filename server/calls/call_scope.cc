@@ -1,0 +1,79 @@
+#include "server/calls/call_scope.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "server/base/errors.h"
+#include "server/wire/status_details.h"
+
+namespace hmar {
+namespace {
+
+absl::Time DeadlineOf(const grpc::CallbackServerContext& call) {
+  const auto deadline = call.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
+  return absl::FromChrono(deadline);
+}
+
+// The server's deadline lies a little behind the client's: gRPC sends the time left, rounded up to
+// two or three digits, and the server counts from the arrival. A client's own deadline comes as a
+// cancel, so a cancel this short before ours is that deadline.
+absl::Duration DeadlineSlack(absl::Duration allowed) {
+  return std::max(absl::Milliseconds(100), allowed / 50);
+}
+
+// "ipv4:10.0.0.1:4711" without its port: a client's connections count as one.
+std::string WithoutPort(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
+
+}  // namespace
+
+CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls,
+                     const grpc::CallbackServerContext& call, std::string method,
+                     std::string request_id)
+    : context_(context),
+      active_calls_(active_calls),
+      arrived_at_(context->clock->Now()),
+      deadline_(DeadlineOf(call)) {
+  record_.method = std::move(method);
+  record_.request_id = std::move(request_id);
+  record_.client = call.peer();
+  active_calls_->Begin();
+}
+
+CallOrigin CallScope::origin() const { return {WithoutPort(record_.client), deadline_}; }
+
+void CallScope::Describe(const ResolvedRequest& request) {
+  record_.model = request.job.model;
+  record_.model_name = context_->catalog->models()[request.job.model].config.name;
+  record_.class_id = request.job.prototype.class_id;
+  record_.edit = request.edit.has_value();
+  record_.images = request.job.images;
+}
+
+absl::Status CallScope::WhyCancelled() const {
+  if (context_->clock->Now() >= deadline_ - DeadlineSlack(deadline_ - arrived_at_)) {
+    return ErrorOf(Reason::kDeadlineExceeded, "the deadline passed before the last image");
+  }
+  return ErrorOf(Reason::kCancelled, "the call was cancelled");
+}
+
+grpc::Status CallScope::ToGrpc(const absl::Status& status) const {
+  return ToGrpcStatus(status, request_id());
+}
+
+void CallScope::Done(const absl::Status& status, const Generation* generation,
+                     uint32_t images_sent) {
+  record_.code = status.code();
+  record_.reason = ReasonName(status);
+  record_.images_sent = images_sent;
+  record_.took = context_->clock->Now() - arrived_at_;
+  if (generation != nullptr) record_.costs = generation->costs();
+  if (context_->metrics != nullptr) {
+    context_->metrics->RequestDone(record_.model, record_.code, record_.took);
+  }
+  context_->access_log->Write(record_);
+  active_calls_->End();
+}
+
+}  // namespace hmar

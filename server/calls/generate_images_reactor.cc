@@ -1,0 +1,116 @@
+#include "server/calls/generate_images_reactor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/status_macros.h"
+
+namespace hmar {
+
+grpc::ServerUnaryReactor* GenerateImagesReactor::Start(const ServiceContext* context,
+                                                       ActiveCalls* active_calls,
+                                                       grpc::CallbackServerContext* call,
+                                                       const v1::GenerateImagesRequest& request,
+                                                       v1::GenerateImagesResponse* response) {
+  auto reactor = std::make_shared<GenerateImagesReactor>(
+      CallScope(context, active_calls, *call, "GenerateImages",
+                RequestIdOf(request.request(), context->random)),
+      response);
+  {
+    absl::MutexLock lock(&reactor->mutex_);
+    reactor->self_ = reactor;
+  }
+  reactor->Begin(request);
+  return reactor.get();
+}
+
+GenerateImagesReactor::GenerateImagesReactor(CallScope call, v1::GenerateImagesResponse* response)
+    : call_(std::move(call)), response_(response) {}
+
+void GenerateImagesReactor::Begin(const v1::GenerateImagesRequest& request) {
+  if (const absl::Status status = Admit(request); !status.ok()) End(status);
+}
+
+absl::Status GenerateImagesReactor::Admit(const v1::GenerateImagesRequest& request) {
+  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
+                        Resolve(request, call_.request_id(), call_.context().validation()));
+  call_.Describe(resolved);
+  auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
+                                                 call_.origin(), shared_from_this());
+  {
+    absl::MutexLock lock(&mutex_);
+    generation_ = generation;
+  }
+  return generation->Start();
+}
+
+void GenerateImagesReactor::OnAccepted(v1::Accepted accepted) {
+  {
+    absl::MutexLock lock(&mutex_);
+    *gathered_.mutable_accepted() = std::move(accepted);
+  }
+  FinishIfComplete();
+}
+
+void GenerateImagesReactor::OnPreview(v1::Preview, uint32_t) {}
+
+void GenerateImagesReactor::OnImage(v1::Image image) {
+  absl::MutexLock lock(&mutex_);
+  *gathered_.add_images() = std::move(image);
+}
+
+void GenerateImagesReactor::OnCompleted(v1::Completed completed) {
+  {
+    absl::MutexLock lock(&mutex_);
+    *gathered_.mutable_completed() = std::move(completed);
+  }
+  FinishIfComplete();
+}
+
+void GenerateImagesReactor::OnFailed(const absl::Status& status) { End(status); }
+
+void GenerateImagesReactor::OnCancel() { End(call_.WhyCancelled()); }
+
+void GenerateImagesReactor::OnDone() {
+  std::shared_ptr<GenerateImagesReactor> self;
+  std::shared_ptr<Generation> generation;
+  absl::Status status;
+  {
+    absl::MutexLock lock(&mutex_);
+    self = std::move(self_);
+    generation = std::move(generation_);
+    status = end_;
+  }
+  const uint32_t images =
+      status.ok() && generation != nullptr ? generation->request().job.images : 0;
+  call_.Done(status, generation.get(), images);
+}
+
+void GenerateImagesReactor::End(const absl::Status& status) {
+  std::shared_ptr<Generation> generation;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (std::exchange(finished_, true)) return;
+    end_ = status;
+    generation = generation_;
+  }
+  if (generation != nullptr) generation->Cancel();
+  Finish(call_.ToGrpc(status));
+}
+
+void GenerateImagesReactor::FinishIfComplete() {
+  {
+    absl::MutexLock lock(&mutex_);
+    const bool complete = gathered_.has_accepted() && gathered_.has_completed();
+    if (!complete || finished_) return;
+    finished_ = true;
+    *response_ = std::move(gathered_);
+  }
+  auto& images = *response_->mutable_images();
+  std::sort(
+      images.pointer_begin(), images.pointer_end(),
+      [](const v1::Image* a, const v1::Image* b) { return a->image_index() < b->image_index(); });
+  Finish(grpc::Status::OK);
+}
+
+}  // namespace hmar

@@ -1,0 +1,41 @@
+#include "server/calls/prepared_edit.h"
+
+#include <utility>
+#include <variant>
+
+#include "model/digest.h"
+#include "server/wire/status_details.h"
+
+namespace hmar {
+namespace {
+
+absl::Status ToStatus(const Violation& violation, const std::string& field_prefix) {
+  const std::string field = field_prefix + violation.field;
+  if (RowOf(violation.reason).code != absl::StatusCode::kInvalidArgument) {
+    return ErrorOf(violation.reason, field + ": " + violation.description);
+  }
+  return InvalidRequest({{violation.reason, field, violation.description}});
+}
+
+}  // namespace
+
+absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditChoice& choice,
+                                         const ModelConfig& config, const UploadLimits& limits,
+                                         const std::string& field_prefix) {
+  auto read = ReadEditSource(upload, static_cast<uint32_t>(config.image_size), limits);
+  if (const auto* violation = std::get_if<Violation>(&read)) {
+    return ToStatus(*violation, field_prefix);
+  }
+  auto& source = std::get<EditSource>(read);
+  PreparedEdit edit;
+  edit.keep = std::make_shared<const std::vector<KeepMap>>(
+      KeepMaps(KeepCells(source.region, config), config));
+  if (choice.composite) edit.compositor = std::make_unique<Compositor>(source, choice.feather);
+  auto picture = std::make_shared<EditPicture>();
+  picture->digest = Sha256OfText({source.picture.rgb.begin(), source.picture.rgb.end()});
+  picture->picture = std::move(source.picture);
+  edit.picture = std::move(picture);
+  return edit;
+}
+
+}  // namespace hmar

@@ -1,0 +1,38 @@
+#ifndef HMAR_SERVER_CALLS_SERVICE_CONTEXT_H_
+#define HMAR_SERVER_CALLS_SERVICE_CONTEXT_H_
+
+#include "server/base/byte_budget.h"
+#include "server/base/clock.h"
+#include "server/base/random_source.h"
+#include "server/calls/encoder_pool.h"
+#include "server/calls/mailbox.h"
+#include "server/operations/access_log.h"
+#include "server/operations/metrics.h"
+#include "server/scheduling/scheduler.h"
+#include "server/wire/model_catalog.h"
+#include "server/wire/validation.h"
+
+namespace hmar {
+
+// What every call works with. All of it is thread-safe and outlives the calls.
+struct ServiceContext {
+  const ModelCatalog* catalog = nullptr;
+  Scheduler* scheduler = nullptr;
+  EncoderPool* encoder = nullptr;
+  EncoderPool* upload_readers = nullptr;
+  ByteBudget* upload_budget = nullptr;  // What the uploads of open calls take.
+  const Clock* clock = nullptr;
+  RandomSource* random = nullptr;
+  Metrics* metrics = nullptr;  // May be null.
+  const AccessLog* access_log = nullptr;
+  RequestLimits limits;
+  MailboxOptions mailbox;
+  // Pictures that may wait for the encoder before new requests are refused.
+  size_t encoder_backlog_bytes = size_t{256} << 20;
+
+  ValidationContext validation() const { return {catalog, limits, random}; }
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_CALLS_SERVICE_CONTEXT_H_

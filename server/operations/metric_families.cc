@@ -1,0 +1,154 @@
+#include "server/operations/metric_families.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace hmar {
+namespace {
+
+using prometheus::Histogram;
+using prometheus::Labels;
+using Buckets = Histogram::BucketBoundaries;
+
+constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
+    "done", "failed", "cancelled", "expired"};
+constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
+    "QUEUE_FULL", "DRAINING", "UPLOAD_BACKLOG"};
+constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
+    "none", "fast", "full"};
+
+// What happens on a device or a core: about 1 ms on an H200, about 0.1 s on a CPU.
+Buckets WorkSeconds() {
+  return {0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03,
+          0.05,   0.075, 0.1,   0.15,  0.2,   0.3,    0.5,  1,     2,    5};
+}
+
+// What a client waits for.
+Buckets ClientSeconds() {
+  return {0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300};
+}
+
+// 2^first .. 2^last.
+Buckets PowersOfTwo(int first, int last) {
+  Buckets buckets;
+  for (int power = first; power <= last; ++power) buckets.push_back(uint64_t{1} << power);
+  return buckets;
+}
+
+}  // namespace
+
+std::vector<prometheus::MetricFamily> AllMetrics::Collect() const {
+  std::vector<prometheus::MetricFamily> families = registry.Collect();
+  for (prometheus::MetricFamily& family : process.Collect()) families.push_back(std::move(family));
+  return families;
+}
+
+MetricFamilies::MetricFamilies(const std::vector<Metrics::Model>& served,
+                               const std::vector<Metrics::Device>& devices,
+                               const std::string& version) {
+  for (const Metrics::Model& model : served) {
+    AddModel(model, devices);
+    model_info_
+        .Add({{"model", model.name}, {"digest", model.digest}, {"precision", model.precision}})
+        .Set(1);
+  }
+  AddRequests("", no_model);
+  AddMemory(devices);
+  encode_duration = &encode_duration_.Add({}, WorkSeconds());
+  upload_read = &upload_read_.Add({}, WorkSeconds());
+  for (size_t i = 0; i < kRejectReasons; ++i) {
+    rejected[i] = &rejected_.Add({{"reason", kRejectReasonNames[i]}});
+  }
+  build_info_.Add({{"version", version}}).Set(1);
+}
+
+prometheus::Family<prometheus::Counter>& MetricFamilies::Counters(const char* name,
+                                                                  const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(all->registry);
+}
+
+prometheus::Family<prometheus::Gauge>& MetricFamilies::Gauges(const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(all->registry);
+}
+
+prometheus::Family<prometheus::Histogram>& MetricFamilies::Histograms(const char* name,
+                                                                      const char* help) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(all->registry);
+}
+
+// A family without series would be nothing but its help: it is made by the first.
+void MetricFamilies::AddMemory(const std::vector<Metrics::Device>& devices) {
+  prometheus::Family<Gauge>* family = nullptr;
+  for (const Metrics::Device& device : devices) {
+    for (const MemoryUse& use : device.memory) {
+      if (family == nullptr) {
+        family = &Gauges("hmar_device_memory_bytes", "Device memory taken at load, by what for.");
+      }
+      family->Add({{"device", device.name}, {"kind", use.kind}})
+          .Set(static_cast<double>(use.bytes));
+    }
+  }
+}
+
+void MetricFamilies::AddRequests(const std::string& name, PerModel& series) {
+  for (size_t code = 0; code < kStatusCodes; ++code) {
+    const std::string code_name = absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
+    series.requests[code] = &requests_.Add({{"model", name}, {"code", code_name}});
+  }
+}
+
+void MetricFamilies::AddModel(const Metrics::Model& model,
+                              const std::vector<Metrics::Device>& devices) {
+  PerModel& series = models.emplace_back();
+  AddRequests(model.name, series);
+  AddImages(model, series);
+  AddPreviews(model, series);
+  for (const Metrics::Device& device : devices) series.devices.push_back(StepsOn(device, model));
+}
+
+void MetricFamilies::AddPreviews(const Metrics::Model& model, PerModel& series) {
+  series.first_preview = &first_preview_.Add({{"model", model.name}}, ClientSeconds());
+  for (size_t mode = 1; mode < kPreviewModes; ++mode) {
+    const Labels sent = {
+        {"model", model.name}, {"mode", kPreviewModeNames[mode]}, {"outcome", "sent"}};
+    Labels dropped = sent;
+    dropped["outcome"] = "dropped";
+    series.previews_sent[mode] = &previews_.Add(sent);
+    series.previews_dropped[mode] = &previews_.Add(dropped);
+  }
+}
+
+void MetricFamilies::AddImages(const Metrics::Model& model, PerModel& series) {
+  const Labels labels = {{"model", model.name}};
+  for (size_t i = 0; i < kImageOutcomes; ++i) {
+    series.images[i] = &images_.Add({{"model", model.name}, {"outcome", kImageOutcomeNames[i]}});
+  }
+  series.request_duration = &request_duration_.Add(labels, ClientSeconds());
+  series.queue_duration = &queue_duration_.Add(labels, ClientSeconds());
+  series.queue_images = &queue_images_.Add(labels);
+  series.cancel_release = &cancel_release_.Add(labels, WorkSeconds());
+  series.upload_hits = &upload_lookups_.Add({{"model", model.name}, {"outcome", "hit"}});
+  series.upload_misses = &upload_lookups_.Add({{"model", model.name}, {"outcome", "miss"}});
+}
+
+MetricFamilies::PerDevice MetricFamilies::StepsOn(const Metrics::Device& device,
+                                                  const Metrics::Model& model) {
+  const Labels labels = {{"model", model.name}, {"device", device.name}};
+  PerDevice series;
+  series.running_images = &running_images_.Add(labels);
+  series.step_duration = &step_duration_.Add(labels, WorkSeconds());
+  series.step_tokens = &step_tokens_.Add(labels, PowersOfTwo(4, 16));
+  series.step_images = &step_images_.Add(labels, PowersOfTwo(0, 9));
+  series.decode_duration = &decode_duration_.Add(labels, WorkSeconds());
+  series.upload_encode = &upload_encode_.Add(labels, WorkSeconds());
+  series.device_busy = &device_busy_.Add({{"device", device.name}});
+  for (uint32_t scale = 0; scale < model.num_scales; ++scale) {
+    Labels of_scale = labels;
+    of_scale["scale"] = std::to_string(scale);
+    series.scale_seconds.push_back(&scale_seconds_.Add(of_scale));
+  }
+  return series;
+}
+
+}  // namespace hmar

@@ -1,0 +1,143 @@
+#ifndef HMAR_SERVER_OPERATIONS_METRIC_FAMILIES_H_
+#define HMAR_SERVER_OPERATIONS_METRIC_FAMILIES_H_
+
+// What metrics.h counts, as prometheus-cpp holds it; for metrics.cc alone.
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "prometheus/counter.h"
+#include "prometheus/family.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+#include "server/operations/metrics.h"
+#include "server/operations/process_metrics.h"
+
+namespace hmar {
+
+// The registry and process_* as one.
+class AllMetrics final : public prometheus::Collectable {
+ public:
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+  prometheus::Registry registry{prometheus::Registry::InsertBehavior::Throw};
+  ProcessMetrics process;
+};
+
+// Every family and series, made by the constructor, which throws what prometheus-cpp throws. The
+// pointers are the registry's and live as long as it does.
+class MetricFamilies {
+ public:
+  using Counter = prometheus::Counter;
+  using Gauge = prometheus::Gauge;
+  using Histogram = prometheus::Histogram;
+
+  static constexpr size_t kStatusCodes = 17;  // OK .. UNAUTHENTICATED.
+  static constexpr size_t kImageOutcomes = 4;
+  static constexpr size_t kRejectReasons = 3;
+  static constexpr size_t kPreviewModes = 3;
+
+  // The series of one model on one device.
+  struct PerDevice {
+    Gauge* running_images = nullptr;
+    std::vector<Counter*> scale_seconds;
+    Histogram* step_duration = nullptr;
+    Histogram* step_tokens = nullptr;
+    Histogram* step_images = nullptr;
+    Histogram* decode_duration = nullptr;
+    Histogram* upload_encode = nullptr;
+    Counter* device_busy = nullptr;  // The device's; models share it.
+  };
+
+  // The series of one model.
+  struct PerModel {
+    std::array<Counter*, kStatusCodes> requests = {};
+    Histogram* request_duration = nullptr;
+    Histogram* first_preview = nullptr;
+    std::array<Counter*, kPreviewModes> previews_sent = {};
+    std::array<Counter*, kPreviewModes> previews_dropped = {};
+    std::array<Counter*, kImageOutcomes> images = {};
+    Histogram* queue_duration = nullptr;
+    Gauge* queue_images = nullptr;
+    Histogram* cancel_release = nullptr;
+    Counter* upload_hits = nullptr;
+    Counter* upload_misses = nullptr;
+    std::vector<PerDevice> devices;
+  };
+
+  MetricFamilies(const std::vector<Metrics::Model>& served,
+                 const std::vector<Metrics::Device>& devices, const std::string& version);
+
+  const std::shared_ptr<AllMetrics> all = std::make_shared<AllMetrics>();
+  std::vector<PerModel> models;
+  PerModel no_model;  // Requests that named no model: only `requests` is set.
+  Histogram* encode_duration = nullptr;
+  Histogram* upload_read = nullptr;
+  std::array<Counter*, kRejectReasons> rejected = {};
+
+ private:
+  template <typename T>
+  using Family = prometheus::Family<T>;
+
+  Family<Counter>& Counters(const char* name, const char* help);
+  Family<Gauge>& Gauges(const char* name, const char* help);
+  Family<Histogram>& Histograms(const char* name, const char* help);
+
+  void AddMemory(const std::vector<Metrics::Device>& devices);
+  void AddRequests(const std::string& name, PerModel& series);
+  void AddModel(const Metrics::Model& model, const std::vector<Metrics::Device>& devices);
+  void AddImages(const Metrics::Model& model, PerModel& series);
+  void AddPreviews(const Metrics::Model& model, PerModel& series);
+  PerDevice StepsOn(const Metrics::Device& device, const Metrics::Model& model);
+
+  Family<Counter>& requests_ =
+      Counters("hmar_requests_total", "Requests that ended, by gRPC code.");
+  Family<Histogram>& request_duration_ =
+      Histograms("hmar_request_duration_seconds", "From a request's arrival to its end.");
+  Family<Histogram>& first_preview_ =
+      Histograms("hmar_time_to_first_preview_seconds",
+                 "From a request's arrival to the first preview written to its stream.");
+  Family<Counter>& previews_ =
+      Counters("hmar_previews_total", "Previews sent, or dropped because the client read slowly.");
+
+  Family<Histogram>& encode_duration_ =
+      Histograms("hmar_encode_duration_seconds", "Time to encode one picture.");
+  Family<Histogram>& upload_read_ = Histograms(
+      "hmar_upload_read_duration_seconds", "Time to read the PNGs of an edit and to resize them.");
+  Family<Counter>& upload_lookups_ =
+      Counters("hmar_upload_lookups_total",
+               "Edited images whose picture's tokens were known (hit) or had to be made (miss).");
+  Family<Histogram>& upload_encode_ =
+      Histograms("hmar_upload_encode_duration_seconds",
+                 "Time to encode a batch of uploaded pictures to tokens.");
+  Family<Counter>& rejected_ =
+      Counters("hmar_admission_rejected_total", "Requests that were not taken in.");
+  Family<Counter>& images_ = Counters("hmar_images_total", "Images that ended, by outcome.");
+  Family<Histogram>& queue_duration_ =
+      Histograms("hmar_queue_duration_seconds", "An image's wait for its first step.");
+  Family<Gauge>& queue_images_ = Gauges("hmar_queue_images", "Images that wait for a slot.");
+  Family<Gauge>& running_images_ = Gauges("hmar_running_images", "Images that hold a slot.");
+  Family<Counter>& scale_seconds_ =
+      Counters("hmar_scale_device_seconds_total", "Step time by scale, shared by forward rows.");
+  Family<Histogram>& cancel_release_ =
+      Histograms("hmar_cancel_release_seconds",
+                 "From a cancel, failure or deadline to the freed slot of a running image.");
+  Family<Histogram>& step_duration_ =
+      Histograms("hmar_step_duration_seconds", "Time of one packed step.");
+  Family<Histogram>& step_tokens_ =
+      Histograms("hmar_step_tokens", "Forward rows of a step, with padding.");
+  Family<Histogram>& step_images_ = Histograms("hmar_step_images", "Images of a step.");
+  Family<Histogram>& decode_duration_ =
+      Histograms("hmar_decode_duration_seconds", "Decoder's part of a step that decoded.");
+  Family<Counter>& device_busy_ = Counters("hmar_device_busy_seconds_total",
+                                           "Time that a device spent inside steps and encodings.");
+  Family<Gauge>& model_info_ = Gauges("hmar_model_info", "A model that is served; always 1.");
+  Family<Gauge>& build_info_ = Gauges("hmar_build_info", "The server's version; always 1.");
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_OPERATIONS_METRIC_FAMILIES_H_

@@ -1,0 +1,130 @@
+#ifndef HMAR_SERVER_OPERATIONS_METRICS_H_
+#define HMAR_SERVER_OPERATIONS_METRICS_H_
+
+// What the server counts. Every series exists from start-up, so that a rate over it is right from
+// the first event, and is reached through a cached pointer: an event costs an atomic add, or one
+// uncontended mutex where it is a histogram.
+//
+// Counted by the service:
+// | hmar_requests_total{model,code}                | requests that ended, by gRPC code         |
+// | hmar_request_duration_seconds{model}           | from arrival to the end of the stream     |
+// | hmar_time_to_first_preview_seconds{model}      | from arrival to the first preview written |
+// | hmar_previews_total{model,mode,outcome}        | sent, or dropped for a slow reader        |
+// | hmar_encode_duration_seconds                   | one picture to PNG                        |
+// | hmar_upload_read_duration_seconds              | an edit's PNGs to picture and region      |
+// by the scheduler:
+// | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING; |
+// |                                                | by the service: UPLOAD_BACKLOG            |
+// | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
+// | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
+// | hmar_queue_images{model}                       | images that wait now                      |
+// | hmar_running_images{model,device}              | images that hold a slot now               |
+// | hmar_scale_device_seconds_total{model,device,scale} | step time by scale, shared by rows   |
+// | hmar_cancel_release_seconds{model}             | from a drop to the freed slot             |
+// | hmar_upload_lookups_total{model,outcome}       | edited images whose picture's tokens were |
+// |                                                | known (hit), or had to be made (miss)     |
+// by the engine loop:
+// | hmar_step_duration_seconds{model,device}       | one packed step                           |
+// | hmar_step_tokens{model,device}                 | forward rows of a step, with padding      |
+// | hmar_step_images{model,device}                 | images of a step                          |
+// | hmar_decode_duration_seconds{model,device}     | decoder's part of a step that decoded     |
+// | hmar_upload_encode_duration_seconds{model,device} | uploaded pictures to tokens, a batch   |
+// | hmar_device_busy_seconds_total{device}         | time inside steps and encodings           |
+// and constant, or read at each scrape:
+// | hmar_device_memory_bytes{device,kind}          | what the engines took; only of devices whose |
+// |                                                | engines say so                            |
+// | hmar_model_info{model,digest,precision}        | 1                                         |
+// | hmar_build_info{version}                       | 1                                         |
+// | process_*                                      | see process_metrics.h                     |
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "model/engine.h"
+
+namespace prometheus {
+class Collectable;
+}  // namespace prometheus
+
+namespace hmar {
+
+class MetricFamilies;
+
+// How an image ended.
+enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
+
+// Why a request was not taken in.
+enum class RejectReason {
+  kQueueFull,      // QUEUE_FULL
+  kDraining,       // DRAINING
+  kUploadBacklog,  // UPLOAD_BACKLOG
+};
+
+// Thread-safe. Models and devices go by their index in Create's lists, scales by their index in the
+// model.
+class Metrics {
+ public:
+  // A model's labels.
+  struct Model {
+    std::string name;  // As clients call it.
+    std::string digest;
+    std::string precision;
+    uint32_t num_scales = 0;
+  };
+  // A device, which holds every model.
+  struct Device {
+    std::string name;
+    std::vector<MemoryUse> memory;  // Over its models; kinds differ.
+  };
+
+  // Makes every family and series. INVALID_ARGUMENT: two models of one name. INTERNAL:
+  // prometheus-cpp refused.
+  static absl::StatusOr<std::unique_ptr<Metrics>> Create(const std::vector<Model>& models,
+                                                         const std::vector<Device>& devices,
+                                                         const std::string& version);
+  ~Metrics();
+
+  // What a scrape reads; handed to MetricsServer. Outlives the Metrics if need be, frozen.
+  std::shared_ptr<prometheus::Collectable> collectable() const;
+
+  // A scrape's text, as an endpoint would send it.
+  std::string Text() const;
+
+  // Service. `model` is absent while the request named none that exists: label "".
+  void RequestDone(std::optional<size_t> model, absl::StatusCode code, absl::Duration took);
+  void FirstPreview(size_t model, absl::Duration since_request);
+  void PreviewSent(size_t model, PreviewMode mode);
+  void PreviewDropped(size_t model, PreviewMode mode);
+  void PictureEncoded(absl::Duration took);
+  void UploadRead(absl::Duration took);
+
+  // Scheduler.
+  void AdmissionRejected(RejectReason reason);
+  void QueueChanged(size_t model, uint32_t queued_images);
+  void RunningChanged(size_t device, size_t model, uint32_t running_images);
+  void ImageStarted(size_t model, absl::Duration queued);
+  void ImagesEnded(size_t model, ImageOutcome outcome, uint32_t images);
+  void ScaleRan(size_t device, size_t model, uint32_t scale, double device_seconds);
+  void CancelReleased(size_t model, absl::Duration since_cancel);
+  void UploadLookedUp(size_t model, bool hit);
+
+  // Engine loop: a step of `images` images and `rows` forward rows; `decode_seconds` of it in the
+  // decoder (0: none).
+  void StepDone(size_t device, size_t model, uint32_t rows, uint32_t images, absl::Duration took,
+                double decode_seconds);
+  void UploadsEncoded(size_t device, size_t model, absl::Duration took);
+
+ private:
+  explicit Metrics(std::unique_ptr<MetricFamilies> families);
+  std::unique_ptr<MetricFamilies> families_;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_OPERATIONS_METRICS_H_

@@ -1,0 +1,35 @@
+#ifndef HMAR_SERVER_SCHEDULING_SCHEDULER_OPTIONS_H_
+#define HMAR_SERVER_SCHEDULING_SCHEDULER_OPTIONS_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "model/engine.h"
+
+namespace hmar {
+
+struct SchedulerOptions {
+  // Images that may wait, over all models. A larger queue only adds latency.
+  uint32_t max_queued_images = 1024;
+  // Token budget of a step, in forward rows; an image larger than it runs alone.
+  uint32_t max_step_rows = 4096;
+  // What the tokens of uploaded pictures may take, over all models.
+  size_t upload_cache_bytes = size_t{32} << 20;
+  // By device, then by model: at least one device, the same models on each. max_images (> 0) bounds
+  // a model's running images there, max_step_rows its steps.
+  std::vector<std::vector<EngineInfo>> devices;
+
+  // What the models are, whatever the device.
+  const std::vector<EngineInfo>& models() const { return devices.front(); }
+  // Token budget of a model's steps on a device.
+  uint32_t StepRows(size_t device, size_t model) const {
+    const uint32_t engines_own = devices[device][model].max_step_rows;
+    return engines_own == 0 ? max_step_rows : std::min(max_step_rows, engines_own);
+  }
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_SCHEDULING_SCHEDULER_OPTIONS_H_

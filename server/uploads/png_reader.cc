@@ -1,0 +1,293 @@
+#include "server/uploads/png_reader.h"
+
+#include <png.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "model/status_macros.h"
+
+namespace hmar {
+namespace {
+
+constexpr size_t kSignatureBytes = 8;
+constexpr size_t kHeaderBytes = kSignatureBytes + 4 + 4 + 13 + 4;  // Length, type, IHDR, checksum.
+constexpr char kHeaderStart[] = "\0\0\0\rIHDR";                    // Length and type.
+
+const uint8_t* Bytes(absl::string_view text) {
+  return reinterpret_cast<const uint8_t*>(text.data());
+}
+
+absl::Status Damaged(const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat("damaged PNG: ", what));
+}
+
+absl::Status CheckContainer(absl::string_view png, const UploadLimits& limits) {
+  if (png.size() > limits.max_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(png.size(), " bytes; at most ", limits.max_bytes));
+  }
+  const size_t signature_bytes = std::min(png.size(), kSignatureBytes);
+  if (png.empty() || png_sig_cmp(Bytes(png), 0, signature_bytes) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not a PNG: ", png.size(), " bytes without a PNG's signature"));
+  }
+  if (png.size() < kHeaderBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("truncated PNG: ", png.size(), " bytes; the header takes ", kHeaderBytes));
+  }
+  const uint8_t* chunk = Bytes(png) + kSignatureBytes;
+  if (std::memcmp(chunk, kHeaderStart, 8) != 0) return Damaged("its first chunk is not IHDR");
+  if (crc32(0, chunk + 4, 17) != png_get_uint_32(chunk + 21)) return Damaged("IHDR: CRC error");
+  return absl::OkStatus();
+}
+
+absl::Status CheckSize(const PngHeader& header, const UploadLimits& limits) {
+  const std::string size = absl::StrCat(header.width, " x ", header.height, " pixels");
+  if (header.width == 0 || header.height == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(size, "; at least 1 x 1"));
+  }
+  if (header.width > limits.max_side_pixels || header.height > limits.max_side_pixels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(size, "; at most ", limits.max_side_pixels, " a side"));
+  }
+  if (const uint64_t pixels = uint64_t{header.width} * header.height; pixels > limits.max_pixels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(size, ", ", pixels, " in all; at most ", limits.max_pixels));
+  }
+  return absl::OkStatus();
+}
+
+// Bit depths of a colour type, one bit each: 1, 2, 4, 8, 16 are their own bits.
+int DepthsOf(int color_type) {
+  switch (color_type) {
+    case PNG_COLOR_TYPE_GRAY:
+      return 1 | 2 | 4 | 8 | 16;
+    case PNG_COLOR_TYPE_PALETTE:
+      return 1 | 2 | 4 | 8;
+    case PNG_COLOR_TYPE_RGB:
+    case PNG_COLOR_TYPE_GRAY_ALPHA:
+    case PNG_COLOR_TYPE_RGB_ALPHA:
+      return 8 | 16;
+    default:
+      return 0;
+  }
+}
+
+absl::Status CheckKind(const PngHeader& header, const uint8_t* methods) {
+  const bool one_bit = (header.bit_depth & (header.bit_depth - 1)) == 0;
+  if (!one_bit || (header.bit_depth & DepthsOf(header.color_type)) == 0) {
+    return Damaged(absl::StrCat("IHDR: no ", header.bit_depth, " bit pictures of colour type ",
+                                header.color_type));
+  }
+  if (methods[0] != 0 || methods[1] != 0 || methods[2] > 1) {
+    return Damaged(absl::StrCat("IHDR: unknown compression ", int{methods[0]}, ", filter ",
+                                int{methods[1]}, " or interlace method ", int{methods[2]}));
+  }
+  return absl::OkStatus();
+}
+
+// What libpng's callbacks work on. libpng reports errors by longjmp, which runs no destructors: so
+// this, and every other object that has one, lives outside the frame of Decode.
+struct Source {
+  absl::string_view png;
+  size_t at = 0;  // Bytes read so far.
+  bool truncated = false;
+  char error[128] = "";
+};
+
+[[noreturn]] void OnError(png_structp png, png_const_charp message) {
+  auto* source = static_cast<Source*>(png_get_error_ptr(png));
+  std::snprintf(source->error, sizeof(source->error), "%s", message);
+  png_longjmp(png, 1);
+}
+
+void OnWarning(png_structp, png_const_charp) {}
+
+void OnRead(png_structp png, png_bytep data, size_t size) {
+  auto* source = static_cast<Source*>(png_get_io_ptr(png));
+  if (size > source->png.size() - source->at) {
+    source->truncated = true;
+    png_error(png, "truncated");
+  }
+  std::memcpy(data, source->png.data() + source->at, size);
+  source->at += size;
+}
+
+// Where the pixels of a decoded row belong: pixel i of `count` at column x0 + i * dx of row y.
+struct RowPlace {
+  uint32_t y;
+  uint32_t x0;
+  uint32_t dx;
+  uint32_t count;
+};
+
+// Takes decoded rows of 8-bit samples: grey, grey and alpha, RGB or RGBA by `channels`. Does not
+// throw: libpng's frames are on the stack.
+class RowSink {
+ public:
+  virtual ~RowSink() = default;
+  virtual bool wants_alpha() const = 0;
+  virtual void Put(const uint8_t* row, int channels, const RowPlace& place) = 0;
+};
+
+uint8_t OverWhite(uint8_t sample, uint8_t alpha) {
+  return static_cast<uint8_t>((sample * alpha + 255 * (255 - alpha) + 127) / 255);
+}
+
+class PictureSink final : public RowSink {
+ public:
+  explicit PictureSink(Picture* picture) : picture_(picture) {}
+
+  bool wants_alpha() const override { return true; }
+
+  void Put(const uint8_t* row, int channels, const RowPlace& place) override {
+    uint8_t* rgb = picture_->rgb.data() + (size_t{place.y} * picture_->width + place.x0) * 3;
+    if (channels == 3 && place.dx == 1) {
+      std::memcpy(rgb, row, size_t{place.count} * 3);
+      return;
+    }
+    const bool gray = channels < 3;
+    const bool has_alpha = channels % 2 == 0;
+    for (uint32_t i = 0; i < place.count; ++i, row += channels, rgb += size_t{place.dx} * 3) {
+      const uint8_t alpha = has_alpha ? row[channels - 1] : 255;
+      for (int c = 0; c < 3; ++c) rgb[c] = OverWhite(row[gray ? 0 : c], alpha);
+    }
+  }
+
+ private:
+  Picture* const picture_;
+};
+
+// The weights sum to one, so a grey keeps its value.
+uint32_t Luma(const uint8_t* rgb) {
+  return (299u * rgb[0] + 587u * rgb[1] + 114u * rgb[2] + 500u) / 1000u;
+}
+
+class MaskSink final : public RowSink {
+ public:
+  explicit MaskSink(PngMask* mask) : mask_(mask) {}
+
+  bool wants_alpha() const override { return false; }
+
+  void Put(const uint8_t* row, int channels, const RowPlace& place) override {
+    uint8_t* white = mask_->white.data() + size_t{place.y} * mask_->width + place.x0;
+    for (uint32_t i = 0; i < place.count; ++i, row += channels, white += place.dx) {
+      *white = (channels == 1 ? row[0] : Luma(row)) >= 128;
+    }
+  }
+
+ private:
+  PngMask* const mask_;
+};
+
+void Prepare(png_structp png, const PngHeader& header, bool wants_alpha) {
+  png_set_user_limits(png, header.width, header.height);
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);  // Known ones too.
+  png_set_expand(png);
+  png_set_scale_16(png);
+  if (!wants_alpha) png_set_strip_alpha(png);
+}
+
+// libpng could put the passes of an interlaced picture together, but only with alpha and all in
+// memory; taken pass by pass, pixels go where they belong as RGB.
+void ReadPasses(png_structp png, const PngHeader& header, int channels, uint8_t* row,
+                RowSink* sink) {
+  if (!header.interlaced) {
+    for (uint32_t y = 0; y < header.height; ++y) {
+      png_read_row(png, row, nullptr);
+      sink->Put(row, channels, {y, 0, 1, header.width});
+    }
+    return;
+  }
+  for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
+    const uint32_t columns = PNG_PASS_COLS(header.width, pass);
+    const uint32_t rows = columns == 0 ? 0 : PNG_PASS_ROWS(header.height, pass);
+    for (uint32_t i = 0; i < rows; ++i) {
+      png_read_row(png, row, nullptr);
+      sink->Put(row, channels,
+                {static_cast<uint32_t>(PNG_ROW_FROM_PASS_ROW(i, pass)),
+                 static_cast<uint32_t>(PNG_PASS_START_COL(pass)), 1u << PNG_PASS_COL_SHIFT(pass),
+                 columns});
+    }
+  }
+}
+
+// All that may jump. Its locals are plain, and none changes after setjmp. `row` has 4 bytes a pixel
+// of the picture's width: libpng writes that many even in a pass with fewer columns.
+bool Decode(png_structp png, png_infop info, const PngHeader& header, uint8_t* row, RowSink* sink) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  Prepare(png, header, sink->wants_alpha());
+  png_read_info(png, info);
+  png_read_update_info(png, info);
+  ReadPasses(png, header, png_get_channels(png, info), row, sink);
+  png_read_end(png, nullptr);
+  return true;
+}
+
+absl::Status ReadInto(absl::string_view bytes, const PngHeader& header, RowSink* sink) {
+  Source source{bytes};
+  std::vector<uint8_t> row(size_t{header.width} * 4);
+  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, OnError, OnWarning);
+  if (png == nullptr) return absl::ResourceExhaustedError("libpng could not start");
+  png_set_read_fn(png, &source, OnRead);
+  png_infop info = png_create_info_struct(png);
+  const bool read = info != nullptr && Decode(png, info, header, row.data(), sink);
+  png_destroy_read_struct(&png, &info, nullptr);
+  if (read) return absl::OkStatus();
+  if (!source.truncated) return Damaged(source.error);
+  return absl::InvalidArgumentError(
+      absl::StrCat("truncated PNG: it ends after ", bytes.size(), " bytes, before IEND"));
+}
+
+absl::Status NoMemory(const PngHeader& header) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for ", header.width, " x ", header.height, " pixels"));
+}
+
+}  // namespace
+
+absl::StatusOr<PngHeader> ReadPngHeader(absl::string_view png, const UploadLimits& limits) {
+  HMAR_RETURN_IF_ERROR(CheckContainer(png, limits));
+  const uint8_t* data = Bytes(png) + kSignatureBytes + 8;
+  const PngHeader header{png_get_uint_32(data), png_get_uint_32(data + 4), data[8], data[9],
+                         data[12] == PNG_INTERLACE_ADAM7};
+  HMAR_RETURN_IF_ERROR(CheckSize(header, limits));
+  HMAR_RETURN_IF_ERROR(CheckKind(header, data + 10));
+  return header;
+}
+
+absl::StatusOr<Picture> ReadPng(absl::string_view png, const UploadLimits& limits) {
+  HMAR_ASSIGN_OR_RETURN(const PngHeader header, ReadPngHeader(png, limits));
+  try {
+    Picture picture{header.width, header.height,
+                    std::vector<uint8_t>(size_t{header.width} * header.height * 3)};
+    PictureSink sink(&picture);
+    HMAR_RETURN_IF_ERROR(ReadInto(png, header, &sink));
+    return picture;
+  } catch (const std::bad_alloc&) {
+    return NoMemory(header);
+  }
+}
+
+absl::StatusOr<PngMask> ReadPngMask(absl::string_view png, const UploadLimits& limits) {
+  HMAR_ASSIGN_OR_RETURN(const PngHeader header, ReadPngHeader(png, limits));
+  try {
+    PngMask mask{header.width, header.height,
+                 std::vector<uint8_t>(size_t{header.width} * header.height)};
+    MaskSink sink(&mask);
+    HMAR_RETURN_IF_ERROR(ReadInto(png, header, &sink));
+    return mask;
+  } catch (const std::bad_alloc&) {
+    return NoMemory(header);
+  }
+}
+
+}  // namespace hmar

@@ -1,0 +1,141 @@
+#include "server/wire/api_messages.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+
+#include "server/base/version.h"
+
+namespace hmar {
+namespace {
+
+v1::ScaleCost ToProto(const ScaleCost& cost) {
+  v1::ScaleCost message;
+  message.set_scale(cost.scale);
+  message.set_passes(cost.passes);
+  message.set_device_seconds(static_cast<float>(cost.device_seconds));
+  message.set_max_batch_images(cost.max_batch_images);
+  return message;
+}
+
+}  // namespace
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration message;
+  message.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  message.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+  return message;
+}
+
+google::protobuf::Timestamp ToProto(absl::Time time) {
+  const google::protobuf::Duration since_epoch = ToProto(time - absl::UnixEpoch());
+  google::protobuf::Timestamp message;
+  message.set_seconds(since_epoch.seconds());
+  message.set_nanos(since_epoch.nanos());
+  return message;
+}
+
+v1::SamplingParams ToProto(const SamplingParams& sampling) {
+  v1::SamplingParams message;
+  message.set_cfg_scale(sampling.cfg_scale);
+  message.set_top_k(sampling.top_k);
+  message.set_top_p(sampling.top_p);
+  message.set_temperature(sampling.temperature);
+  for (const std::vector<uint32_t>& scale : sampling.mask_schedule) {
+    message.mutable_mask_schedule()->add_scales()->mutable_tokens()->Assign(scale.begin(),
+                                                                            scale.end());
+  }
+  return message;
+}
+
+v1::Model ToProto(const EngineInfo& model, absl::Span<const std::string> devices, bool is_default) {
+  const ModelConfig& config = model.config;
+  v1::Model message;
+  message.set_name(config.name);
+  message.set_architecture(config.architecture);
+  message.set_digest(model.digest);
+  message.set_image_size(config.image_size);
+  message.mutable_classes()->Assign(config.classes.begin(), config.classes.end());
+  message.mutable_patch_nums()->Assign(config.patch_nums.begin(), config.patch_nums.end());
+  *message.mutable_sampling() = ToProto(config.sampling);
+  message.set_is_default(is_default);
+  message.mutable_devices()->Assign(devices.begin(), devices.end());
+  message.set_precision(model.precision);
+  message.set_parameters(model.parameters);
+  return message;
+}
+
+v1::Accepted AcceptedMessage(const ResolvedRequest& request, const EngineInfo& model,
+                             const Admission& admission) {
+  v1::Accepted message;
+  message.set_request_id(request.id);
+  message.set_model(model.config.name);
+  message.set_seed(request.job.prototype.seed);
+  message.set_images_ahead(admission.images_ahead);
+  *message.mutable_estimated_time() = ToProto(admission.estimated_time);
+  message.set_estimated_gpu_seconds(static_cast<float>(admission.estimated_device_seconds));
+  return message;
+}
+
+v1::Receipt ReceiptMessage(const ResolvedRequest& request, const EngineInfo& model, uint32_t index,
+                           const FinishedImage& image, absl::Time finished_at) {
+  v1::Receipt message;
+  message.set_request_id(request.id);
+  message.set_model(model.config.name);
+  message.set_model_digest(model.digest);
+  message.set_server_version(ServerVersion());
+  message.set_seed(request.job.prototype.seed + index);
+  *message.mutable_sampling() = ToProto(request.job.prototype.sampling);
+  *message.mutable_finished_at() = ToProto(finished_at);
+  *message.mutable_queued() = ToProto(image.queued);
+  *message.mutable_ran() = ToProto(image.ran);
+  for (const ScaleCost& cost : image.scales) *message.add_scales() = ToProto(cost);
+  return message;
+}
+
+std::string ReceiptJson(const v1::Receipt& receipt) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  // Fails only for Any and out-of-range times, neither of which a receipt has.
+  if (!google::protobuf::util::MessageToJsonString(receipt, &json, options).ok()) return "{}";
+  return json;
+}
+
+v1::Image ImageMessage(const ResolvedRequest& request, uint32_t index, const FinishedImage& image) {
+  v1::Image message;
+  message.set_image_index(index);
+  message.set_seed(request.job.prototype.seed + index);
+  *message.mutable_picture() = PictureMessage(image.picture, request.output.format);
+  if (request.output.return_tokens) {
+    for (const TokenMap& map : image.tokens) {
+      message.add_tokens()->mutable_tokens()->Assign(map.begin(), map.end());
+    }
+  }
+  message.set_scales_run(static_cast<uint32_t>(image.scales.size()));
+  return message;
+}
+
+void SetGeneratedTokens(const KeepMap& keep, v1::Image* image) {
+  for (const uint8_t kept : keep) image->add_generated_tokens(kept == 0);
+}
+
+v1::Preview PreviewMessage(const ModelConfig& config, uint32_t index, uint32_t scale) {
+  v1::Preview message;
+  message.set_image_index(index);
+  message.set_scale(scale);
+  message.set_num_scales(static_cast<uint32_t>(config.num_scales()));
+  message.set_grid(static_cast<uint32_t>(config.patch_nums[scale]));
+  return message;
+}
+
+v1::Picture PictureMessage(const Picture& picture, PictureFormat format) {
+  v1::Picture message;
+  message.set_format(format == PictureFormat::kPng ? v1::OutputOptions::FORMAT_PNG
+                                                   : v1::OutputOptions::FORMAT_RGB8);
+  message.set_width(picture.width);
+  message.set_height(picture.height);
+  return message;
+}
+
+}  // namespace hmar

@@ -1,0 +1,42 @@
+#ifndef HMAR_SERVER_WIRE_REQUEST_H_
+#define HMAR_SERVER_WIRE_REQUEST_H_
+
+// A request after validation: everything resolved, nothing left to check, no proto.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "server/scheduling/work.h"
+#include "server/uploads/edit_source.h"
+
+namespace hmar {
+
+enum class PictureFormat { kPng, kRgb8 };
+
+struct OutputChoice {
+  PictureFormat format = PictureFormat::kPng;
+  int png_compression = 0;  // 0 .. 9
+  bool return_tokens = false;
+  bool receipt_in_png = false;
+};
+
+// An edit, as far as its call's thread can tell.
+struct EditChoice {
+  EditUpload upload;
+  bool composite = true;
+  uint32_t feather = 0;  // Pixels of the model's image; at most its side.
+};
+
+struct ResolvedRequest {
+  std::string id;  // At most 128 bytes of printable UTF-8; the client's or one of ours.
+  Job job;         // Its keep maps are known once an edit's upload has been read.
+  OutputChoice output;
+  std::optional<EditChoice> edit;
+  bool validate_only = false;
+  std::string field_prefix;  // Of what is found wrong later.
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_WIRE_REQUEST_H_

@@ -1,0 +1,287 @@
+#include "server/wire/validation.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "model/sampling_plan.h"
+#include "model/status_macros.h"
+#include "server/base/utf8.h"
+#include "server/wire/edit_validation.h"
+#include "server/wire/status_details.h"
+#include "server/wire/violations.h"
+
+namespace hmar {
+namespace {
+
+void CheckRequestId(const std::string& id, Violations* violations) {
+  if (id.size() > kMaxRequestIdBytes) {
+    violations->Add(Reason::kRequestIdInvalid, "request_id",
+                    absl::StrCat(id.size(), " bytes; at most ", kMaxRequestIdBytes));
+  } else if (!IsPrintableUtf8(id)) {
+    violations->Add(Reason::kRequestIdInvalid, "request_id",
+                    absl::StrCat(Quoted(id), " is not printable UTF-8"));
+  }
+}
+
+void ResolveTarget(const v1::GenerateRequest& request, const ModelCatalog& catalog,
+                   ResolvedRequest* resolved, Violations* violations) {
+  const EngineInfo& model = catalog.models()[resolved->job.model];
+  if (request.has_class_id()) {
+    resolved->job.prototype.class_id = request.class_id();
+    if (const size_t classes = model.config.classes.size(); request.class_id() >= classes) {
+      violations->Add(Reason::kUnknownClass, "class_id",
+                      absl::StrCat(request.class_id(), "; model ", model.config.name, " has ",
+                                   classes, " classes, from 0"));
+    }
+  } else if (request.has_class_name()) {
+    resolved->job.prototype.class_id = catalog.FindClass(resolved->job.model, request.class_name());
+    if (!resolved->job.prototype.class_id.has_value()) {
+      violations->Add(Reason::kUnknownClass, "class_name",
+                      absl::StrCat("model ", model.config.name, " has no class ",
+                                   Quoted(request.class_name()), "; GetModel lists them"));
+    }
+  }
+}
+
+void ResolveImages(const v1::GenerateRequest& request, const RequestLimits& limits,
+                   ResolvedRequest* resolved, Violations* violations) {
+  resolved->job.images = std::max(1u, request.num_images());
+  if (resolved->job.images > limits.max_images) {
+    violations->Add(Reason::kFieldOutOfRange, "num_images",
+                    absl::StrCat(request.num_images(), "; at most ", limits.max_images));
+  }
+}
+
+MaskSchedule ResolveSchedule(const v1::MaskSchedule& schedule, const ModelConfig& config,
+                             Violations* violations) {
+  if (!v1::MaskSchedule::Preset_IsValid(schedule.preset())) {
+    violations->AddUnknownEnum("sampling.mask_schedule.preset", schedule.preset());
+    return config.sampling.mask_schedule;
+  }
+  if (schedule.scales_size() == 0) {
+    switch (schedule.preset()) {
+      case v1::MaskSchedule::PRESET_NONE:
+        return PresetSchedule(SchedulePreset::kNone, config);
+      case v1::MaskSchedule::PRESET_QUALITY:
+        return PresetSchedule(SchedulePreset::kQuality, config);
+      default:
+        return PresetSchedule(SchedulePreset::kModel, config);
+    }
+  }
+  if (schedule.preset() != v1::MaskSchedule::PRESET_UNSPECIFIED) {
+    violations->Add(Reason::kFieldConflict, "sampling.mask_schedule",
+                    "preset and scales are both set; give one");
+  }
+  MaskSchedule explicit_schedule;
+  for (const v1::MaskSchedule::Scale& scale : schedule.scales()) {
+    explicit_schedule.emplace_back(scale.tokens().begin(), scale.tokens().end());
+  }
+  return explicit_schedule;
+}
+
+void ResolveSampling(const v1::SamplingParams& given, const ModelConfig& config,
+                     SamplingParams* resolved, Violations* violations) {
+  *resolved = config.sampling;
+  if (given.has_cfg_scale()) resolved->cfg_scale = given.cfg_scale();
+  if (given.has_top_k()) resolved->top_k = given.top_k();
+  if (given.has_top_p()) resolved->top_p = given.top_p();
+  if (given.has_temperature()) resolved->temperature = given.temperature();
+  resolved->mask_schedule = ResolveSchedule(given.mask_schedule(), config, violations);
+  for (const SamplingViolation& violation : CheckSampling(*resolved, config)) {
+    violations->Add(Reason::kSamplingInvalid, "sampling." + violation.field, violation.description);
+  }
+}
+
+void ResolvePrefix(const v1::ScalePrefix& given, const ModelConfig& config,
+                   std::vector<TokenMap>* resolved, Violations* violations) {
+  if (given.tokens_size() > config.num_scales()) {
+    violations->Add(Reason::kPrefixInvalid, "prefix.tokens",
+                    absl::StrCat(given.tokens_size(), " scales; model ", config.name, " has ",
+                                 config.num_scales()));
+    return;
+  }
+  const auto vocabulary = static_cast<uint32_t>(config.tokenizer.vocab_size);
+  for (int k = 0; k < given.tokens_size(); ++k) {
+    const auto& tokens = given.tokens(k).tokens();
+    const std::string field = absl::StrCat("prefix.tokens[", k, "].tokens");
+    if (tokens.size() != config.tokens_of_scale(k)) {
+      violations->Add(
+          Reason::kPrefixInvalid, field,
+          absl::StrCat(tokens.size(), " tokens; scale ", k, " has ", config.tokens_of_scale(k)));
+    }
+    const auto outside = std::find_if(tokens.begin(), tokens.end(),
+                                      [&](uint32_t token) { return token >= vocabulary; });
+    if (outside != tokens.end()) {
+      violations->Add(
+          Reason::kPrefixInvalid, absl::StrCat(field, "[", outside - tokens.begin(), "]"),
+          absl::StrCat(*outside, "; the codebook has ", vocabulary, " entries, from 0"));
+    }
+    resolved->emplace_back(tokens.begin(), tokens.end());
+  }
+}
+
+void ResolvePreviewScales(const v1::PreviewOptions& given, const ModelConfig& config,
+                          std::vector<bool>* resolved, Violations* violations) {
+  const auto num_scales = static_cast<size_t>(config.num_scales());
+  resolved->assign(num_scales, given.scales().empty());
+  if (given.scales().empty()) resolved->back() = false;
+  for (int i = 0; i < given.scales_size(); ++i) {
+    const uint32_t scale = given.scales(i);
+    const std::string field = absl::StrCat("previews.scales[", i, "]");
+    if (scale >= num_scales) {
+      violations->Add(
+          Reason::kFieldOutOfRange, field,
+          absl::StrCat(scale, "; model ", config.name, " has ", num_scales, " scales, from 0"));
+    } else if ((*resolved)[scale]) {
+      violations->Add(Reason::kFieldConflict, field, absl::StrCat(scale, " is given twice"));
+    } else {
+      (*resolved)[scale] = true;
+    }
+  }
+}
+
+void ResolvePreviews(const v1::PreviewOptions& given, const ModelConfig& config, ImageTask* task,
+                     Violations* violations) {
+  switch (given.mode()) {
+    case v1::PreviewOptions::MODE_UNSPECIFIED:
+      if (!given.scales().empty()) {
+        violations->Add(Reason::kFieldConflict, "previews.scales",
+                        "scales without a mode; set previews.mode");
+      }
+      return;
+    case v1::PreviewOptions::MODE_FAST:
+      task->preview_mode = PreviewMode::kFast;
+      break;
+    case v1::PreviewOptions::MODE_FULL:
+      task->preview_mode = PreviewMode::kFull;
+      break;
+    default:
+      violations->AddUnknownEnum("previews.mode", given.mode());
+      return;
+  }
+  ResolvePreviewScales(given, config, &task->preview_scales, violations);
+}
+
+void ResolveOutput(const v1::OutputOptions& given, const RequestLimits& limits,
+                   OutputChoice* resolved, Violations* violations) {
+  if (!v1::OutputOptions::Format_IsValid(given.format())) {
+    violations->AddUnknownEnum("output.format", given.format());
+  }
+  const bool rgb8 = given.format() == v1::OutputOptions::FORMAT_RGB8;
+  resolved->format = rgb8 ? PictureFormat::kRgb8 : PictureFormat::kPng;
+  resolved->png_compression = limits.default_png_compression;
+  if (given.has_png_compression()) {
+    if (given.png_compression() > 9) {
+      violations->Add(Reason::kFieldOutOfRange, "output.png_compression",
+                      absl::StrCat(given.png_compression(), "; 0 to 9"));
+    } else {
+      resolved->png_compression = static_cast<int>(given.png_compression());
+    }
+  }
+  resolved->return_tokens = given.return_tokens();
+  resolved->receipt_in_png = given.receipt_in_png();
+  if (rgb8 && given.receipt_in_png()) {
+    violations->Add(Reason::kFieldConflict, "output.receipt_in_png",
+                    "FORMAT_RGB8 has no place for a receipt; Image.receipt has it");
+  }
+}
+
+void ResolveScheduling(const v1::Scheduling& given, int* priority, Violations* violations) {
+  *priority = given.priority();
+  if (given.priority() < -kMaxPriority || given.priority() > kMaxPriority) {
+    violations->Add(Reason::kFieldOutOfRange, "scheduling.priority",
+                    absl::StrCat(given.priority(), "; ", -kMaxPriority, " to ", kMaxPriority));
+  }
+  if (!v1::Scheduling::OnDeadline_IsValid(given.on_deadline())) {
+    violations->AddUnknownEnum("scheduling.on_deadline", given.on_deadline());
+  } else if (given.on_deadline() == v1::Scheduling::ON_DEADLINE_DEGRADE) {
+    violations->Add(Reason::kDegradeNotSupported, "scheduling.on_deadline",
+                    "this release cannot finish early (ON_DEADLINE_DEGRADE); it fails at the "
+                    "deadline (ON_DEADLINE_FAIL)");
+  }
+}
+
+// Upper bound of one Image message, but for PNG's overhead on pictures that do not compress.
+size_t ImageBytes(const ModelConfig& config, const OutputChoice& output) {
+  constexpr size_t kReceiptBytes = 4096;
+  constexpr size_t kTokenBytes = 5;  // The longest varint of 32 bits.
+  const size_t side = static_cast<size_t>(config.image_size);
+  const size_t tokens = output.return_tokens ? kTokenBytes * config.total_tokens() : 0;
+  return 3 * side * side + tokens + kReceiptBytes * (output.receipt_in_png ? 2 : 1);
+}
+
+absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request,
+                                              const std::string& id,
+                                              const ValidationContext& context,
+                                              Violations* violations) {
+  const std::optional<size_t> model = context.catalog->Find(request.model());
+  if (!model.has_value()) return ModelNotFound(request.model(), context.catalog->names());
+  const ModelConfig& config = context.catalog->models()[*model].config;
+
+  ResolvedRequest resolved;
+  resolved.id = id;
+  resolved.field_prefix = violations->prefix();
+  resolved.job.model = *model;
+  resolved.validate_only = request.validate_only();
+  ResolveTarget(request, *context.catalog, &resolved, violations);
+  resolved.job.prototype.seed = request.has_seed() ? request.seed() : context.random->Next();
+  ResolveImages(request, context.limits, &resolved, violations);
+  ResolveSampling(request.sampling(), config, &resolved.job.prototype.sampling, violations);
+  ResolvePreviews(request.previews(), config, &resolved.job.prototype, violations);
+  ResolveOutput(request.output(), context.limits, &resolved.output, violations);
+  if (request.has_edit()) {
+    resolved.edit = ResolveEdit(request.edit(), config, context.limits.upload, violations);
+  }
+  ResolvePrefix(request.prefix(), config, &resolved.job.prototype.prefix, violations);
+  ResolveScheduling(request.scheduling(), &resolved.job.priority, violations);
+  CheckRequestId(request.request_id(), violations);
+  return resolved;
+}
+
+}  // namespace
+
+std::string RequestIdOf(const v1::GenerateRequest& request, RandomSource* random) {
+  const std::string& id = request.request_id();
+  if (!id.empty() && id.size() <= kMaxRequestIdBytes && IsPrintableUtf8(id)) return id;
+  const uint64_t high = (random->Next() & ~0xf000ULL) | 0x4000ULL;       // Version 4.
+  const uint64_t low = (random->Next() & ~(3ULL << 62)) | (2ULL << 62);  // RFC 9562's variant.
+  const auto hex = [](uint64_t value) { return absl::StrCat(absl::Hex(value, absl::kZeroPad16)); };
+  const std::string digits = hex(high) + hex(low);
+  return absl::StrCat(digits.substr(0, 8), "-", digits.substr(8, 4), "-", digits.substr(12, 4), "-",
+                      digits.substr(16, 4), "-", digits.substr(20));
+}
+
+absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateRequest& request, const std::string& id,
+                                        const ValidationContext& context) {
+  Violations violations("");
+  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved, ResolveFields(request, id, context, &violations));
+  HMAR_RETURN_IF_ERROR(violations.ToStatus());
+  return resolved;
+}
+
+absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateImagesRequest& request,
+                                        const std::string& id, const ValidationContext& context) {
+  Violations violations("request.");
+  if (!request.has_request()) {
+    return InvalidRequest({{Reason::kFieldMissing, "request", "must be set"}});
+  }
+  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
+                        ResolveFields(request.request(), id, context, &violations));
+  if (resolved.job.prototype.preview_mode != PreviewMode::kNone) {
+    violations.Add(Reason::kFieldConflict, "previews.mode",
+                   "a unary reply has no previews; call Generate");
+  }
+  const ModelConfig& config = context.catalog->models()[resolved.job.model].config;
+  const size_t fit = context.limits.max_reply_bytes / ImageBytes(config, resolved.output);
+  if (resolved.job.images > fit && resolved.job.images <= context.limits.max_images) {
+    violations.Add(Reason::kReplyTooLarge, "num_images",
+                   absl::StrCat(resolved.job.images, "; ", fit, " fit one reply of ",
+                                context.limits.max_reply_bytes, " bytes; call Generate"));
+  }
+  HMAR_RETURN_IF_ERROR(violations.ToStatus());
+  return resolved;
+}
+
+}  // namespace hmar

@@ -1,0 +1,252 @@
+#include "server/operations/metrics.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "prometheus/metric_family.h"
+#include "server/operations/metrics_server.h"
+#include "server/operations/process_metrics.h"
+
+namespace hmar {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::unique_ptr<Metrics> TwoModels() {
+  auto metrics = Metrics::Create({{"small", "aa", "fp32", 2}, {"large", "bb", "bf16", 3}},
+                                 {{"cpu", {}}}, "1.2.3");
+  EXPECT_TRUE(metrics.ok()) << metrics.status();
+  return *std::move(metrics);
+}
+
+TEST(MetricsTest, EverySeriesExistsFromTheStart) {
+  const std::string text = TwoModels()->Text();
+  for (const char* line : {
+           "hmar_requests_total{code=\"OK\",model=\"small\"} 0\n",
+           "hmar_requests_total{code=\"NOT_FOUND\",model=\"\"} 0\n",
+           "hmar_images_total{model=\"large\",outcome=\"cancelled\"} 0\n",
+           "hmar_previews_total{mode=\"fast\",model=\"small\",outcome=\"dropped\"} 0\n",
+           "hmar_request_duration_seconds_count{model=\"small\"} 0\n",
+           "hmar_time_to_first_preview_seconds_count{model=\"small\"} 0\n",
+           "hmar_queue_duration_seconds_count{model=\"small\"} 0\n",
+           "hmar_step_duration_seconds_count{device=\"cpu\",model=\"large\"} 0\n",
+           "hmar_scale_device_seconds_total{device=\"cpu\",model=\"large\",scale=\"2\"} 0\n",
+           "hmar_cancel_release_seconds_count{model=\"large\"} 0\n",
+           "hmar_encode_duration_seconds_count 0\n",
+           "hmar_decode_duration_seconds_count{device=\"cpu\",model=\"small\"} 0\n",
+           "hmar_admission_rejected_total{reason=\"QUEUE_FULL\"} 0\n",
+           "hmar_admission_rejected_total{reason=\"DRAINING\"} 0\n",
+           "hmar_queue_images{model=\"small\"} 0\n",
+           "hmar_running_images{device=\"cpu\",model=\"small\"} 0\n",
+           "hmar_device_busy_seconds_total{device=\"cpu\"} 0\n",
+           "hmar_model_info{digest=\"bb\",model=\"large\",precision=\"bf16\"} 1\n",
+           "hmar_build_info{version=\"1.2.3\"} 1\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line;
+  }
+  EXPECT_THAT(text, Not(HasSubstr("scale=\"2\",model=\"small\"")));
+}
+
+TEST(MetricsTest, EventsReachTheirSeries) {
+  const auto metrics = TwoModels();
+  metrics->RequestDone(0, absl::StatusCode::kOk, absl::Milliseconds(300));
+  metrics->RequestDone(std::nullopt, absl::StatusCode::kNotFound, absl::Milliseconds(1));
+  metrics->PreviewSent(0, PreviewMode::kFull);
+  metrics->PreviewDropped(1, PreviewMode::kFast);
+  metrics->FirstPreview(0, absl::Milliseconds(40));
+  metrics->PictureEncoded(absl::Milliseconds(2));
+  metrics->AdmissionRejected(RejectReason::kDraining);
+  metrics->QueueChanged(1, 7);
+  metrics->RunningChanged(0, 1, 3);
+  metrics->ImageStarted(1, absl::Seconds(4));
+  metrics->ImagesEnded(1, ImageOutcome::kExpired, 5);
+  metrics->ScaleRan(0, 1, 2, 0.25);
+  metrics->CancelReleased(0, absl::Milliseconds(250));
+  metrics->StepDone(0, 0, 680, 12, absl::Milliseconds(100), 0.02);
+  metrics->StepDone(0, 1, 16, 1, absl::Milliseconds(400), 0);
+  const std::string text = metrics->Text();
+  for (const char* line : {
+           "hmar_requests_total{code=\"OK\",model=\"small\"} 1\n",
+           "hmar_requests_total{code=\"NOT_FOUND\",model=\"\"} 1\n",
+           "hmar_request_duration_seconds_bucket{model=\"small\",le=\"0.2\"} 0\n",
+           "hmar_request_duration_seconds_bucket{model=\"small\",le=\"0.5\"} 1\n",
+           "hmar_previews_total{mode=\"full\",model=\"small\",outcome=\"sent\"} 1\n",
+           "hmar_previews_total{mode=\"fast\",model=\"large\",outcome=\"dropped\"} 1\n",
+           "hmar_time_to_first_preview_seconds_sum{model=\"small\"} 0.04\n",
+           "hmar_encode_duration_seconds_sum 0.002\n",
+           "hmar_admission_rejected_total{reason=\"DRAINING\"} 1\n",
+           "hmar_queue_images{model=\"large\"} 7\n",
+           "hmar_running_images{device=\"cpu\",model=\"large\"} 3\n",
+           "hmar_queue_duration_seconds_sum{model=\"large\"} 4\n",
+           "hmar_images_total{model=\"large\",outcome=\"expired\"} 5\n",
+           "hmar_scale_device_seconds_total{device=\"cpu\",model=\"large\",scale=\"2\"} 0.25\n",
+           "hmar_cancel_release_seconds_sum{model=\"small\"} 0.25\n",
+           "hmar_step_tokens_sum{device=\"cpu\",model=\"small\"} 680\n",
+           "hmar_step_images_sum{device=\"cpu\",model=\"small\"} 12\n",
+           "hmar_decode_duration_seconds_count{device=\"cpu\",model=\"small\"} 1\n",
+           "hmar_decode_duration_seconds_count{device=\"cpu\",model=\"large\"} 0\n",
+           "hmar_device_busy_seconds_total{device=\"cpu\"} 0.5\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line;
+  }
+}
+
+TEST(MetricsTest, EachDeviceHasSeriesOfItsOwn) {
+  const auto metrics = *Metrics::Create(
+      {{"small", "aa", "bf16", 2}},
+      {{"cuda:0", {{"weights", 7'000'000'000}, {"slots", 5}}}, {"cuda:1", {{"weights", 3}}}}, "1");
+  metrics->StepDone(1, 0, 680, 12, absl::Milliseconds(100), 0);
+  metrics->ScaleRan(1, 0, 1, 0.25);
+  metrics->RunningChanged(0, 0, 4);
+  const std::string text = metrics->Text();
+  for (const char* line : {
+           "hmar_step_images_sum{device=\"cuda:0\",model=\"small\"} 0\n",
+           "hmar_step_images_sum{device=\"cuda:1\",model=\"small\"} 12\n",
+           "hmar_device_busy_seconds_total{device=\"cuda:0\"} 0\n",
+           "hmar_device_busy_seconds_total{device=\"cuda:1\"} 0.1\n",
+           "hmar_running_images{device=\"cuda:0\",model=\"small\"} 4\n",
+           "hmar_running_images{device=\"cuda:1\",model=\"small\"} 0\n",
+           "hmar_scale_device_seconds_total{device=\"cuda:1\",model=\"small\",scale=\"1\"} 0.25\n",
+           "hmar_device_memory_bytes{device=\"cuda:0\",kind=\"weights\"} 7000000000\n",
+           "hmar_device_memory_bytes{device=\"cuda:0\",kind=\"slots\"} 5\n",
+           "hmar_device_memory_bytes{device=\"cuda:1\",kind=\"weights\"} 3\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
+TEST(MetricsTest, MemoryIsNotInventedWhereNoEngineReportsIt) {
+  EXPECT_THAT(TwoModels()->Text(), Not(HasSubstr("hmar_device_memory_bytes")));
+}
+
+TEST(MetricsTest, TwoModelsOfOneNameAreRefused) {
+  const auto metrics = Metrics::Create({{"a", "", "", 1}, {"a", "", "", 1}}, {{"cpu", {}}}, "1");
+  EXPECT_EQ(metrics.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(metrics.status().message()), HasSubstr("named a"));
+}
+
+TEST(MetricsTest, CountsFromManyThreadsAllArrive) {
+  const auto metrics = TwoModels();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 1000; ++i) {
+        metrics->StepDone(0, 0, 16, 1, absl::Milliseconds(1), 0);
+        metrics->ScaleRan(0, 0, 1, 0.5);
+        if (i % 100 == 0) metrics->Text();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(metrics->Text(),
+              AllOf(HasSubstr("hmar_step_images_count{device=\"cpu\",model=\"small\"} 4000\n"),
+                    HasSubstr("{device=\"cpu\",model=\"small\",scale=\"1\"} 2000\n")));
+}
+
+double ValueOf(const std::string& name) {
+  for (const prometheus::MetricFamily& family : ProcessMetrics().Collect()) {
+    if (family.name == name) {
+      const auto& metric = family.metric.front();
+      return family.type == prometheus::MetricType::Counter ? metric.counter.value
+                                                            : metric.gauge.value;
+    }
+  }
+  ADD_FAILURE() << name << " is missing";
+  return 0;
+}
+
+TEST(ProcessMetricsTest, SayWhatTheProcessUses) {
+  EXPECT_GT(ValueOf("process_resident_memory_bytes"), 1e6);
+  EXPECT_GT(ValueOf("process_virtual_memory_bytes"), ValueOf("process_resident_memory_bytes"));
+  EXPECT_GE(ValueOf("process_cpu_seconds_total"), 0);
+  EXPECT_GE(ValueOf("process_threads"), 1);
+  EXPECT_GT(ValueOf("process_max_fds"), 10);
+  const double now = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  EXPECT_NEAR(ValueOf("process_start_time_seconds"), now, 3600);
+  EXPECT_LE(ValueOf("process_start_time_seconds"), now + 2);
+}
+
+TEST(ProcessMetricsTest, CountsOpenFiles) {
+  const double before = ValueOf("process_open_fds");
+  const int fd = dup(STDOUT_FILENO);
+  EXPECT_EQ(ValueOf("process_open_fds"), before + 1);
+  close(fd);
+}
+
+// What a scrape of 127.0.0.1:port answers.
+std::string Get(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+    EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    char buffer[4096];
+    for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, n);
+  }
+  close(fd);
+  return answer;
+}
+
+TEST(MetricsServerTest, ServesAScrapeOnTheRealPortOfPortZero) {
+  const auto metrics = TwoModels();
+  const auto server = MetricsServer::Start("127.0.0.1:0", metrics->collectable());
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_GT((*server)->port(), 0);
+  metrics->QueueChanged(0, 42);
+  const std::string answer = Get((*server)->port());
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(answer, HasSubstr("hmar_queue_images{model=\"small\"} 42\n"));
+  EXPECT_THAT(answer, HasSubstr("process_resident_memory_bytes"));
+}
+
+TEST(MetricsServerTest, ABusyPortIsOneClearLine) {
+  const auto metrics = TwoModels();
+  const auto first = MetricsServer::Start("127.0.0.1:0", metrics->collectable());
+  ASSERT_TRUE(first.ok()) << first.status();
+  const std::string address = "127.0.0.1:" + std::to_string((*first)->port());
+  const auto second = MetricsServer::Start(address, metrics->collectable());
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()),
+              AllOf(HasSubstr(address), HasSubstr("in use"), Not(HasSubstr("\n"))));
+}
+
+class BadAddress : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(BadAddress, IsRefused) {
+  const auto server = MetricsServer::Start(GetParam(), TwoModels()->collectable());
+  EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(server.status().message()), HasSubstr(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BadAddress,
+                         ::testing::Values("", "9090", ":9090", "127.0.0.1",
+                                           "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:-1",
+                                           "127.0.0.1:80s", "127.0.0.1:80,0.0.0.0:81", "[::]:9090",
+                                           "::1:9090", "host name:9090"));
+
+TEST(MetricsServerTest, AnAddressOfAnotherMachineIsUnavailable) {
+  const auto server = MetricsServer::Start("203.0.113.1:0", TwoModels()->collectable());
+  EXPECT_EQ(server.status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(MetricsServerTest, ANameOfThisMachineWorks) {
+  const auto server = MetricsServer::Start("localhost:0", TwoModels()->collectable());
+  EXPECT_TRUE(server.ok()) << server.status();
+}
+
+}  // namespace
+}  // namespace hmar
