@@ -51,7 +51,7 @@ absl::Status Explain(const absl::Status& status) {
 Generation::Generation(const ServiceContext* context, ResolvedRequest request, CallOrigin origin,
                        std::shared_ptr<EventSink> sink)
     : context_(context),
-      upload_(request.edit.has_value() ? std::move(request.edit->picture) : EditUpload()),
+      upload_(request.edit.has_value() ? std::move(request.edit->upload) : EditUpload()),
       request_(std::move(request)),
       origin_(std::move(origin)),
       sink_(std::move(sink)),

@@ -91,7 +91,7 @@ TEST(StatusDetailsTest, ViolationsAreListedInOrderWithTheirReasons) {
 
 TEST(StatusDetailsTest, OnlyErrorsThatMayPassCarryARetryDelayWithinBounds) {
   const auto delay = [](const absl::Status& status, absl::Duration after) {
-    const auto info = DetailOf<google::rpc::RetryInfo>(ToGrpcStatus(status, "", after));
+    const auto info = DetailOf<google::rpc::RetryInfo>(ToGrpcStatus(RetryAfter(status, after), ""));
     return info.has_value() ? absl::Seconds(info->retry_delay().seconds()) +
                                   absl::Nanoseconds(info->retry_delay().nanos())
                             : absl::Duration();
@@ -134,7 +134,7 @@ TEST(StatusDetailsTest, TheLargestErrorsStayUnderTheBoundOfTrailers) {
                           std::string(2000, static_cast<char>(0x80 + i % 100))});
   }
   const grpc::Status invalid =
-      ToGrpcStatus(InvalidRequest(violations), std::string(128, 'i'), absl::Seconds(1));
+      ToGrpcStatus(InvalidRequest(violations), std::string(128, 'i'));
   EXPECT_THAT(SentBytes(invalid), Le(kTrailerBytes));
   EXPECT_THAT(FieldsIn(invalid), Not(::testing::IsEmpty()));
   EXPECT_THAT(invalid.error_message(), HasSubstr("1000 fields"));

@@ -137,7 +137,7 @@ TEST_F(ValidationTest, PreviewsWithoutScalesAreOfEveryScaleButTheLast) {
 TEST_F(ValidationTest, PresetsBecomeTheirSchedules) {
   v1::GenerateRequest request;
   request.mutable_sampling()->mutable_mask_schedule()->set_preset(v1::MaskSchedule::PRESET_NONE);
-  EXPECT_EQ(MustResolve(request).prototype.sampling.mask_schedule, (MaskSchedule{{1}, {4}, {9}}));
+  EXPECT_EQ(MustResolve(request).job.prototype.sampling.mask_schedule, (MaskSchedule{{1}, {4}, {9}}));
 }
 
 TEST_F(ValidationTest, AnUnknownModelIsNotFoundAndNothingElseIsChecked) {
