@@ -9,7 +9,7 @@ std::shared_ptr<const TokenPyramid> Tokens(int32_t value, size_t count = 100) {
   return std::make_shared<const TokenPyramid>(TokenPyramid{TokenMap(count, value)});
 }
 
-TEST(EncodedUploadsTest, FindWhatWasInsertedForTheSameModelAlone) {
+TEST(PictureTokensTest, FindWhatWasInsertedForTheSameModelAlone) {
   PictureTokens uploads(1 << 20);
   const auto tokens = Tokens(1);
   uploads.Insert(0, "a", tokens);
@@ -18,7 +18,7 @@ TEST(EncodedUploadsTest, FindWhatWasInsertedForTheSameModelAlone) {
   EXPECT_EQ(uploads.Find(0, "b"), nullptr);
 }
 
-TEST(EncodedUploadsTest, DropTheLeastRecentlyUsedBeyondTheLimit) {
+TEST(PictureTokensTest, DropTheLeastRecentlyUsedBeyondTheLimit) {
   PictureTokens one(1 << 20);
   one.Insert(0, "a", Tokens(0));
   PictureTokens uploads(3 * one.bytes());
@@ -30,7 +30,7 @@ TEST(EncodedUploadsTest, DropTheLeastRecentlyUsedBeyondTheLimit) {
   EXPECT_EQ(uploads.bytes(), 3 * one.bytes());
 }
 
-TEST(EncodedUploadsTest, StayWithinTheirLimitWhateverComes) {
+TEST(PictureTokensTest, StayWithinTheirLimitWhateverComes) {
   PictureTokens uploads(4000);
   for (int i = 0; i < 50; ++i) {
     uploads.Insert(0, std::to_string(i % 7), Tokens(i, 1 + i * 37 % 1200));
@@ -38,7 +38,7 @@ TEST(EncodedUploadsTest, StayWithinTheirLimitWhateverComes) {
   }
 }
 
-TEST(EncodedUploadsTest, KeepNothingWithoutALimit) {
+TEST(PictureTokensTest, KeepNothingWithoutALimit) {
   PictureTokens uploads(0);
   uploads.Insert(0, "a", Tokens(1));
   EXPECT_EQ(uploads.Find(0, "a"), nullptr);
