@@ -112,14 +112,15 @@ absl::Status ModelNotFound(absl::string_view name, const std::vector<std::string
 
 grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_id) {
   if (status.ok()) return grpc::Status::OK;
+  const ReasonRow& row = RowOf(ReasonOf(status));
   google::rpc::ErrorInfo error_info;
   error_info.set_domain(kErrorDomain);
-  error_info.set_reason(ReasonName(status));
+  error_info.set_reason(row.name);
   if (!request_id.empty()) {
     (*error_info.mutable_metadata())["request_id"] = std::string(request_id);
   }
   google::rpc::Status details;
-  details.set_code(static_cast<int>(status.code()));
+  details.set_code(static_cast<int>(row.code));
   details.set_message(Printable(status.message(), kMaxMessageBytes));
   details.add_details()->PackFrom(error_info);
   if (google::rpc::BadRequest bad_request; Attached(status, &bad_request)) {
@@ -128,7 +129,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_
   if (google::rpc::ResourceInfo resource; Attached(status, &resource)) {
     details.add_details()->PackFrom(resource);
   }
-  if (MayRetry(status.code())) {
+  if (MayRetry(row.code)) {
     const absl::Duration delay = RetryDelayOf(status).value_or(kDefaultRetryDelay);
     details.add_details()->PackFrom(RetryInfoOf(delay));
   }
