@@ -19,7 +19,7 @@ __global__ void Store(const float* product_NW, const float* bias_W, int64_t W, i
 cudaError_t StoreClassVectors(const float* product_NW, const float* bias_W, int N, int64_t W,
                               int64_t first_scale, int64_t first_shift, __nv_bfloat16* out,
                               int64_t class_stride, cudaStream_t stream) {
-  if (N < 0 || N > 65535 || W < 0) return cudaErrorInvalidValue;
+  if (N < 0 || N > kMaxClassRows || W < 0) return cudaErrorInvalidValue;
   if (N == 0 || W == 0) return cudaSuccess;
   const dim3 blocks(static_cast<unsigned>((W + kThreads - 1) / kThreads), N);
   Store<<<blocks, kThreads, 0, stream>>>(product_NW, bias_W, W, first_scale, first_shift, out,

@@ -11,8 +11,6 @@
 namespace hmar::kernels {
 namespace {
 
-constexpr int kMostLogits = 32768;
-
 // A row of up to 4,096 logits by few threads where tokens fill the device, by many where they do
 // not and the time is that of one. Sums are exact: both draw the same.
 using SmallShape = BlockShape<256, 16, /*kInRegisters=*/true>;
@@ -21,7 +19,7 @@ static_assert(WideShape::kCapacity == SmallShape::kCapacity);
 static_assert(WideShape::kFractionBits == SmallShape::kFractionBits);
 constexpr int kMostWideTokens = 264;  // Two blocks an SM of an H200.
 using LargeShape = BlockShape<1024, 32, /*kInRegisters=*/false>;
-static_assert(LargeShape::kCapacity == kMostLogits);
+static_assert(LargeShape::kCapacity == kMaxDrawV);
 
 struct Launch {
   const float* logits;
@@ -238,7 +236,7 @@ cudaError_t Start(const Launch& launch, int token_count, cudaStream_t stream) {
     if (shared_bytes > 32 << 10) {
       const cudaError_t error = cudaFuncSetAttribute(DrawKernel<Shape, kAligned>,
                                                      cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                     Keys<Shape>::Bytes(kMostLogits));
+                                                     Keys<Shape>::Bytes(kMaxDrawV));
       if (error != cudaSuccess) return error;
     }
   }
@@ -257,7 +255,7 @@ cudaError_t StartShape(const Launch& launch, int token_count, cudaStream_t strea
 cudaError_t DrawTokens(const float* logits, int V, const DrawImage* images,
                        const int32_t* image_of_token, int token_count, const Grids& grids,
                        const DrawState& state, cudaStream_t stream) {
-  if (V < 1 || V > kMostLogits || token_count < 0) return cudaErrorInvalidValue;
+  if (V < 1 || V > kMaxDrawV || token_count < 0) return cudaErrorInvalidValue;
   if (token_count == 0) return cudaSuccess;
   if (V % 4 == 0 && reinterpret_cast<uintptr_t>(logits) % 16 != 0) return cudaErrorInvalidValue;
   const Launch launch = {logits, V, images, image_of_token, grids, state};

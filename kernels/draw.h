@@ -9,6 +9,8 @@
 
 namespace hmar::kernels {
 
+inline constexpr int kMaxDrawV = 32768;
+
 // One image's draw of one pass.
 struct DrawImage {
   int64_t first_row = 0;          // Of `logits`: the image's n rows, conditional half.
@@ -42,8 +44,8 @@ struct DrawState {
 // descent, sums in 64-bit fixed point, so that no order of additions can change a token. Agrees
 // with DrawToken but for draws within about 1e-6 of a boundary. logits (rows, V) fp32, 16-byte
 // aligned where V is a multiple of 4. images and image_of_token (token_count: the image of each
-// token) on the device. Asynchronous on `stream`; allocates nothing. V up to 32,768; above 8,192 a
-// block needs 128 KB of shared memory.
+// token) on the device. Asynchronous on `stream`; allocates nothing. V up to kMaxDrawV; above 8,192
+// a block needs 128 KB of shared memory.
 cudaError_t DrawTokens(const float* logits, int V, const DrawImage* images,
                        const int32_t* image_of_token, int token_count, const Grids& grids,
                        const DrawState& state, cudaStream_t stream);

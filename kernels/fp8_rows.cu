@@ -6,8 +6,6 @@
 namespace hmar::kernels {
 namespace {
 
-constexpr int kMaxC = 8192;
-
 template <typename S>
 __global__ void __launch_bounds__(S::kBlock)
     Quantize(const __nv_bfloat16* x_TC, int64_t T, int C, Fp8Rows out) {
@@ -24,7 +22,7 @@ __global__ void __launch_bounds__(S::kBlock)
 cudaError_t QuantizeRows(const __nv_bfloat16* x_TC, int64_t T, int C, const Fp8Rows& out,
                          cudaStream_t stream) {
   if (T == 0) return cudaSuccess;
-  if (T < 0 || T > INT32_MAX || C <= 0 || C > kMaxC || C % 16 != 0 || !Aligned(x_TC) ||
+  if (T < 0 || T > INT32_MAX || C <= 0 || C > kMaxFp8RowC || C % 16 != 0 || !Aligned(x_TC) ||
       !Aligned(out)) {
     return cudaErrorInvalidValue;
   }

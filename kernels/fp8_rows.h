@@ -9,6 +9,8 @@
 
 namespace hmar::kernels {
 
+inline constexpr int kMaxFp8RowC = 8192;
+
 // A matrix in fp8, e4m3, with a scale a row: element = rows_TC * scale_T. The largest magnitude of
 // a row is 448, the largest e4m3; a row of zeros has scale 1. 16-byte aligned.
 struct Fp8Rows {
@@ -17,8 +19,8 @@ struct Fp8Rows {
 };
 
 // out = x, row by row, rounded to nearest even. x_TC (T, C) finite bf16, 16-byte aligned, C a
-// multiple of 16 up to 8,192; T may be 0. Every row by itself. Asynchronous on `stream`; allocates
-// nothing.
+// multiple of 16 up to kMaxFp8RowC; T may be 0. Every row by itself. Asynchronous on `stream`;
+// allocates nothing.
 cudaError_t QuantizeRows(const __nv_bfloat16* x_TC, int64_t T, int C, const Fp8Rows& out,
                          cudaStream_t stream);
 

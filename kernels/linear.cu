@@ -23,8 +23,8 @@ bool Aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) 
 bool Valid(const LinearArgs& a) {
   const bool one_output = (a.out_TN == nullptr) != (a.out_fp32_TN == nullptr);
   const bool known = a.epilogue == LinearEpilogue::kBias || a.epilogue == LinearEpilogue::kBiasGelu;
-  const auto width = [](int n) { return n > 0 && n % 64 == 0 && n <= 1 << 16; };
-  if (a.T < 0 || a.T > 1 << 18 || !width(a.N) || !width(a.K) || !known) return false;
+  const auto width = [](int n) { return n > 0 && n % 64 == 0 && n <= kMaxLinearN; };
+  if (a.T < 0 || a.T > kMaxLinearT || !width(a.N) || !width(a.K) || !known) return false;
   if (a.T == 0) return true;
   return one_output && a.x_TK != nullptr && a.weight_NK != nullptr && a.bias_N != nullptr &&
          Aligned(a.x_TK) && Aligned(a.weight_NK) && Aligned(a.bias_N) && Aligned(a.out_TN) &&

@@ -9,6 +9,8 @@
 
 namespace hmar::kernels {
 
+inline constexpr int kMaxLinearT = 1 << 18, kMaxLinearN = 1 << 16;
+
 enum class LinearEpilogue {
   kBias,      // out = x W^T + b
   kBiasGelu,  // out = gelu(x W^T + b), tanh approximation, good to 2^-17 of its value
@@ -21,8 +23,8 @@ struct LinearArgs {
   const void* bias_N = nullptr;     // bf16; fp32 where the output is fp32.
   __nv_bfloat16* out_TN = nullptr;  // One of the two.
   float* out_fp32_TN = nullptr;
-  int T = 0;  // May be 0. At most 2^18.
-  int N = 0;  // A multiple of 64, at most 2^16; so is K.
+  int T = 0;  // May be 0. At most kMaxLinearT.
+  int N = 0;  // A multiple of 64, at most kMaxLinearN; so is K.
   int K = 0;
   LinearEpilogue epilogue = LinearEpilogue::kBias;
 };

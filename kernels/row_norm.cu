@@ -10,7 +10,6 @@
 namespace hmar::kernels {
 namespace {
 
-constexpr int kMaxC = 4096;
 template <typename S>
 __device__ float Mean(const Slice<S>& x, float inverse_C, float* partial) {
   float sum = 0;
@@ -130,7 +129,7 @@ __global__ void __launch_bounds__(S::kBlock, S::kBlocksAnSm)
 }
 
 bool Valid(int64_t T, int C, const ClassVectors& classes, const NormModulation& modulation) {
-  return T >= 0 && T <= INT32_MAX && C > 0 && C <= kMaxC && C % kChunkElements == 0 &&
+  return T >= 0 && T <= INT32_MAX && C > 0 && C <= kMaxRowNormC && C % kChunkElements == 0 &&
          Aligned(classes.vectors) && classes.class_stride % kChunkElements == 0 &&
          modulation.scale_offset % kChunkElements == 0 &&
          modulation.shift_offset % kChunkElements == 0;

@@ -10,6 +10,8 @@
 
 namespace hmar::kernels {
 
+inline constexpr int kMaxRowNormC = 4096;
+
 // AdaLN vectors of every class: `vectors` holds class_stride elements a class, among them vectors
 // of C elements at the offsets that the calls below name. Everything 16-byte aligned, offsets and
 // stride in elements, multiples of 8.
@@ -27,8 +29,8 @@ struct NormModulation {
   float eps = 0;
 };
 
-// T rows of C elements, C a multiple of 8 up to 4,096; T may be 0. Means and variances in fp32 (two
-// passes over registers), each row by itself. Asynchronous on `stream`; allocate nothing.
+// T rows of C elements, C a multiple of 8 up to kMaxRowNormC; T may be 0. Means and variances in
+// fp32 (two passes over registers), each row by itself. Asynchronous on `stream`; allocate nothing.
 
 // out_TC = modulate(norm(x_TC)).
 cudaError_t NormModulate(const __nv_bfloat16* x_TC, __nv_bfloat16* out_TC, int64_t T, int C,

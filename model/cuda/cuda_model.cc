@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/draw.h"
 #include "kernels/embed.h"
+#include "model/cuda/cuda_limits.h"
 #include "model/cuda/cuda_tokenizer.h"
 
 namespace hmar {
@@ -58,6 +59,7 @@ CudaModel::~CudaModel() {
 
 absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const ModelFolder& folder,
                                                            const CudaEngineOptions& options) {
+  HMAR_RETURN_IF_ERROR(CheckCudaLimits(folder.config, options));
   HMAR_RETURN_IF_ERROR(CheckDevice(options.device));
   HMAR_CUDA_RETURN_IF_ERROR(cudaSetDevice(options.device));
   std::unique_ptr<CudaModel> model(new CudaModel(folder.config));

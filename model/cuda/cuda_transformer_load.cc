@@ -14,17 +14,6 @@ namespace {
 constexpr char kWeights[] = "weights";
 constexpr char kWorkspace[] = "workspace";
 
-absl::Status CheckShape(const ModelConfig& config) {
-  const TransformerConfig& t = config.transformer;
-  if (t.embed_dim != t.num_heads * kernels::kAttentionHeadSize || t.hidden() % 8 != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "model '", config.name, "' has ", t.num_heads, " heads in a width of ", t.embed_dim,
-        " and a feed-forward width of ", t.hidden(), "; the CUDA engine takes heads of ",
-        kernels::kAttentionHeadSize, " and multiples of 8"));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<const __nv_bfloat16*> UploadBf16(const std::string& name, WeightReader* weights,
                                                 DeviceMemory* memory) {
   HMAR_ASSIGN_OR_RETURN(const std::vector<uint16_t> bits, weights->Bf16(name));
@@ -81,7 +70,6 @@ CudaTransformer::CudaTransformer(const ModelConfig& config, Precision precision)
 absl::StatusOr<std::unique_ptr<CudaTransformer>> CudaTransformer::Load(
     const ModelConfig& config, WeightReader* weights, Precision precision, int64_t max_rows,
     DeviceMemory* memory, cudaStream_t stream) {
-  HMAR_RETURN_IF_ERROR(CheckShape(config));
   std::unique_ptr<CudaTransformer> transformer(new CudaTransformer(config, precision));
   // Room for an fp8 layer's last group behind any row.
   max_rows = (max_rows + 2 * kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
