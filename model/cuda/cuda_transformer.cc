@@ -21,67 +21,64 @@ kernels::NormModulation CudaTransformer::BeforeHead(bool mask) const {
   return Modulation(scale, scale + C_);
 }
 
-kernels::ClassVectors CudaTransformer::ClassesOf(const PackedRows& rows, int64_t first_row) const {
-  return {class_vectors_, class_stride_, rows.class_of_row_T + first_row};
+kernels::ClassVectors CudaTransformer::ClassesOf(const PackedRows& rows,
+                                                 const RowRange& range) const {
+  return {class_vectors_, class_stride_, rows.class_of_row_T + range.first};
 }
 
-// Where the fp8 inputs (., width) of the rows from `row` on lie: from a whole group on, for
-// cuBLASLt wants its scales aligned.
-kernels::Fp8Rows CudaTransformer::Fp8At(int64_t row, int64_t width) const {
-  const int64_t first = (row + kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
-  return {fp8_.rows_TC + first * width, fp8_.scale_T + first};
+kernels::Fp8Rows CudaTransformer::Fp8Of(const RowRange& range, int64_t width) const {
+  return {fp8_.Of(range, width), fp8_scale_.Of(range, 1)};
 }
 
-// The norms' output, from row `row` on, as the layers that follow read it.
-GemmInput CudaTransformer::Normed(int64_t row) const {
-  if (fp8()) return Fp8At(row, C_);
-  return normed_ + row * C_;
+// The norms' output as the layers that follow read it.
+GemmInput CudaTransformer::Normed(const RowRange& range) const {
+  if (fp8()) return Fp8Of(range, C_);
+  return normed_.Of(range, C_);
 }
 
-// x (rows, width), rows of the step from `row` on, as the layer that follows reads it.
-absl::StatusOr<GemmInput> CudaTransformer::Quantized(const __nv_bfloat16* x, int64_t row,
-                                                     int64_t rows, int64_t width,
-                                                     cudaStream_t stream) const {
+// x, the range's (rows, width), as the layer that follows reads it.
+absl::StatusOr<GemmInput> CudaTransformer::Quantized(const __nv_bfloat16* x, const RowRange& range,
+                                                     int64_t width, cudaStream_t stream) const {
   if (!fp8()) return x;
-  const kernels::Fp8Rows out = Fp8At(row, width);
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::QuantizeRows(x, rows, static_cast<int>(width), out, stream));
+  const kernels::Fp8Rows out = Fp8Of(range, width);
+  HMAR_CUDA_RETURN_IF_ERROR(
+      kernels::QuantizeRows(x, range.rows, static_cast<int>(width), out, stream));
   return out;
 }
 
 absl::Status CudaTransformer::NormFirst(const Block& block, const PackedRows& rows,
                                         const Range& range, cudaStream_t stream) {
-  const int64_t at = range.first_row * C_;
-  const kernels::Fp8Rows fp8_out = Fp8At(range.first_row, C_);
-  const kernels::ClassVectors classes = ClassesOf(rows, range.first_row);
+  const kernels::ClassVectors classes = ClassesOf(rows, range);
   const kernels::NormModulation next = Before(block, /*feed_forward=*/false);
   const auto C = static_cast<int>(C_);
-  HMAR_CUDA_RETURN_IF_ERROR(
-      fp8() ? kernels::NormModulate(x_ + at, fp8_out, range.rows, C, classes, next, stream)
-            : kernels::NormModulate(x_ + at, normed_ + at, range.rows, C, classes, next, stream));
+  HMAR_CUDA_RETURN_IF_ERROR(fp8() ? kernels::NormModulate(XOf(range), Fp8Of(range, C_), range.rows,
+                                                          C, classes, next, stream)
+                                  : kernels::NormModulate(XOf(range), normed_.Of(range, C_),
+                                                          range.rows, C, classes, next, stream));
   return absl::OkStatus();
 }
 
-absl::Status CudaTransformer::GateThenNorm(const PackedRows& rows, const Range& range,
-                                           int64_t gamma, const kernels::NormModulation& next,
-                                           bool to_fp8, cudaStream_t stream) {
-  const int64_t at = range.first_row * C_;
-  const kernels::Fp8Rows fp8_out = Fp8At(range.first_row, C_);
-  const kernels::ClassVectors classes = ClassesOf(rows, range.first_row);
+// branch: what is added to the range's x.
+absl::Status CudaTransformer::GateThenNorm(const __nv_bfloat16* branch, const PackedRows& rows,
+                                           const Range& range, int64_t gamma,
+                                           const kernels::NormModulation& next, bool to_fp8,
+                                           cudaStream_t stream) {
+  const kernels::ClassVectors classes = ClassesOf(rows, range);
   const auto C = static_cast<int>(C_);
   HMAR_CUDA_RETURN_IF_ERROR(
-      to_fp8 ? kernels::GateNormModulate(x_ + at, branch_ + at, fp8_out, range.rows, C, classes,
-                                         gamma, next, stream)
-             : kernels::GateNormModulate(x_ + at, branch_ + at, normed_ + at, range.rows, C,
+      to_fp8 ? kernels::GateNormModulate(XOf(range), branch, Fp8Of(range, C_), range.rows, C,
+                                         classes, gamma, next, stream)
+             : kernels::GateNormModulate(XOf(range), branch, normed_.Of(range, C_), range.rows, C,
                                          classes, gamma, next, stream));
   return absl::OkStatus();
 }
 
-// Of the q, k, v in `wide_`, into `normed_`.
+// Of the q, k, v in `wide_`, into `normed_`. Tiles count rows of the whole step.
 absl::Status CudaTransformer::RunAttention(const Block& block, const Range& range,
                                            cudaStream_t stream) {
   kernels::SegmentAttentionArgs attention;
-  attention.qkv_T3C = wide_;  // Tiles count rows of the whole step.
-  attention.out_TC = normed_;
+  attention.qkv_T3C = wide_.AsStep(range, 3 * C_);
+  attention.out_TC = normed_.AsStep(range, C_);
   attention.tiles = range.tiles;
   attention.tile_count = range.tile_count;
   attention.heads = static_cast<int>(H_);
@@ -95,37 +92,40 @@ absl::Status CudaTransformer::RunAttention(const Block& block, const Range& rang
 // follows it; the last block's is left to the caller, who knows what follows.
 absl::Status CudaTransformer::RunStack(const std::vector<Block>& stack, const PackedRows& rows,
                                        const Range& range, cudaStream_t stream) {
-  const int64_t row = range.first_row, n = range.rows, at = row * C_;
-  __nv_bfloat16* const qkv = wide_ + 3 * at;
-  __nv_bfloat16* const hidden = wide_ + row * F_;
+  const int64_t n = range.rows;
+  __nv_bfloat16* const attended = normed_.Of(range, C_);
+  __nv_bfloat16* const branch = branch_.Of(range, C_);
+  __nv_bfloat16* const qkv = wide_.Of(range, 3 * C_);
+  __nv_bfloat16* const hidden = wide_.Of(range, F_);
   for (size_t i = 0; i < stack.size(); ++i) {
     const Block& block = stack[i];
-    HMAR_RETURN_IF_ERROR(gemm_->Run(block.qkv, Epilogue::kBias, Normed(row), n, qkv, stream));
+    HMAR_RETURN_IF_ERROR(gemm_->Run(block.qkv, Epilogue::kBias, Normed(range), n, qkv, stream));
     HMAR_RETURN_IF_ERROR(RunAttention(block, range, stream));
-    HMAR_ASSIGN_OR_RETURN(const GemmInput attended, Quantized(normed_ + at, row, n, C_, stream));
-    HMAR_RETURN_IF_ERROR(
-        gemm_->Run(block.proj, Epilogue::kBias, attended, n, branch_ + at, stream));
-    HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, block.vectors + kGamma1 * C_,
+    HMAR_ASSIGN_OR_RETURN(const GemmInput to_proj, Quantized(attended, range, C_, stream));
+    HMAR_RETURN_IF_ERROR(gemm_->Run(block.proj, Epilogue::kBias, to_proj, n, branch, stream));
+    HMAR_RETURN_IF_ERROR(GateThenNorm(branch, rows, range, block.vectors + kGamma1 * C_,
                                       Before(block, /*feed_forward=*/true), fp8(), stream));
     HMAR_RETURN_IF_ERROR(
-        gemm_->Run(block.fc1, Epilogue::kBiasGelu, Normed(row), n, hidden, stream));
-    HMAR_ASSIGN_OR_RETURN(const GemmInput activated, Quantized(hidden, row, n, F_, stream));
-    HMAR_RETURN_IF_ERROR(
-        gemm_->Run(block.fc2, Epilogue::kBias, activated, n, branch_ + at, stream));
+        gemm_->Run(block.fc1, Epilogue::kBiasGelu, Normed(range), n, hidden, stream));
+    HMAR_ASSIGN_OR_RETURN(const GemmInput to_fc2, Quantized(hidden, range, F_, stream));
+    HMAR_RETURN_IF_ERROR(gemm_->Run(block.fc2, Epilogue::kBias, to_fc2, n, branch, stream));
     if (i + 1 < stack.size()) {
-      HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, block.vectors + kGamma2 * C_,
+      HMAR_RETURN_IF_ERROR(GateThenNorm(branch, rows, range, block.vectors + kGamma2 * C_,
                                         Before(stack[i + 1], false), fp8(), stream));
     }
   }
   return absl::OkStatus();
 }
 
-// From the base blocks to the ns or mask blocks: the last residual and the first norm.
+// From the base blocks, which ran over `all` rows, to the ns or mask blocks: the last residual and
+// the first norm of the range's rows.
 absl::Status CudaTransformer::EnterStack(const std::vector<Block>& stack, const PackedRows& rows,
-                                         const Range& range, cudaStream_t stream) {
+                                         const Range& all, const Range& range,
+                                         cudaStream_t stream) {
   if (base_.empty()) return NormFirst(stack.front(), rows, range, stream);
-  return GateThenNorm(rows, range, base_.back().vectors + kGamma2 * C_,
-                      Before(stack.front(), false), fp8(), stream);
+  return GateThenNorm(branch_.Of(all, C_) + range.first * C_, rows, range,
+                      base_.back().vectors + kGamma2 * C_, Before(stack.front(), false), fp8(),
+                      stream);
 }
 
 absl::Status CudaTransformer::RunTop(const std::vector<Block>& stack, const LinearWeights& head,
@@ -133,24 +133,25 @@ absl::Status CudaTransformer::RunTop(const std::vector<Block>& stack, const Line
                                      cudaStream_t stream) {
   if (range.rows == 0) return absl::OkStatus();
   HMAR_RETURN_IF_ERROR(RunStack(stack, rows, range, stream));
-  HMAR_RETURN_IF_ERROR(GateThenNorm(rows, range, stack.back().vectors + kGamma2 * C_,
-                                    BeforeHead(mask), /*to_fp8=*/false, stream));
-  return gemm_->Run(head, Epilogue::kBias, normed_ + range.first_row * C_, range.rows,
-                    logits_ + range.first_row * V_, stream);
+  HMAR_RETURN_IF_ERROR(GateThenNorm(branch_.Of(range, C_), rows, range,
+                                    stack.back().vectors + kGamma2 * C_, BeforeHead(mask),
+                                    /*to_fp8=*/false, stream));
+  return gemm_->Run(head, Epilogue::kBias, normed_.Of(range, C_), range.rows,
+                    logits_ + range.first * V_, stream);
 }
 
 absl::Status CudaTransformer::Forward(const PackedRows& rows, cudaStream_t stream) {
-  const Range all = {0, rows.rows(), rows.tiles, rows.ns_tiles + rows.mask_tiles};
-  const Range ns = {0, rows.ns_rows, rows.tiles, rows.ns_tiles};
-  const Range mask = {rows.ns_rows, rows.mask_rows, rows.tiles + rows.ns_tiles, rows.mask_tiles};
+  const Range all = {{0, rows.rows()}, rows.tiles, rows.ns_tiles + rows.mask_tiles};
+  const Range ns = {{0, rows.ns_rows}, rows.tiles, rows.ns_tiles};
+  const Range mask = {{rows.ns_rows, rows.mask_rows}, rows.tiles + rows.ns_tiles, rows.mask_tiles};
   if (!base_.empty()) {
     HMAR_RETURN_IF_ERROR(NormFirst(base_.front(), rows, all, stream));
     HMAR_RETURN_IF_ERROR(RunStack(base_, rows, all, stream));
   }
-  // Both, before either stack runs: an fp8 layer may write some rows past its range's end into
-  // `wide_` and `branch_`, and here the mask rows' branch is still wanted.
-  HMAR_RETURN_IF_ERROR(EnterStack(ns_, rows, ns, stream));
-  HMAR_RETURN_IF_ERROR(EnterStack(mask_, rows, mask, stream));
+  // Both, before either stack runs: what the base blocks left is one matrix of all rows, and the
+  // stacks have its memory.
+  HMAR_RETURN_IF_ERROR(EnterStack(ns_, rows, all, ns, stream));
+  HMAR_RETURN_IF_ERROR(EnterStack(mask_, rows, all, mask, stream));
   HMAR_RETURN_IF_ERROR(RunTop(ns_, ns_head_, /*mask=*/false, rows, ns, stream));
   return RunTop(mask_, mask_head_, /*mask=*/true, rows, mask, stream);
 }

@@ -17,6 +17,7 @@
 #include "model/config.h"
 #include "model/cuda/device_memory.h"
 #include "model/cuda/gemm.h"
+#include "model/cuda/row_buffer.h"
 #include "model/cuda/weight_reader.h"
 #include "model/cuda_engine.h"
 
@@ -42,7 +43,7 @@ struct PackedRows {
 class CudaTransformer {
  public:
   // Uploads the weights, computes the class vectors, takes activations for max_rows rows.
-  // FAILED_PRECONDITION: a shape that the kernels do not take.
+  // FAILED_PRECONDITION: a layer that no kernel takes. REQUIRES: CheckCudaLimits.
   static absl::StatusOr<std::unique_ptr<CudaTransformer>> Load(
       const ModelConfig& config, WeightReader* weights, Precision precision, int64_t max_rows,
       DeviceMemory* memory, cudaStream_t stream);
@@ -64,9 +65,8 @@ class CudaTransformer {
     LinearWeights qkv, proj, fc1, fc2;
     const float* head_scale_H = nullptr;  // Null: plain attention.
   };
-  // Consecutive rows of the packed matrix and their attention tiles.
-  struct Range {
-    int64_t first_row, rows;
+  // Rows of the step and their attention tiles.
+  struct Range : RowRange {
     const kernels::AttentionTile* tiles;
     int tile_count;
   };
@@ -88,23 +88,25 @@ class CudaTransformer {
   kernels::NormModulation Modulation(int64_t scale, int64_t shift) const;
   kernels::NormModulation Before(const Block& block, bool feed_forward) const;
   kernels::NormModulation BeforeHead(bool mask) const;
-  kernels::ClassVectors ClassesOf(const PackedRows& rows, int64_t first_row) const;
+  kernels::ClassVectors ClassesOf(const PackedRows& rows, const RowRange& range) const;
   bool fp8() const { return precision_ == Precision::kFp8; }
-  kernels::Fp8Rows Fp8At(int64_t row, int64_t width) const;
-  GemmInput Normed(int64_t row) const;
-  absl::StatusOr<GemmInput> Quantized(const __nv_bfloat16* x, int64_t row, int64_t rows,
-                                      int64_t width, cudaStream_t stream) const;
+  __nv_bfloat16* XOf(const RowRange& range) const { return x_ + range.first * C_; }
+  kernels::Fp8Rows Fp8Of(const RowRange& range, int64_t width) const;
+  GemmInput Normed(const RowRange& range) const;
+  absl::StatusOr<GemmInput> Quantized(const __nv_bfloat16* x, const RowRange& range, int64_t width,
+                                      cudaStream_t stream) const;
   absl::Status RunAttention(const Block& block, const Range& range, cudaStream_t stream);
   absl::Status RunStack(const std::vector<Block>& stack, const PackedRows& rows, const Range& range,
                         cudaStream_t stream);
-  absl::Status EnterStack(const std::vector<Block>& stack, const PackedRows& rows,
+  absl::Status EnterStack(const std::vector<Block>& stack, const PackedRows& rows, const Range& all,
                           const Range& range, cudaStream_t stream);
   absl::Status RunTop(const std::vector<Block>& stack, const LinearWeights& head, bool mask,
                       const PackedRows& rows, const Range& range, cudaStream_t stream);
   absl::Status NormFirst(const Block& block, const PackedRows& rows, const Range& range,
                          cudaStream_t stream);
-  absl::Status GateThenNorm(const PackedRows& rows, const Range& range, int64_t gamma,
-                            const kernels::NormModulation& next, bool to_fp8, cudaStream_t stream);
+  absl::Status GateThenNorm(const __nv_bfloat16* branch, const PackedRows& rows, const Range& range,
+                            int64_t gamma, const kernels::NormModulation& next, bool to_fp8,
+                            cudaStream_t stream);
 
   const ModelConfig config_;
   const Precision precision_;
@@ -116,12 +118,14 @@ class CudaTransformer {
   const __nv_bfloat16* class_vectors_ = nullptr;
   int64_t class_stride_ = 0;
 
-  // Activations, (max_rows, .) each. `wide` is q, k, v (3 C) or the feed-forward part's hidden
-  // layer (F).
-  __nv_bfloat16 *x_ = nullptr, *normed_ = nullptr, *branch_ = nullptr, *wide_ = nullptr;
-  // What the blocks' layers read with fp8: (max_rows, F), of which narrower rows take the front.
-  kernels::Fp8Rows fp8_;
+  // Activations. x and logits in the step's rows, (max_rows, C) and (max_rows, V): only kernels
+  // that keep to their rows write them. The others, which layers write, by range; `wide` holds q,
+  // k, v (3 C) or the feed-forward part's hidden layer (F).
+  __nv_bfloat16* x_ = nullptr;
   float* logits_ = nullptr;
+  RowBuffer<__nv_bfloat16> normed_, branch_, wide_;
+  RowBuffer<__nv_fp8_storage_t> fp8_;  // What the blocks' layers read with fp8, C or F wide.
+  RowBuffer<float> fp8_scale_;         // A scale a row.
 };
 
 }  // namespace hmar

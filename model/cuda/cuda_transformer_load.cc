@@ -71,8 +71,7 @@ absl::StatusOr<std::unique_ptr<CudaTransformer>> CudaTransformer::Load(
     const ModelConfig& config, WeightReader* weights, Precision precision, int64_t max_rows,
     DeviceMemory* memory, cudaStream_t stream) {
   std::unique_ptr<CudaTransformer> transformer(new CudaTransformer(config, precision));
-  // Room for an fp8 layer's last group behind any row.
-  max_rows = (max_rows + 2 * kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
+  max_rows = RowsOfBuffer(max_rows);
   HMAR_ASSIGN_OR_RETURN(transformer->gemm_, Gemm::Create(max_rows, memory));
   HMAR_RETURN_IF_ERROR(transformer->LoadWeights(weights, memory));
   HMAR_RETURN_IF_ERROR(transformer->LoadEmbedding(weights, memory));
@@ -191,21 +190,19 @@ absl::Status CudaTransformer::LoadEmbedding(WeightReader* weights, DeviceMemory*
 }
 
 absl::Status CudaTransformer::TakeActivations(int64_t max_rows, DeviceMemory* memory) {
-  const auto take = [&](int64_t width, __nv_bfloat16** at) -> absl::Status {
-    HMAR_ASSIGN_OR_RETURN(*at, memory->Allocate<__nv_bfloat16>(kWorkspace, max_rows * width));
+  const auto take = [&]<typename T>(int64_t width, RowBuffer<T>* buffer) -> absl::Status {
+    HMAR_ASSIGN_OR_RETURN(T* const data, memory->Allocate<T>(kWorkspace, max_rows * width));
+    *buffer = RowBuffer<T>(data, width);
     return absl::OkStatus();
   };
-  HMAR_RETURN_IF_ERROR(take(C_, &x_));
+  HMAR_ASSIGN_OR_RETURN(x_, memory->Allocate<__nv_bfloat16>(kWorkspace, max_rows * C_));
+  HMAR_ASSIGN_OR_RETURN(logits_, memory->Allocate<float>(kWorkspace, max_rows * V_));
   HMAR_RETURN_IF_ERROR(take(C_, &normed_));
   HMAR_RETURN_IF_ERROR(take(C_, &branch_));
   HMAR_RETURN_IF_ERROR(take(std::max(3 * C_, F_), &wide_));
-  if (fp8()) {
-    HMAR_ASSIGN_OR_RETURN(fp8_.rows_TC, memory->Allocate<__nv_fp8_storage_t>(
-                                            kWorkspace, max_rows * std::max(C_, F_)));
-    HMAR_ASSIGN_OR_RETURN(fp8_.scale_T, memory->Allocate<float>(kWorkspace, max_rows));
-  }
-  HMAR_ASSIGN_OR_RETURN(logits_, memory->Allocate<float>(kWorkspace, max_rows * V_));
-  return absl::OkStatus();
+  if (!fp8()) return absl::OkStatus();
+  HMAR_RETURN_IF_ERROR(take(std::max(C_, F_), &fp8_));
+  return take(1, &fp8_scale_);
 }
 
 // All blocks have the same shapes, and so have the heads.
@@ -217,16 +214,21 @@ absl::Status CudaTransformer::Tune(int64_t max_rows, cudaStream_t stream) {
     }
     return layers;
   };
-  HMAR_RETURN_IF_ERROR(FillRandom(normed_, max_rows * C_, stream));
-  HMAR_ASSIGN_OR_RETURN(const GemmInput narrow, Quantized(normed_, 0, max_rows, C_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::qkv), Epilogue::kBias, narrow, wide_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::proj), Epilogue::kBias, narrow, branch_, stream));
-  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::fc1), Epilogue::kBiasGelu, narrow, wide_, stream));
+  const RowRange whole = {0, max_rows};
+  __nv_bfloat16* const normed = normed_.Of(whole, C_);
+  __nv_bfloat16* const branch = branch_.Of(whole, C_);
+  __nv_bfloat16* const hidden = wide_.Of(whole, F_);
+  HMAR_RETURN_IF_ERROR(FillRandom(normed, max_rows * C_, stream));
+  HMAR_ASSIGN_OR_RETURN(const GemmInput narrow, Quantized(normed, whole, C_, stream));
   HMAR_RETURN_IF_ERROR(
-      gemm_->Tune({ns_head_, mask_head_}, Epilogue::kBias, normed_, logits_, stream));
-  HMAR_RETURN_IF_ERROR(FillRandom(wide_, max_rows * F_, stream));
-  HMAR_ASSIGN_OR_RETURN(const GemmInput wide, Quantized(wide_, 0, max_rows, F_, stream));
-  return gemm_->Tune(all(&Block::fc2), Epilogue::kBias, wide, branch_, stream);
+      gemm_->Tune(all(&Block::qkv), Epilogue::kBias, narrow, wide_.Of(whole, 3 * C_), stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::proj), Epilogue::kBias, narrow, branch, stream));
+  HMAR_RETURN_IF_ERROR(gemm_->Tune(all(&Block::fc1), Epilogue::kBiasGelu, narrow, hidden, stream));
+  HMAR_RETURN_IF_ERROR(
+      gemm_->Tune({ns_head_, mask_head_}, Epilogue::kBias, normed, logits_, stream));
+  HMAR_RETURN_IF_ERROR(FillRandom(hidden, max_rows * F_, stream));
+  HMAR_ASSIGN_OR_RETURN(const GemmInput wide, Quantized(hidden, whole, F_, stream));
+  return gemm_->Tune(all(&Block::fc2), Epilogue::kBias, wide, branch, stream);
 }
 
 }  // namespace hmar

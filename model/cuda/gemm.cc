@@ -53,7 +53,7 @@ absl::Status Gemm::Launch(const Call& call, const Kernel& kernel, cudaStream_t s
 absl::Status Gemm::RunAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
                           const GemmInput& x, int64_t rows, void* out, cudaStream_t stream) {
   if (rows == 0) return absl::OkStatus();
-  if (layer.fp8()) rows = (rows + kFp8RowGroup - 1) / kFp8RowGroup * kFp8RowGroup;
+  if (layer.fp8()) rows = WholeGroups(rows);
   const KernelByRows& kernels = kernels_.at({layer.N, layer.K, epilogue, fp32_out, layer.fp8()});
   return Launch(Call(layer, epilogue, fp32_out, x, rows, out), kernels.lower_bound(rows)->second,
                 stream);

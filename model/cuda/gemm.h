@@ -26,10 +26,9 @@
 #include "kernels/fp8_rows.h"
 #include "kernels/linear.h"
 #include "model/cuda/device_memory.h"
+#include "model/cuda/row_buffer.h"
 
 namespace hmar {
-
-inline constexpr int64_t kFp8RowGroup = 16;  // cuBLASLt takes no other numbers of fp8 rows.
 
 enum class Epilogue {
   kBias,      // out = x W^T + b
@@ -74,7 +73,7 @@ class Gemm {
   }
 
   // out (rows, N) = epilogue(x (rows, K)), asynchronously. An fp8 layer works on rows in groups of
-  // kFp8RowGroup: it reads and writes up to the end of the last group, where contents mean nothing.
+  // kRowGroup: it reads and writes up to the end of the last group, where contents mean nothing.
   // REQUIRES: Tune was called for the layer's shape; 0 <= rows <= max_rows.
   template <typename Out>
   absl::Status Run(const LinearWeights& layer, Epilogue epilogue, const GemmInput& x, int64_t rows,

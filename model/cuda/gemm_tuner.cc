@@ -43,7 +43,7 @@ std::vector<int64_t> RowClasses(int64_t max_rows) {
   for (int64_t rows = kSmallest; rows < max_rows; rows *= 2) {
     classes.push_back(rows);
     const int64_t between = rows + rows / 2;
-    if (between % kFp8RowGroup == 0 && between < max_rows) classes.push_back(between);
+    if (between % kRowGroup == 0 && between < max_rows) classes.push_back(between);
   }
   classes.push_back(max_rows);
   return classes;

@@ -147,7 +147,7 @@ TEST_P(CudaEditTest, EditsNeverChangeAKeptToken) {
 
 // Everything a step reports of an edit's passes is settled by its task.
 TEST_P(CudaEditTest, TakesThePassesThatTheCpuEngineTakes) {
-  const std::unique_ptr<Engine> cpu = LoadEngine(Golden(GetParam()).model_folder());
+  const std::unique_ptr<Engine> cpu = LoadEngine(Golden(GetParam().model).model_folder());
   const auto passes_of = [](Engine* engine, const ImageTask& task) {
     std::vector<std::vector<uint32_t>> passes;
     EXPECT_TRUE(engine->Admit(1, task).ok());
@@ -257,7 +257,7 @@ TEST_P(CudaEditTest, EncodesAPictureTheSameInAnyBatch) {
 // pictures that the models made, 93 % (bundled) and 86 % (tiny) of all tokens and 99.3 % and 98.8 %
 // of the comparable ones. A wrong layer, phi or average gives next to none.
 TEST_P(CudaEditTest, EncodesNearlyTheCpuEnginesTokens) {
-  const std::unique_ptr<Engine> cpu = LoadEngine(Golden(GetParam()).model_folder());
+  const std::unique_ptr<Engine> cpu = LoadEngine(Golden(GetParam().model).model_folder());
   std::vector<Picture> pictures;
   for (uint64_t seed = 0; seed < 6; ++seed) {
     pictures.push_back(Alone(engine_.get(), Task(seed)).picture);
@@ -271,8 +271,9 @@ TEST_P(CudaEditTest, EncodesNearlyTheCpuEnginesTokens) {
   TokenAgreement agreement;
   for (size_t i = 0; i < pictures.size(); ++i) agreement.Add(actual[i], (*expected)[i]);
   std::printf("%s: %.1f %% of %d tokens are the CPU engine's; %.2f %% of the %d comparable ones\n",
-              GetParam().c_str(), 100.0 * agreement.equal / agreement.tokens, agreement.tokens,
-              100.0 * agreement.comparable_equal / agreement.comparable, agreement.comparable);
+              GetParam().model.c_str(), 100.0 * agreement.equal / agreement.tokens,
+              agreement.tokens, 100.0 * agreement.comparable_equal / agreement.comparable,
+              agreement.comparable);
   EXPECT_GE(agreement.comparable, 100);
   EXPECT_GE(agreement.comparable_equal, 0.95 * agreement.comparable);
   EXPECT_GE(agreement.equal, 0.5 * agreement.tokens);
@@ -285,10 +286,7 @@ TEST_P(CudaEditTest, RefusesToEncodeAPictureOfAnotherSize) {
   EXPECT_THAT(Encoded({right}), SizeIs(1));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CudaEditTest, testing::Values("hmar-cifar10", "tiny-256"),
-                         [](const auto& info) {
-                           return info.param == "tiny-256" ? "tiny" : "bundled";
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, CudaEditTest, testing::ValuesIn(kEngineCases), NameOf);
 
 }  // namespace
 }  // namespace hmar

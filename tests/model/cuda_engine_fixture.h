@@ -1,7 +1,7 @@
 #ifndef HMAR_TESTS_MODEL_CUDA_ENGINE_FIXTURE_H_
 #define HMAR_TESTS_MODEL_CUDA_ENGINE_FIXTURE_H_
 
-// Images through a CUDA engine, alone and in crowds. The parameter names a golden's model.
+// Images through a CUDA engine, alone and in crowds, in every precision.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,7 +46,27 @@ struct TokenAgreement {
   }
 };
 
-class CudaEngineTest : public testing::TestWithParam<std::string> {
+// A golden's model, and what it is computed in.
+struct EngineCase {
+  std::string model;
+  Precision precision;
+
+  friend std::ostream& operator<<(std::ostream& out, const EngineCase& c) {
+    return out << c.model << (c.precision == Precision::kFp8 ? " in fp8" : " in bf16");
+  }
+};
+
+inline std::string NameOf(const testing::TestParamInfo<EngineCase>& info) {
+  return std::string(info.param.model == "tiny-256" ? "tiny" : "bundled") +
+         (info.param.precision == Precision::kFp8 ? "_fp8" : "");
+}
+
+inline const EngineCase kEngineCases[] = {{"hmar-cifar10", Precision::kBf16},
+                                          {"tiny-256", Precision::kBf16},
+                                          {"hmar-cifar10", Precision::kFp8},
+                                          {"tiny-256", Precision::kFp8}};
+
+class CudaEngineTest : public testing::TestWithParam<EngineCase> {
  protected:
   void SetUp() override {
     HMAR_SKIP_WITHOUT_GPU();
@@ -53,10 +74,11 @@ class CudaEngineTest : public testing::TestWithParam<std::string> {
   }
 
   static std::unique_ptr<Engine> Load(bool graphs, int device = 0) {
-    auto folder = OpenModelFolder(Golden(GetParam()).model_folder());
+    auto folder = OpenModelFolder(Golden(GetParam().model).model_folder());
     EXPECT_TRUE(folder.ok()) << folder.status();
     CudaEngineOptions options;
     options.max_images = 48;
+    options.precision = GetParam().precision;
     options.graphs = graphs;
     options.device = device;
     auto engine = MakeCudaEngine(*std::move(folder), options);

@@ -233,7 +233,7 @@ TEST_P(CudaEngineTest, StepsAllocateNothing) {
 }
 
 TEST_P(CudaEngineTest, MoreImagesThanMemoryAreRefusedWithTheSizes) {
-  auto folder = OpenModelFolder(Golden(GetParam()).model_folder());
+  auto folder = OpenModelFolder(Golden(GetParam().model).model_folder());
   CudaEngineOptions options;
   options.max_images = 50'000'000;
   const auto engine = MakeCudaEngine(*std::move(folder), options);
@@ -252,10 +252,7 @@ TEST(CudaDevice, OneThatIsNotThereIsNamed) {
   EXPECT_THAT(std::string(engine.status().message()), testing::HasSubstr("cuda:99"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CudaEngineTest, testing::Values("hmar-cifar10", "tiny-256"),
-                         [](const auto& info) {
-                           return info.param == "tiny-256" ? "tiny" : "bundled";
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, CudaEngineTest, testing::ValuesIn(kEngineCases), NameOf);
 
 }  // namespace
 }  // namespace hmar
