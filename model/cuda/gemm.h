@@ -6,8 +6,9 @@
 //
 // cuBLASLt picks a kernel by shape, and kernels may sum in different orders; ours have many
 // tilings, of which another is fastest for each number of rows. So each weight shape gets its
-// kernels at load, for some twenty numbers of rows: all that give bit for bit what one reference
-// kernel gives may compete.
+// kernels at load, for some twenty classes of numbers of rows: all that give bit for bit what one
+// reference kernel gives, in every row of the class's largest, smallest and a middle number, may
+// compete.
 
 #include <cublasLt.h>
 #include <cuda_bf16.h>
@@ -16,6 +17,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <variant>
 #include <vector>
@@ -64,8 +66,10 @@ class Gemm {
 
   // Chooses the kernels of a weight shape; call once for each combination that Run will see.
   // `layers`: all of that shape, to be timed in turn as a forward uses them, so that their weights
-  // come from memory; x: max_rows random rows; out: room for as many. Waits for the device. `Out`
-  // is __nv_bfloat16 or float.
+  // come from memory; x: max_rows random rows; out: room for as many, 16-byte aligned. Takes as
+  // much memory once more for the time it runs. Waits for the device. `Out` is __nv_bfloat16 or
+  // float. FAILED_PRECONDITION: no kernel takes the shape. INTERNAL: kernels take it, but none
+  // gives the same bits for every number of rows.
   template <typename Out>
   absl::Status Tune(absl::Span<const LinearWeights> layers, Epilogue epilogue, const GemmInput& x,
                     Out* out, cudaStream_t stream) {
@@ -93,6 +97,7 @@ class Gemm {
   using KernelByRows = std::map<int64_t, Kernel>;  // By the most rows it is for.
 
   struct Call;
+  struct Wanted;
   Gemm(int64_t max_rows, cublasLtHandle_t handle, void* workspace);
   absl::Status RunAny(const LinearWeights& layer, Epilogue epilogue, bool fp32_out,
                       const GemmInput& x, int64_t rows, void* out, cudaStream_t stream);
@@ -101,13 +106,17 @@ class Gemm {
   absl::Status Launch(const Call& call, const Kernel& kernel, cudaStream_t stream) const;
   absl::Status LaunchOwn(const Call& call, const kernels::LinearTiling& tiling,
                          cudaStream_t stream) const;
-  absl::StatusOr<Kernel> Reference(const Call& largest) const;
+  absl::StatusOr<std::vector<Kernel>> References(const Call& largest) const;
   absl::StatusOr<std::vector<Kernel>> Candidates(const Call& call, const Kernel& reference) const;
-  absl::StatusOr<Kernel> Fastest(absl::Span<const Call> calls, const Kernel& reference,
-                                 const std::vector<uint8_t>& wanted, cudaStream_t stream) const;
+  absl::StatusOr<KernelByRows> TuneTo(const Kernel& reference,
+                                      absl::Span<const LinearWeights> layers, const Call& largest,
+                                      const Wanted& wanted, cudaStream_t stream) const;
+  absl::StatusOr<std::optional<Kernel>> Fastest(absl::Span<const Call> calls, int64_t fewest_rows,
+                                                const Kernel& reference, const Wanted& wanted,
+                                                cudaStream_t stream) const;
   absl::StatusOr<std::vector<Kernel>> Proposals(const Call& call) const;
-  absl::StatusOr<std::vector<uint8_t>> OutputBytes(const Call& call, const Kernel& kernel,
-                                                   cudaStream_t stream) const;
+  absl::StatusOr<bool> Gives(const Wanted& wanted, const Call& call, const Kernel& kernel,
+                             cudaStream_t stream) const;
   absl::StatusOr<float> Time(absl::Span<const Call> calls, const Kernel& kernel,
                              cudaStream_t stream) const;
 

@@ -41,7 +41,13 @@ struct Gemm::Call {
     cublasLtMatmulDescSetAttribute(&product, attribute, &value, sizeof(value));
   }
 
-  size_t element_bytes() const { return fp32_out ? sizeof(float) : sizeof(__nv_bfloat16); }
+  // The same of another number of rows; with its output elsewhere.
+  Call With(int64_t other_rows) const { return {layer, epilogue, fp32_out, x, other_rows, out}; }
+  Call To(void* other_out) const { return {layer, epilogue, fp32_out, x, rows, other_out}; }
+
+  int64_t out_bytes() const {
+    return rows * layer.N * static_cast<int64_t>(fp32_out ? sizeof(float) : sizeof(__nv_bfloat16));
+  }
 
   const LinearWeights& layer;
   Epilogue epilogue;
@@ -51,6 +57,12 @@ struct Gemm::Call {
   void* out;
   cublasLtMatmulDescOpaque_t product;
   cublasLtMatrixLayoutOpaque_t weight_layout, x_layout, out_layout;
+};
+
+// The reference kernel's output for the most rows, on the device, and a flag for comparisons.
+struct Gemm::Wanted {
+  void* out;
+  int32_t* differ;
 };
 
 }  // namespace hmar

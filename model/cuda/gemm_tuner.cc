@@ -1,14 +1,15 @@
 // How Gemm finds the kernels of a weight shape.
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/same_bytes.h"
 #include "model/cuda/blas_status.h"
 #include "model/cuda/gemm.h"
 #include "model/cuda/gemm_call.h"
+#include "model/cuda/timed_graph.h"
 
 namespace hmar {
 namespace {
@@ -20,7 +21,8 @@ constexpr int64_t kFewTokensRows = 1024;  // Beyond, kernels for few rows are ho
 // memory as in a forward, and twice, for they are short.
 constexpr size_t kTimedLaunches = 6, kMostTimedLaunches = 24;
 constexpr int kFewTokensRuns = 2;
-constexpr int64_t kComparedRows = 256;
+// Of FillRandom: a prime, so that no two rows of a layer's input are the same.
+constexpr int64_t kRandomBlock = 262147;
 
 template <typename T>
 T Config(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute) {
@@ -49,6 +51,9 @@ std::vector<int64_t> RowClasses(int64_t max_rows) {
   return classes;
 }
 
+// Numbers of rows that a layer is run with are multiples of it.
+int64_t StepOf(const LinearWeights& layer) { return layer.fp8() ? kRowGroup : 1; }
+
 bool OwnKernelRuns(const LinearWeights& layer) {
   int device = 0, major = 0, minor = 0;
   cudaGetDevice(&device);
@@ -64,51 +69,6 @@ kernels::LinearTiling ManyTokensTiling() {
   return {};
 }
 
-// Work captured as a CUDA graph, to be timed.
-class Replay {
- public:
-  Replay() = default;
-  Replay(const Replay&) = delete;
-  Replay& operator=(const Replay&) = delete;
-  ~Replay() {
-    if (graph_ != nullptr) cudaGraphDestroy(graph_);
-    if (executable_ != nullptr) cudaGraphExecDestroy(executable_);
-    for (const cudaEvent_t event : {begin_, end_}) {
-      if (event != nullptr) cudaEventDestroy(event);
-    }
-  }
-
-  template <typename Work>
-  absl::Status Capture(cudaStream_t stream, const Work& work) {
-    HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreate(&begin_));
-    HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreate(&end_));
-    HMAR_CUDA_RETURN_IF_ERROR(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-    const absl::Status status = work();
-    const cudaError_t ended = cudaStreamEndCapture(stream, &graph_);
-    HMAR_RETURN_IF_ERROR(status);
-    HMAR_CUDA_RETURN_IF_ERROR(ended);
-    HMAR_CUDA_RETURN_IF_ERROR(cudaGraphInstantiate(&executable_, graph_, 0));
-    HMAR_CUDA_RETURN_IF_ERROR(cudaGraphUpload(executable_, stream));
-    return absl::OkStatus();
-  }
-
-  // Runs it. Waits.
-  absl::StatusOr<float> Milliseconds(cudaStream_t stream) const {
-    HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(begin_, stream));
-    HMAR_CUDA_RETURN_IF_ERROR(cudaGraphLaunch(executable_, stream));
-    HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(end_, stream));
-    HMAR_CUDA_RETURN_IF_ERROR(cudaEventSynchronize(end_));
-    float ms = 0;
-    HMAR_CUDA_RETURN_IF_ERROR(cudaEventElapsedTime(&ms, begin_, end_));
-    return ms;
-  }
-
- private:
-  cudaGraph_t graph_ = nullptr;
-  cudaGraphExec_t executable_ = nullptr;
-  cudaEvent_t begin_ = nullptr, end_ = nullptr;
-};
-
 }  // namespace
 
 absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::Proposals(const Call& call) const {
@@ -122,13 +82,15 @@ absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::Proposals(const Call& call) cons
                                        &schemes, sizeof(schemes));
   std::vector<cublasLtMatmulHeuristicResult_t> results(kProposals);
   int count = 0;
-  HMAR_BLAS_RETURN_IF_ERROR(cublasLtMatmulAlgoGetHeuristic(
+  const cublasStatus_t found = cublasLtMatmulAlgoGetHeuristic(
       handle_, const_cast<cublasLtMatmulDescOpaque_t*>(&call.product),
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.weight_layout),
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.x_layout),
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout),
       const_cast<cublasLtMatrixLayoutOpaque_t*>(&call.out_layout), &preference, kProposals,
-      results.data(), &count));
+      results.data(), &count);
+  if (found == CUBLAS_STATUS_NOT_SUPPORTED) return std::vector<Kernel>();
+  HMAR_BLAS_RETURN_IF_ERROR(found);
   std::vector<Kernel> kernels;
   for (int i = 0; i < count; ++i) {
     if (results[i].state == CUBLAS_STATUS_SUCCESS && SumsInOnePiece(results[i].algo)) {
@@ -146,8 +108,8 @@ absl::StatusOr<float> Gemm::Time(absl::Span<const Call> calls, const Kernel& ker
   const bool few = calls[0].rows <= kFewTokensRows;
   const size_t launches =
       few ? std::clamp(calls.size(), kTimedLaunches, kMostTimedLaunches) : kTimedLaunches;
-  Replay replay;
-  HMAR_RETURN_IF_ERROR(replay.Capture(stream, [&]() -> absl::Status {
+  TimedGraph graph;
+  HMAR_RETURN_IF_ERROR(graph.Capture(stream, [&]() -> absl::Status {
     for (size_t i = 0; i < launches; ++i) {
       HMAR_RETURN_IF_ERROR(Launch(calls[i % calls.size()], kernel, stream));
     }
@@ -155,35 +117,42 @@ absl::StatusOr<float> Gemm::Time(absl::Span<const Call> calls, const Kernel& ker
   }));
   float least_ms = 0;
   for (int run = 0; run < (few ? kFewTokensRuns : 1); ++run) {
-    HMAR_ASSIGN_OR_RETURN(const float ms, replay.Milliseconds(stream));
+    HMAR_ASSIGN_OR_RETURN(const float ms, graph.Milliseconds(stream));
     if (run == 0 || ms < least_ms) least_ms = ms;
   }
   return least_ms / static_cast<float>(launches);
 }
 
-// The output of the first rows.
-absl::StatusOr<std::vector<uint8_t>> Gemm::OutputBytes(const Call& call, const Kernel& kernel,
-                                                       cudaStream_t stream) const {
-  std::vector<uint8_t> bytes(std::min(call.rows, kComparedRows) * call.layer.N *
-                             call.element_bytes());
-  HMAR_CUDA_RETURN_IF_ERROR(cudaMemsetAsync(call.out, 0xFF, bytes.size(), stream));
-  HMAR_RETURN_IF_ERROR(Launch(call, kernel, stream));
+// Whether a kernel gives a call's rows, all of them, the bytes wanted. Not, too, if it refuses that
+// number of rows.
+absl::StatusOr<bool> Gemm::Gives(const Wanted& wanted, const Call& call, const Kernel& kernel,
+                                 cudaStream_t stream) const {
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemsetAsync(call.out, 0xFF, call.out_bytes(), stream));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemsetAsync(wanted.differ, 0, sizeof(*wanted.differ), stream));
+  if (const absl::Status launched = Launch(call, kernel, stream); !launched.ok()) {
+    if (absl::IsUnavailable(launched)) return launched;
+    return false;
+  }
   HMAR_CUDA_RETURN_IF_ERROR(
-      cudaMemcpyAsync(bytes.data(), call.out, bytes.size(), cudaMemcpyDeviceToHost, stream));
+      kernels::CompareBytes(call.out, wanted.out, call.out_bytes(), wanted.differ, stream));
+  int32_t differ = 0;
+  HMAR_CUDA_RETURN_IF_ERROR(
+      cudaMemcpyAsync(&differ, wanted.differ, sizeof(differ), cudaMemcpyDeviceToHost, stream));
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamSynchronize(stream));
-  return bytes;
+  return differ == 0;
 }
 
-// The kernel whose bits the others must give: ours where it runs, else the one that cuBLASLt likes
-// best. Never chosen by time: the same model must give the same bytes on every GPU of a sort.
-absl::StatusOr<Gemm::Kernel> Gemm::Reference(const Call& largest) const {
-  if (OwnKernelRuns(largest.layer)) return ManyTokensTiling();
-  HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> proposals, Proposals(largest));
+// The kernel whose bits the others must give: ours where it runs, else the first of those that
+// cuBLASLt proposes that can. Never chosen by time: the same model must give the same bytes on
+// every GPU of a sort.
+absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::References(const Call& largest) const {
+  if (OwnKernelRuns(largest.layer)) return std::vector<Kernel>{ManyTokensTiling()};
+  HMAR_ASSIGN_OR_RETURN(std::vector<Kernel> proposals, Proposals(largest));
   if (proposals.empty()) {
-    return absl::InternalError(absl::StrCat("cuBLASLt has no kernel for a layer of ",
-                                            largest.layer.K, " to ", largest.layer.N));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the CUDA engine has no kernel for a layer of ", largest.layer.K, " to ", largest.layer.N));
   }
-  return proposals.front();
+  return proposals;
 }
 
 // What may be fastest for a number of rows.
@@ -201,11 +170,14 @@ absl::StatusOr<std::vector<Gemm::Kernel>> Gemm::Candidates(const Call& call,
   return candidates;
 }
 
-// The fastest kernel that gives the first call the bytes `wanted`, those of its layer for the most
-// rows. `calls`: of one number of rows, to be timed in turn.
-absl::StatusOr<Gemm::Kernel> Gemm::Fastest(absl::Span<const Call> calls, const Kernel& reference,
-                                           const std::vector<uint8_t>& wanted,
-                                           cudaStream_t stream) const {
+// The fastest kernel that gives the bytes wanted to the first call, of its class's most rows, to as
+// many rows as the class has at least, and to a number in between: kernels of a library may cut
+// their work by the number of rows. `calls`: of one number of rows, to be timed in turn.
+absl::StatusOr<std::optional<Gemm::Kernel>> Gemm::Fastest(absl::Span<const Call> calls,
+                                                          int64_t fewest_rows,
+                                                          const Kernel& reference,
+                                                          const Wanted& wanted,
+                                                          cudaStream_t stream) const {
   const Call& call = calls.front();
   HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> candidates, Candidates(call, reference));
   std::multimap<float, Kernel> by_time;
@@ -213,13 +185,40 @@ absl::StatusOr<Gemm::Kernel> Gemm::Fastest(absl::Span<const Call> calls, const K
     const absl::StatusOr<float> ms = Time(calls, candidate, stream);
     if (ms.ok()) by_time.emplace(*ms, candidate);  // Else refused for this shape after all.
   }
+  const int64_t step = StepOf(call.layer);
+  const int64_t middle = std::max((fewest_rows + call.rows) / 2 / step * step, fewest_rows);
   for (const auto& [ms, candidate] : by_time) {
-    HMAR_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, OutputBytes(call, candidate, stream));
-    if (std::memcmp(bytes.data(), wanted.data(), bytes.size()) == 0) return candidate;
+    bool gives = true;
+    for (const int64_t rows : {call.rows, fewest_rows, middle}) {
+      if (!gives) break;
+      HMAR_ASSIGN_OR_RETURN(gives, Gives(wanted, call.With(rows), candidate, stream));
+    }
+    if (gives) return candidate;
   }
-  return absl::InternalError(absl::StrCat("no kernel of a layer of ", call.layer.K, " to ",
-                                          call.layer.N, " gives ", call.rows,
-                                          " rows the bits that it gives ", max_rows_));
+  return std::nullopt;
+}
+
+// Kernels for every class of rows that give what `reference` does; none if a class has none.
+absl::StatusOr<Gemm::KernelByRows> Gemm::TuneTo(const Kernel& reference,
+                                                absl::Span<const LinearWeights> layers,
+                                                const Call& largest, const Wanted& wanted,
+                                                cudaStream_t stream) const {
+  HMAR_RETURN_IF_ERROR(Launch(largest.To(wanted.out), reference, stream));
+  KernelByRows kernels;
+  const int64_t step = StepOf(largest.layer);
+  int64_t fewest_rows = step;
+  for (const int64_t rows : RowClasses(max_rows_)) {
+    std::vector<Call> calls;
+    for (const LinearWeights& layer : layers) {
+      calls.emplace_back(layer, largest.epilogue, largest.fp32_out, largest.x, rows, largest.out);
+    }
+    HMAR_ASSIGN_OR_RETURN(const std::optional<Kernel> fastest,
+                          Fastest(calls, fewest_rows, reference, wanted, stream));
+    if (!fastest.has_value()) return KernelByRows();
+    kernels.emplace(rows, *fastest);
+    fewest_rows = rows + step;
+  }
+  return kernels;
 }
 
 absl::Status Gemm::TuneAny(absl::Span<const LinearWeights> layers, Epilogue epilogue, bool fp32_out,
@@ -228,23 +227,23 @@ absl::Status Gemm::TuneAny(absl::Span<const LinearWeights> layers, Epilogue epil
   KernelByRows& chosen = kernels_[{layer.N, layer.K, epilogue, fp32_out, layer.fp8()}];
   if (!chosen.empty()) return absl::OkStatus();
   const Call largest(layer, epilogue, fp32_out, x, max_rows_, out);
-  HMAR_ASSIGN_OR_RETURN(const Kernel reference, Reference(largest));
-  HMAR_ASSIGN_OR_RETURN(const std::vector<uint8_t> wanted, OutputBytes(largest, reference, stream));
-  for (const int64_t rows : RowClasses(max_rows_)) {
-    std::vector<Call> calls;
-    for (const LinearWeights& each : layers) {
-      calls.emplace_back(each, epilogue, fp32_out, x, rows, out);
-    }
-    HMAR_ASSIGN_OR_RETURN(chosen[rows], Fastest(calls, reference, wanted, stream));
+  HMAR_ASSIGN_OR_RETURN(const ScratchMemory wanted_out, ScratchMemory::Take(largest.out_bytes()));
+  HMAR_ASSIGN_OR_RETURN(const ScratchMemory differ, ScratchMemory::Take(sizeof(int32_t)));
+  const Wanted wanted = {wanted_out.as<void>(), differ.as<int32_t>()};
+  HMAR_ASSIGN_OR_RETURN(const std::vector<Kernel> references, References(largest));
+  for (const Kernel& reference : references) {
+    HMAR_ASSIGN_OR_RETURN(chosen, TuneTo(reference, layers, largest, wanted, stream));
+    if (!chosen.empty()) return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("no kernel of a layer of ", layer.K, " to ", layer.N,
+                                          " gives the same bits for every number of rows"));
 }
 
-// A block of them over and over: the copies do not matter to a product's rounding.
+// A block of them over and over.
 absl::Status FillRandom(__nv_bfloat16* x, int64_t count, cudaStream_t stream) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
-  std::vector<__nv_bfloat16> block(std::min<int64_t>(count, 1 << 18));
+  std::vector<__nv_bfloat16> block(std::min(count, kRandomBlock));
   for (__nv_bfloat16& value : block) value = __float2bfloat16(normal(random));
   for (int64_t i = 0; i < count; i += static_cast<int64_t>(block.size())) {
     const size_t size = std::min<int64_t>(block.size(), count - i) * sizeof(block[0]);
