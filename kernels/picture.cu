@@ -37,10 +37,20 @@ __device__ float SourceOf(const float* x_NC, int C, int64_t index) {
   return kPlain ? x_NC[index] : x_NC[index / 3 * C + index % 3];
 }
 
+__device__ bool AllFinite(const float (&x)[4]) {
+  return isfinite(x[0]) && isfinite(x[1]) && isfinite(x[2]) && isfinite(x[3]);
+}
+
+// Marks the picture of byte `index` if its value is not finite.
+__device__ void Check(float x, int64_t index, int64_t bytes_a_picture, int32_t* failed_B) {
+  if (failed_B != nullptr && !isfinite(x)) failed_B[index / bytes_a_picture] = 1;
+}
+
 // Words of 4 bytes, a block's threads side by side; the last one may be short.
 template <bool kPlain>
 __global__ void __launch_bounds__(kThreads)
-    PictureBytesKernel(const float* x_NC, int C, int64_t bytes, uint8_t* out_N3) {
+    PictureBytesKernel(const float* x_NC, int C, int64_t bytes, int64_t bytes_a_picture,
+                       uint8_t* out_N3, int32_t* failed_B) {
   AwaitPredecessor();
   const int64_t first = blockIdx.x * int64_t{kThreads * kWordsAThread} + threadIdx.x;
 #pragma unroll
@@ -56,9 +66,13 @@ __global__ void __launch_bounds__(kThreads)
         for (int j = 0; j < 4; ++j) x[j] = SourceOf<kPlain>(x_NC, C, begin + j);
       }
       *reinterpret_cast<uint32_t*>(out_N3 + begin) = PackBytes(x);
+      if (AllFinite(x)) continue;
+      for (int j = 0; j < 4; ++j) Check(x[j], begin + j, bytes_a_picture, failed_B);
     } else {
       for (int64_t j = begin; j < bytes; ++j) {
-        out_N3[j] = static_cast<uint8_t>(ByteOf(SourceOf<kPlain>(x_NC, C, j)));
+        const float x = SourceOf<kPlain>(x_NC, C, j);
+        out_N3[j] = static_cast<uint8_t>(ByteOf(x));
+        Check(x, j, bytes_a_picture, failed_B);
       }
     }
   }
@@ -158,16 +172,18 @@ cudaError_t GatherFeatures(const float* f_hat_PPZ, const int32_t* slots_B, int B
                          f_hat_PPZ, slots_B, floats, static_cast<int>(blocks), out_BPPZ);
 }
 
-cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_N3,
-                         cudaStream_t stream) {
-  if (C < 3 || pixels < 0) return cudaErrorInvalidValue;
-  if (!Aligned(x_NC, 16) || !Aligned(out_N3, 4)) return cudaErrorInvalidValue;
-  const int64_t blocks = CeilDiv(3 * pixels, 4 * kThreads * kWordsAThread);
+cudaError_t PictureBytes(const PictureBytesArgs& args, cudaStream_t stream) {
+  if (args.C < 3 || args.B < 0 || args.N < 0) return cudaErrorInvalidValue;
+  if (!Aligned(args.x_BNC, 16) || !Aligned(args.out_BN3, 4) || !Aligned(args.failed_B, 4)) {
+    return cudaErrorInvalidValue;
+  }
+  const int64_t bytes = 3 * args.N * args.B;
+  const int64_t blocks = CeilDiv(bytes, 4 * kThreads * kWordsAThread);
   if (blocks == 0) return cudaSuccess;
   if (!FitsGrid(blocks)) return cudaErrorInvalidValue;
-  const auto kernel = C == 3 ? PictureBytesKernel<true> : PictureBytesKernel<false>;
-  return LaunchDependent(kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, x_NC, C,
-                         3 * pixels, out_N3);
+  const auto kernel = args.C == 3 ? PictureBytesKernel<true> : PictureBytesKernel<false>;
+  return LaunchDependent(kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, args.x_BNC,
+                         args.C, bytes, 3 * args.N, args.out_BN3, args.failed_B);
 }
 
 cudaError_t EncoderPixels(const uint8_t* rgb_N3, int64_t pixels, __nv_bfloat16* out_N8,

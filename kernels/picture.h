@@ -20,10 +20,18 @@ cudaError_t GatherFeatures(const float* f_hat_PPZ, const int32_t* slots_B, int B
                            __nv_bfloat16* out_BPPZ, cudaStream_t stream);
 
 // out = floor(255 (x + 1) / 2 + 0.5) of x clamped to [-1, 1], each operation rounded to fp32, as
-// uint8; NaN gives some byte. x_NC: pixels of which the first three of C channels (C at least 3)
-// are RGB, fp32; out_N3.
-cudaError_t PictureBytes(const float* x_NC, int C, int64_t pixels, uint8_t* out_N3,
-                         cudaStream_t stream);
+// uint8; NaN gives some byte. x_BNC: B pictures of N pixels of which the first three of C channels
+// (C at least 3) are RGB, fp32; out_BN3. failed_B (B, 4-byte aligned): 1 for each picture that has
+// a value of these that is not finite; left as it is for the others. Null: nobody asks.
+struct PictureBytesArgs {
+  const float* x_BNC = nullptr;
+  int B = 0;
+  int64_t N = 0;
+  int C = 3;
+  uint8_t* out_BN3 = nullptr;
+  int32_t* failed_B = nullptr;
+};
+cudaError_t PictureBytes(const PictureBytesArgs& args, cudaStream_t stream);
 
 // Pixels for the encoder: 2 rgb - 255, which is 255 x of x = rgb / 127.5 - 1 and exact in bf16, and
 // five zeros.

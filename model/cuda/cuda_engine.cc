@@ -72,10 +72,15 @@ absl::StatusOr<StepReport> CudaEngine::Step(absl::Span<const ImageId> ids) {
     return Lose(status);  // Half a step may have run: no image's state can be trusted.
   }
   for (const ImageReport& image : report.images) images_.erase(image.id);
+  std::set<ImageId> failed;
   for (const FailureReport& failure : report.failures) {
+    failed.insert(failure.id);
     const std::shared_ptr<ImageInFlight> image = images_.at(failure.id);
     Remove(image.get());
   }
+  // A failure may be known before the step that it is found in is reported.
+  std::erase_if(report.passes,
+                [&failed](const PassReport& pass) { return failed.count(pass.id) != 0; });
   return report;
 }
 
@@ -103,8 +108,14 @@ absl::Status CudaEngine::Run(const Images& images, StepReport* report) {
                [](const auto& image) { return !image->done(); });
   for (const auto& image : to_run) report->rows += image->pass().rows();
   if (!to_run.empty()) HMAR_RETURN_IF_ERROR(launcher_->Launch(to_run));
-  HMAR_RETURN_IF_ERROR(OrderPictures(to_run, images, report));
+  Images last;
+  std::copy_if(images.begin(), images.end(), std::back_inserter(last), [](const auto& image) {
+    return image->done() || image->next_pass + 1 == image->passes.size();
+  });
+  HMAR_RETURN_IF_ERROR(launcher_->FetchTokens(last));
+  // Before any picture is ordered: one may be delivered as soon as it is, if all buffers are taken.
   HMAR_RETURN_IF_ERROR(launcher_->Seal());
+  HMAR_RETURN_IF_ERROR(OrderPictures(to_run, last, report));
   Advance(images, report);
   HMAR_RETURN_IF_ERROR(pictures_->Pump());
   HMAR_RETURN_IF_ERROR(CollectSteps(StepLauncher::kAhead - 1, report));
@@ -153,8 +164,8 @@ absl::Status CudaEngine::OrderPreviews(absl::Span<const SettledScale> settled, S
 }
 
 // Previews of the scales that this step settles; scales without a pass behind them, with theirs;
-// then finals. REQUIRES: not advanced yet.
-absl::Status CudaEngine::OrderPictures(const Images& to_run, const Images& images,
+// then the finals of `last`. REQUIRES: sealed, and not advanced yet.
+absl::Status CudaEngine::OrderPictures(const Images& to_run, const Images& last,
                                        StepReport* report) {
   std::vector<SettledScale> settled;
   std::vector<KnownScales> known;
@@ -165,14 +176,10 @@ absl::Status CudaEngine::OrderPictures(const Images& to_run, const Images& image
   }
   HMAR_RETURN_IF_ERROR(OrderPreviews(settled, report));
   HMAR_RETURN_IF_ERROR(Lay(std::move(known), report));
-  Images last;
   std::vector<PicturePipeline::Order> finals;
-  for (const auto& image : images) {
-    if (!image->done() && image->next_pass + 1 < image->passes.size()) continue;
-    last.push_back(image);
+  for (const auto& image : last) {
     finals.push_back({image, image->slot, model_->grids().scales - 1, /*final=*/true});
   }
-  HMAR_RETURN_IF_ERROR(launcher_->FetchTokens(last));
   return pictures_->OrderFull(finals, report);
 }
 
@@ -208,11 +215,6 @@ absl::Status CudaEngine::CollectSteps(int leave, StepReport* report) {
                                                        pass.step, " are not finite"))});
     }
   }
-  // A failure may be known before the step that it is found in is reported.
-  std::erase_if(report->passes, [report](const PassReport& pass) {
-    return std::any_of(report->failures.begin(), report->failures.end(),
-                       [&pass](const FailureReport& failure) { return failure.id == pass.id; });
-  });
   return absl::OkStatus();
 }
 

@@ -57,7 +57,7 @@ class CudaEngine final : public Engine {
   absl::Status StartNew(const Images& images, StepReport* report);
   absl::Status Lay(std::vector<KnownScales> known, StepReport* report);
   absl::Status OrderPreviews(absl::Span<const SettledScale> settled, StepReport* report);
-  absl::Status OrderPictures(const Images& to_run, const Images& images, StepReport* report);
+  absl::Status OrderPictures(const Images& to_run, const Images& last, StepReport* report);
   void Advance(const Images& images, StepReport* report);
   absl::Status CollectSteps(int leave, StepReport* report);
   absl::Status AwaitPictures(StepReport* report);

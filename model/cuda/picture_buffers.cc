@@ -40,6 +40,8 @@ absl::Status PicturePipeline::TakeBuffers(const std::optional<FastPreviewFit>& f
     HMAR_ASSIGN_OR_RETURN(decode->device,
                           memory.Allocate<uint8_t>(kStaging, batch_size * S * S * 3));
     HMAR_ASSIGN_OR_RETURN(decode->host, memory.AllocatePinned<uint8_t>(batch_size * S * S * 3));
+    HMAR_ASSIGN_OR_RETURN(decode->device_failed, memory.Allocate<int32_t>(kStaging, batch_size));
+    HMAR_ASSIGN_OR_RETURN(decode->failed, memory.AllocatePinned<int32_t>(batch_size));
     HMAR_RETURN_IF_ERROR(NewEvent(&decode->begin, /*timing=*/true));
     HMAR_RETURN_IF_ERROR(NewEvent(&decode->decoded, /*timing=*/true));
     HMAR_RETURN_IF_ERROR(NewEvent(&decode->done, /*timing=*/false));

@@ -30,6 +30,7 @@ struct PicturePipeline::FeatureBatch {
 
 struct PicturePipeline::Decode {
   uint8_t *device = nullptr, *host = nullptr;
+  int32_t *device_failed = nullptr, *failed = nullptr;  // A picture: 1 if it is not finite.
   cudaEvent_t begin = nullptr, decoded = nullptr, done = nullptr;
   FeatureBatch* batch = nullptr;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/picture.h"
 #include "model/cuda/picture_buffers.h"
 
@@ -170,12 +171,22 @@ absl::Status PicturePipeline::StartDecode(Decode* decode, FeatureBatch* batch) {
   const int64_t S = model_->config().image_size;
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamWaitEvent(decode_stream_, batch->gathered));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->begin, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(
+      cudaMemsetAsync(decode->device_failed, 0, B * sizeof(int32_t), decode_stream_));
   HMAR_RETURN_IF_ERROR(model_->decoder().Decode(batch->features, B, decode_stream_));
-  HMAR_CUDA_RETURN_IF_ERROR(kernels::PictureBytes(model_->decoder().pixels_BSS3(), 3, B * S * S,
-                                                  decode->device, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(kernels::PictureBytes({.x_BNC = model_->decoder().pixels_BSS3(),
+                                                   .B = B,
+                                                   .N = S * S,
+                                                   .C = 3,
+                                                   .out_BN3 = decode->device,
+                                                   .failed_B = decode->device_failed},
+                                                  decode_stream_));
   HMAR_CUDA_RETURN_IF_ERROR(cudaEventRecord(decode->decoded, decode_stream_));
   HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(decode->host, decode->device, B * S * S * 3,
                                             cudaMemcpyDeviceToHost, decode_stream_));
+  HMAR_CUDA_RETURN_IF_ERROR(cudaMemcpyAsync(decode->failed, decode->device_failed,
+                                            B * sizeof(int32_t), cudaMemcpyDeviceToHost,
+                                            decode_stream_));
   if (!fast_running_.empty()) {  // An image's FAST previews are done before it is.
     HMAR_CUDA_RETURN_IF_ERROR(cudaStreamWaitEvent(decode_stream_, fast_running_.back()->done));
   }
@@ -189,19 +200,12 @@ absl::Status PicturePipeline::Deliver(Decode* decode, StepReport* report) {
   report->decode_seconds += ms / 1000;
   const auto S = static_cast<uint32_t>(model_->config().image_size);
   const uint8_t* rgb = decode->host;
+  const int32_t* failed = decode->failed;
   for (const Order& order : decode->batch->orders) {
     if (!order.final) --order.image->waiting_full_previews;
-    if (!order.image->gone) {
-      if (order.final) {
-        report->images.push_back(
-            {order.image->id, CopyPicture(rgb, S), std::move(order.image->tokens)});
-        order.image->gone = true;
-      } else {
-        report->previews.push_back(
-            {order.image->id, static_cast<uint32_t>(order.scale), CopyPicture(rgb, S)});
-      }
-    }
+    if (!order.image->gone) DeliverOne(order, *failed != 0, CopyPicture(rgb, S), report);
     rgb += size_t{3} * S * S;
+    ++failed;
   }
   decode->batch->orders.clear();
   free_features_.push_back(decode->batch);
@@ -209,9 +213,26 @@ absl::Status PicturePipeline::Deliver(Decode* decode, StepReport* report) {
   return absl::OkStatus();
 }
 
+// A picture that is not finite, preview or not, fails its image.
+void PicturePipeline::DeliverOne(const Order& order, bool failed, Picture picture,
+                                 StepReport* report) {
+  ImageInFlight& image = *order.image;
+  if (failed) {
+    image.gone = true;
+    report->failures.push_back(
+        {image.id, absl::InternalError(absl::StrCat("the decoder's output of scale ", order.scale,
+                                                    " is not finite"))});
+  } else if (order.final) {
+    image.gone = true;
+    report->images.push_back({image.id, std::move(picture), std::move(image.tokens)});
+  } else {
+    report->previews.push_back({image.id, static_cast<uint32_t>(order.scale), std::move(picture)});
+  }
+}
+
 // What is decoded is looked at first and delivered last: whatever came before it on the main
-// stream, its image's FAST previews and its steps' verdicts, is done by then and goes out before
-// it.
+// stream, its image's FAST previews and its steps' verdicts (the engine orders no picture before it
+// has sealed the step), is done by then and goes out before it.
 absl::Status PicturePipeline::Harvest(StepReport* report) {
   size_t decoded = 0;
   for (; decoded < decoding_.size(); ++decoded) {

@@ -24,8 +24,8 @@ namespace hmar {
 // Turns feature maps into pictures behind the engine's back: FAST previews on the main stream, the
 // decoder on a stream of its own, copies to pinned memory behind each. Feature maps are copied out
 // of the slots on the main stream, so a slot is free again as soon as its last picture is ordered.
-// Final pictures come before FULL previews, but never before their own image's. Takes all its
-// memory at creation. Not thread-safe.
+// Final pictures come before FULL previews, but never before their own image's. An image whose
+// decoded picture is not finite fails. Takes all its memory at creation. Not thread-safe.
 class PicturePipeline {
  public:
   // One picture: of the slot's feature map as it is on the main stream at the time of ordering.
@@ -46,8 +46,9 @@ class PicturePipeline {
 
   bool has_fast() const { return fast_weight_ != nullptr; }
 
-  // Orders pictures; may wait for earlier ones when all buffers are taken, and then adds those to
-  // `report`.
+  // Orders pictures; may wait for earlier ones, of this very call, too, when all buffers are taken,
+  // and then adds those to `report`. REQUIRES: the steps that the pictures come from are sealed, so
+  // that before_delivery can know what became of them.
   absl::Status OrderFast(absl::Span<const Order> orders, StepReport* report);
   absl::Status OrderFull(absl::Span<const Order> orders, StepReport* report);
 
@@ -75,6 +76,7 @@ class PicturePipeline {
   absl::Status StartDecode(Decode* decode, FeatureBatch* batch);
   absl::Status DeliverFast(StepReport* report);
   absl::Status Deliver(Decode* decode, StepReport* report);
+  static void DeliverOne(const Order& order, bool failed, Picture picture, StepReport* report);
   bool waiting() const { return !waiting_finals_.empty() || !waiting_previews_.empty(); }
 
   CudaModel* const model_;

@@ -15,11 +15,13 @@ constexpr char kStaging[] = "step tables";
 // A step under way: pinned memory that must stay as it is until the device is done with it.
 struct StepLauncher::Record {
   void* tables = nullptr;
-  int32_t* failed = nullptr;                 // (slots)
-  int32_t* known_tokens = nullptr;           // (slots, L)
-  uint8_t* edited = nullptr;                 // (slots, L)
-  kernels::TokenMapJob* lay_jobs = nullptr;  // (K * slots): an image lays a scale once at most.
-  int32_t* final_tokens = nullptr;           // (slots, L)
+  int32_t* failed = nullptr;        // (slots)
+  int32_t* known_tokens = nullptr;  // (slots, L)
+  uint8_t* edited = nullptr;        // (slots, L)
+  // (2 K * slots): an image lays a scale once at most; a slot has two images at most between two
+  // seals, one that ended and one that began.
+  kernels::TokenMapJob* lay_jobs = nullptr;
+  int32_t* final_tokens = nullptr;  // (slots, L)
   cudaEvent_t done = nullptr;
   int64_t laid = 0;                                    // Of lay_jobs, taken.
   std::vector<std::shared_ptr<ImageInFlight>> images;  // In the order of `failed`.
@@ -46,14 +48,15 @@ absl::Status StepLauncher::TakeBuffers() {
   HMAR_ASSIGN_OR_RETURN(device_tables_, memory.Allocate<uint8_t>(kStaging, bytes));
   HMAR_ASSIGN_OR_RETURN(device_failed_, memory.Allocate<int32_t>(kStaging, slots));
   HMAR_ASSIGN_OR_RETURN(device_lay_jobs_,
-                        memory.Allocate<kernels::TokenMapJob>(kStaging, K * slots));
+                        memory.Allocate<kernels::TokenMapJob>(kStaging, 2 * K * slots));
   for (int i = 0; i < kAhead + 1; ++i) {
     Record* record = records_.emplace_back(new Record).get();
     HMAR_ASSIGN_OR_RETURN(record->tables, memory.AllocatePinned<uint8_t>(bytes));
     HMAR_ASSIGN_OR_RETURN(record->failed, memory.AllocatePinned<int32_t>(slots));
     HMAR_ASSIGN_OR_RETURN(record->known_tokens, memory.AllocatePinned<int32_t>(slots * L));
     HMAR_ASSIGN_OR_RETURN(record->edited, memory.AllocatePinned<uint8_t>(slots * L));
-    HMAR_ASSIGN_OR_RETURN(record->lay_jobs, memory.AllocatePinned<kernels::TokenMapJob>(K * slots));
+    HMAR_ASSIGN_OR_RETURN(record->lay_jobs,
+                          memory.AllocatePinned<kernels::TokenMapJob>(2 * K * slots));
     HMAR_ASSIGN_OR_RETURN(record->final_tokens, memory.AllocatePinned<int32_t>(slots * L));
     HMAR_CUDA_RETURN_IF_ERROR(cudaEventCreateWithFlags(&record->done, cudaEventDisableTiming));
     free_.push_back(record);

@@ -53,8 +53,8 @@ class StepLauncher {
   // under_way() < kAhead.
   absl::Status Launch(absl::Span<const std::shared_ptr<ImageInFlight>> images);
 
-  // After Launch, for those of its images whose last pass that was (or, without a launch, all of
-  // whose scales are laid): fetches their tokens.
+  // After Launch, for those of its images whose last pass that was (or, without a launch, that have
+  // no pass): fetches their tokens.
   absl::Status FetchTokens(absl::Span<const std::shared_ptr<ImageInFlight>> images);
 
   // Closes what was launched since the last Seal as one step.

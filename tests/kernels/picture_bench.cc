@@ -80,6 +80,7 @@ void BenchPictureBytes(int B) {
   const std::vector<float> x = Uniform(3 * pixels, 1.1f, 2);
   const DeviceArray<float> in(kCopies * x.size());
   const DeviceArray<uint8_t> out(kCopies * x.size());
+  const DeviceArray<int32_t> failed(B);
   for (size_t i = 0; i < kCopies; ++i) {
     CheckCuda(cudaMemcpy(in.data() + i * x.size(), x.data(), x.size() * sizeof(float),
                          cudaMemcpyHostToDevice));
@@ -87,7 +88,8 @@ void BenchPictureBytes(int B) {
   size_t turn = 0;
   const auto launch = [&](cudaStream_t stream) {
     const size_t offset = turn++ % kCopies * x.size();
-    CheckCuda(kernels::PictureBytes(in.data() + offset, 3, pixels, out.data() + offset, stream));
+    CheckCuda(kernels::PictureBytes(
+        {in.data() + offset, B, pixels / B, 3, out.data() + offset, failed.data()}, stream));
   };
   launch(nullptr);
   const std::vector<uint8_t> got = out.Download();

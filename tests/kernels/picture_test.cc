@@ -11,6 +11,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/kernels/device_array.h"
@@ -54,7 +55,7 @@ TEST(GatherFeaturesTest, CopiesSlotsInOrder) {
 Bytes RunPictureBytes(const std::vector<float>& x, int C, int64_t pixels) {
   const DeviceArray<float> from(x);
   const DeviceArray<uint8_t> out(3 * pixels);
-  CheckCuda(kernels::PictureBytes(from.data(), C, pixels, out.data(), nullptr));
+  CheckCuda(kernels::PictureBytes({from.data(), 1, pixels, C, out.data(), nullptr}, nullptr));
   return out.Download();
 }
 
@@ -129,6 +130,53 @@ TEST(PictureBytesTest, OddCountsAndNan) {
   EXPECT_EQ(bytes[0], 128);
   EXPECT_EQ(bytes[2], 255);
   EXPECT_EQ(bytes[4], 255);
+}
+
+// Which of B pictures PictureBytes marks.
+std::vector<int32_t> FailedOf(const std::vector<float>& x, int B, int C) {
+  const int64_t pixels = static_cast<int64_t>(x.size()) / C / B;
+  const DeviceArray<float> from(x);
+  const DeviceArray<uint8_t> out(3 * pixels * B);
+  const DeviceArray<int32_t> failed(std::vector<int32_t>(B, 0));
+  CheckCuda(kernels::PictureBytes({from.data(), B, pixels, C, out.data(), failed.data()}, nullptr));
+  EXPECT_EQ(out.Download(), PictureBytesOfAten(x)) << "the bytes are the same";
+  return failed.Download();
+}
+
+// Pictures of an odd number of bytes, so that words of four bytes lie in two of them.
+TEST(PictureBytesTest, MarksThePicturesThatAreNotFinite) {
+  HMAR_SKIP_WITHOUT_GPU();
+  constexpr int kPictures = 5;
+  for (const int64_t values : {3, 3 * 7, 3 * 1365, 3 * 4096}) {
+    std::vector<float> x = Normals(kPictures * values, 0.6f, 9);
+    EXPECT_EQ(FailedOf(x, kPictures, 3), std::vector<int32_t>(kPictures, 0));
+    for (int b = 0; b < kPictures; ++b) {
+      std::vector<int32_t> want(kPictures, 0);
+      want[b] = 1;
+      for (const int64_t at : {b * values, (b + 1) * values - 1}) {
+        const float was = std::exchange(x[at], at % 2 == 0 ? INFINITY : -INFINITY);
+        EXPECT_EQ(FailedOf(x, kPictures, 3), want) << at << " of pictures of " << values;
+        x[at] = was;
+      }
+    }
+  }
+}
+
+TEST(PictureBytesTest, MarksANanAndAsksNoChannelBeyondRgb) {
+  HMAR_SKIP_WITHOUT_GPU();
+  std::vector<float> x(2 * 6 * 5, 0.5f);
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (i % 5 >= 3) x[i] = NAN;
+  }
+  const DeviceArray<uint8_t> out(2 * 6 * 3);
+  const DeviceArray<int32_t> failed(std::vector<int32_t>(2, 0));
+  DeviceArray<float> from(x);
+  CheckCuda(kernels::PictureBytes({from.data(), 2, 6, 5, out.data(), failed.data()}, nullptr));
+  EXPECT_EQ(failed.Download(), std::vector<int32_t>({0, 0}));
+  x[8 * 5 + 2] = NAN;
+  from.Upload(x);
+  CheckCuda(kernels::PictureBytes({from.data(), 2, 6, 5, out.data(), failed.data()}, nullptr));
+  EXPECT_EQ(failed.Download(), std::vector<int32_t>({0, 1}));
 }
 
 Bf16s RunSoftmax(const std::vector<float>& x, int n) {
@@ -287,10 +335,14 @@ TEST(PictureTest, NothingToDoAndBeyondTheLimits) {
   EXPECT_EQ(gather(0, 8), cudaSuccess);
   EXPECT_EQ(gather(1, 0), cudaSuccess);
   EXPECT_EQ(gather(1, 6), cudaErrorInvalidValue);
-  EXPECT_EQ(kernels::PictureBytes(x.data(), 3, 0, bytes.data(), nullptr), cudaSuccess);
-  EXPECT_EQ(kernels::PictureBytes(x.data(), 2, 1, bytes.data(), nullptr), cudaErrorInvalidValue);
-  EXPECT_EQ(kernels::PictureBytes(x.data() + 1, 3, 1, bytes.data(), nullptr),
-            cudaErrorInvalidValue);
+  const auto picture = [&](const float* from, int B, int64_t N, int C) {
+    return kernels::PictureBytes({from, B, N, C, bytes.data(), nullptr}, nullptr);
+  };
+  EXPECT_EQ(picture(x.data(), 1, 0, 3), cudaSuccess);
+  EXPECT_EQ(picture(x.data(), 0, 1, 3), cudaSuccess);
+  EXPECT_EQ(picture(x.data(), 1, 1, 2), cudaErrorInvalidValue);
+  EXPECT_EQ(picture(x.data(), -1, 1, 3), cudaErrorInvalidValue);
+  EXPECT_EQ(picture(x.data() + 1, 1, 1, 3), cudaErrorInvalidValue);
   EXPECT_EQ(kernels::SoftmaxRows(x.data(), 0, 8, out.data(), nullptr), cudaSuccess);
   EXPECT_EQ(kernels::SoftmaxRows(x.data(), 1, 4097, out.data(), nullptr), cudaErrorInvalidValue);
   FastPreviewArgs args;
