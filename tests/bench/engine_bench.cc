@@ -1,25 +1,32 @@
 // The bare engine, without the server: images a second, milliseconds a step and an image, the
-// decoder's share, memory; on a GPU also each kernel's share and the linear layers' TFLOP/s.
+// decoder's share, memory, a hash of what it made; on a GPU also each kernel's share and the linear
+// layers' TFLOP/s.
 //
 //   engine_bench [--model FOLDER] [--device cpu|cuda:N] [--precision bf16|fp8] [--images 64]
 //                [--in-flight 16] [--rolling] [--previews none|fast|full] [--threads N]
-//                [--no-graphs] [--profile]
+//                [--warm-seconds N] [--alone N] [--no-graphs] [--profile]
 //
 // Images start together, --in-flight at a time; with --rolling they start one after the other, so
 // that a step holds images at every scale, as in a busy server. --in-flight 1 gives the latency of
-// an image alone.
+// an image alone. A GPU slows down as it warms up, so it has the same load for --warm-seconds
+// before anything counts. --alone makes the first images again, each alone, and ends with exit code
+// 1 if one has another byte than in the crowd.
 
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "model/sampling_plan.h"
 #include "tests/bench/bench_engine.h"
+#include "tests/bench/crowd_bytes.h"
 
 namespace hmar {
 namespace {
@@ -27,6 +34,9 @@ namespace {
 double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+constexpr ImageId kHashed = 256;        // The first images of a run go into its hash.
+constexpr double kGpuWarmSeconds = 20;  // By default; a CPU needs none.
 
 struct Load {
   int images = 64;
@@ -44,17 +54,6 @@ struct Totals {
   uint64_t previews = 0;
   std::vector<double> latencies_seconds;
 };
-
-ImageTask Task(const ModelConfig& config, uint64_t seed, PreviewMode previews) {
-  ImageTask task;
-  task.class_id = static_cast<uint32_t>(seed % config.classes.size());
-  task.seed = seed;
-  task.sampling = config.sampling;
-  task.preview_mode = previews;
-  task.preview_scales.assign(config.num_scales(), true);
-  task.preview_scales.back() = false;
-  return task;
-}
 
 // Keeps an engine busy and counts what comes back.
 class Driver {
@@ -83,13 +82,29 @@ class Driver {
       if (load_.rolling && !ramp && static_cast<int>(admitted_) == images_) break;
     }
     totals_.seconds = Seconds() - start;
-    while (delivered_ < static_cast<int>(admitted_)) Take(engine_->Step(running_));
+    Drain();
     return totals_;
   }
+
+  // The same load for a while.
+  void Warm(double seconds) {
+    images_ = INT_MAX;
+    for (const double end = Seconds() + seconds; Seconds() < end;) {
+      AdmitMore();
+      Take(engine_->Step(running_));
+    }
+    Drain();
+  }
+
+  const Made& made() const { return made_; }  // The first kHashed images.
 
   uint64_t rows() const { return rows_; }  // Of all of Run's steps.
 
  private:
+  void Drain() {
+    while (delivered_ < static_cast<int>(admitted_)) Take(engine_->Step(running_));
+  }
+
   void AdmitMore() {
     const bool full =
         load_.rolling ? false : !running_.empty() || delivered_ < static_cast<int>(admitted_);
@@ -98,31 +113,29 @@ class Driver {
                     static_cast<int>(running_.size()) < load_.in_flight;
          ++i) {
       const ImageId id = admitted_++;
-      if (!engine_->Admit(id, Task(engine_->info().config, id, load_.previews)).ok()) std::abort();
+      if (!engine_->Admit(id, BenchTask(engine_->info().config, id, load_.previews)).ok())
+        std::abort();
       admitted_at_[id] = Seconds();
       running_.push_back(id);
     }
   }
 
-  void Take(const absl::StatusOr<StepReport>& report) {
-    if (!report.ok() || !report->failures.empty()) {
-      std::fprintf(stderr, "step: %s, %zu failures\n", report.status().ToString().c_str(),
-                   report.ok() ? report->failures.size() : 0);
-      std::exit(1);
-    }
-    for (const PassReport& pass : report->passes) {
+  void Take(absl::StatusOr<StepReport> step) {
+    StepReport report = Checked(std::move(step));
+    for (const PassReport& pass : report.passes) {
       if (pass.last) std::erase(running_, pass.id);
     }
-    for (const ImageReport& image : report->images) {
+    for (ImageReport& image : report.images) {
       totals_.latencies_seconds.push_back(Seconds() - admitted_at_.at(image.id));
       ++delivered_;
+      if (image.id < kHashed) made_[image.id] = std::move(image);
     }
-    totals_.decode_seconds += report->decode_seconds;
-    totals_.rows += report->rows;
-    rows_ += report->rows;
-    totals_.images += report->images.size();
-    totals_.previews += report->previews.size();
-    totals_.steps += !report->passes.empty();
+    totals_.decode_seconds += report.decode_seconds;
+    totals_.rows += report.rows;
+    rows_ += report.rows;
+    totals_.images += report.images.size();
+    totals_.previews += report.previews.size();
+    totals_.steps += !report.passes.empty();
   }
 
   Engine* const engine_;
@@ -133,6 +146,7 @@ class Driver {
   std::vector<ImageId> running_;
   std::map<ImageId, double> admitted_at_;
   Totals totals_;
+  Made made_;
 };
 
 void Print(const Totals& totals) {
@@ -172,6 +186,8 @@ struct Options {
   BenchEngineOptions engine;
   Load load;
   std::string previews = "none";
+  double warm_seconds = -1;  // Below 0: kGpuWarmSeconds on a GPU.
+  size_t alone = 0;
   bool profile = false;
 };
 
@@ -189,6 +205,12 @@ void AddOptions(CLI::App* app, Options* options) {
   app->add_option("--max-step-rows", engine.max_step_rows)->capture_default_str();
   app->add_option("--threads", engine.threads, "CPU: threads of one operator; 0: one a core")
       ->capture_default_str();
+  app->add_option("--warm-seconds", options->warm_seconds,
+                  "The same load for so long before the one that counts; default: 20 on a GPU")
+      ->check(CLI::Range(0, 3600));
+  app->add_option("--alone", options->alone,
+                  "Makes so many of the images alone, too, and compares their bytes")
+      ->check(CLI::Range(0, static_cast<int>(kHashed)));
   app->add_flag("!--no-graphs", engine.graphs, "GPU: launch kernel by kernel");
   app->add_flag("--profile", options->profile,
                 "GPU: each kernel's share, the linear layers' TFLOP/s, in a further run");
@@ -205,6 +227,14 @@ void Profile(Engine* engine, const Load& load) {
   });
 }
 
+void Warm(Engine* engine, const Options& options) {
+  const bool gpu = options.engine.device != "cpu";
+  const double seconds =
+      options.warm_seconds >= 0 ? options.warm_seconds : (gpu ? kGpuWarmSeconds : 0);
+  Driver(engine, options.load).Run(std::min(options.load.images, 2 * options.load.in_flight));
+  Driver(engine, options.load).Warm(seconds);
+}
+
 int Measure(const Options& options) {
   const Load& load = options.load;
   const double start = Seconds();
@@ -214,11 +244,14 @@ int Measure(const Options& options) {
               options.engine.model.c_str(), (*engine)->info().device.c_str(),
               (*engine)->info().precision.c_str(), load.in_flight, load.rolling ? " rolling" : "",
               options.previews.c_str(), Seconds() - start);
-  Driver(engine->get(), load).Run(std::min(load.images, 2 * load.in_flight));
-  Print(Driver(engine->get(), load).Run(load.images));
+  Warm(engine->get(), options);
+  Driver driver(engine->get(), load);
+  Print(driver.Run(load.images));
   PrintMemory((*engine)->info());
+  PrintHash(driver.made());
+  const bool same = CompareAlone(engine->get(), load.previews, driver.made(), options.alone);
   if (options.profile) Profile(engine->get(), load);
-  return 0;
+  return same ? 0 : 1;
 }
 
 int Main(int argc, char** argv) {

@@ -14,9 +14,9 @@ echo "## machine"
 lscpu | grep -E '^(Model name|CPU\(s\)|L2|L3)' | sed 's/  */ /g'
 
 echo "## bare engine"
-for batch in 1 4 16 64; do "$build/tests/bench/engine_bench" --batch "$batch" --images 64 | tail -n 1 | sed "s/^/batch $batch  /"; done
+for batch in 1 4 16 64; do "$build/tests/bench/engine_bench" --batch "$batch" --images 64 | grep '^images/s' | sed "s/^/batch $batch  /"; done
 for previews in fast full; do
-  "$build/tests/bench/engine_bench" --batch 16 --images 64 --previews $previews | tail -n 1 | sed "s/^/batch 16 $previews  /"
+  "$build/tests/bench/engine_bench" --batch 16 --images 64 --previews $previews | grep '^images/s' | sed "s/^/batch 16 $previews  /"
 done
 
 echo "## reference"
