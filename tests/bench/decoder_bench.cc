@@ -63,7 +63,7 @@ absl::Status Load(const Options& options, Bench* bench) {
                         CudaAutoencoder::Load(config, CudaAutoencoder::Half::kDecoder, &weights,
                                               options.max_batch, &bench->memory));
   const std::vector<uint16_t> maps = RandomMaps(options.max_batch * bench->features);
-  HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, bench->memory.EditPicture<uint16_t>("input", maps));
+  HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, bench->memory.Upload<uint16_t>("input", maps));
   bench->f_hat_BPPZ = reinterpret_cast<__nv_bfloat16*>(const_cast<uint16_t*>(bits));
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreate(&bench->stream));
   return absl::OkStatus();

@@ -70,7 +70,7 @@ absl::Status Load(const Options& options, Bench* bench) {
   const int64_t values = int64_t{kMostPictures} * config.image_size * config.image_size *
                          CudaAutoencoder::kPixelChannels;
   const std::vector<uint16_t> zeros(values);
-  HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, bench->memory.EditPicture<uint16_t>("input", zeros));
+  HMAR_ASSIGN_OR_RETURN(const uint16_t* bits, bench->memory.Upload<uint16_t>("input", zeros));
   bench->pixels = reinterpret_cast<const __nv_bfloat16*>(bits);
   HMAR_CUDA_RETURN_IF_ERROR(cudaStreamCreate(&bench->stream));
   return absl::OkStatus();

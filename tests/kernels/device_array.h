@@ -39,7 +39,7 @@ class DeviceArray {
     CheckCuda(cudaMalloc(reinterpret_cast<void**>(&data_), bytes() + 1), "cudaMalloc");
     CheckCuda(cudaMemset(data_, 0xFF, bytes()), "cudaMemset");
   }
-  explicit DeviceArray(std::span<const T> values) : DeviceArray(values.size()) { EditPicture(values); }
+  explicit DeviceArray(std::span<const T> values) : DeviceArray(values.size()) { Upload(values); }
   explicit DeviceArray(const std::vector<T>& values) : DeviceArray(std::span<const T>(values)) {}
   ~DeviceArray() { cudaFree(data_); }
 
@@ -50,7 +50,7 @@ class DeviceArray {
   size_t size() const { return count_; }
   size_t bytes() const { return count_ * sizeof(T); }
 
-  void EditPicture(std::span<const T> values) {
+  void Upload(std::span<const T> values) {
     CheckCuda(cudaMemcpy(data_, values.data(), values.size_bytes(), cudaMemcpyHostToDevice),
               "copy");
   }
