@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -111,7 +112,7 @@ TEST(CudaPicturesTest, ComeWithTheirTokensHoweverManyEndInAStep) {
 class NanModel {
  public:
   NanModel(const std::string& folder, int32_t token, int vocabulary)
-      : folder_(testing::TempDir() + "nan-model") {
+      : folder_(testing::TempDir() + "nan-model-" + std::to_string(getpid())) {
     std::filesystem::remove_all(folder_);
     std::filesystem::copy(folder, folder_);
     const std::string path = folder_ + "/vqvae.safetensors";
