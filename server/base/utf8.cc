@@ -1,10 +1,49 @@
 #include "server/base/utf8.h"
 
+#include <algorithm>
 #include <cstddef>
-#include <cstdint>
+#include <iterator>
 
 namespace hmar {
 namespace {
+
+struct CodeRange {
+  uint32_t first;
+  uint32_t last;
+};
+
+// What is not printable, but for the noncharacters, rising.
+constexpr CodeRange kHidden[] = {
+    {0x0000, 0x001f},     // Cc
+    {0x007f, 0x009f},     // Cc
+    {0x00ad, 0x00ad},     // Cf, as all that says nothing else.
+    {0x0600, 0x0605},     //
+    {0x061c, 0x061c},     //
+    {0x06dd, 0x06dd},     //
+    {0x070f, 0x070f},     //
+    {0x0890, 0x0891},     //
+    {0x08e2, 0x08e2},     //
+    {0x180e, 0x180e},     //
+    {0x200b, 0x200f},     //
+    {0x2028, 0x202e},     // Zl, Zp, Cf
+    {0x2060, 0x2064},     //
+    {0x2066, 0x206f},     //
+    {0xd800, 0xf8ff},     // Cs, Co
+    {0xfeff, 0xfeff},     //
+    {0xfff9, 0xfffb},     //
+    {0x110bd, 0x110bd},   //
+    {0x110cd, 0x110cd},   //
+    {0x13430, 0x1343f},   //
+    {0x1bca0, 0x1bca3},   //
+    {0x1d173, 0x1d17a},   //
+    {0xe0001, 0xe0001},   //
+    {0xe0020, 0xe007f},   //
+    {0xf0000, 0x10ffff},  // Co, and the noncharacters between.
+};
+
+bool IsNoncharacter(uint32_t code) {
+  return (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) == 0xfffe;
+}
 
 // Bytes of the character that starts at text[0], its code point in `code`; 0 if it is malformed.
 size_t Decode(absl::string_view text, uint32_t* code) {
@@ -25,19 +64,21 @@ size_t Decode(absl::string_view text, uint32_t* code) {
   return *code >= kSmallest[length] ? length : 0;
 }
 
-bool Printable(uint32_t code) {
-  const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
-  const bool surrogate = code >= 0xd800 && code < 0xe000;
-  return !control && !surrogate && code <= 0x10ffff;
-}
-
 }  // namespace
+
+bool IsPrintable(uint32_t code_point) {
+  if (code_point > 0x10ffff || IsNoncharacter(code_point)) return false;
+  const CodeRange* range =
+      std::lower_bound(std::begin(kHidden), std::end(kHidden), code_point,
+                       [](const CodeRange& hidden, uint32_t code) { return hidden.last < code; });
+  return range == std::end(kHidden) || code_point < range->first;
+}
 
 bool IsPrintableUtf8(absl::string_view text) {
   while (!text.empty()) {
     uint32_t code = 0;
     const size_t length = Decode(text, &code);
-    if (length == 0 || !Printable(code)) return false;
+    if (length == 0 || !IsPrintable(code)) return false;
     text.remove_prefix(length);
   }
   return true;
