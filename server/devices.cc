@@ -66,4 +66,15 @@ DeviceLimits LimitsOf(const ServerOptions& options, const Device& device) {
   return limits;
 }
 
+uint32_t EncoderThreads(const ServerOptions& options, const std::vector<Device>& devices,
+                        uint32_t cores) {
+  constexpr uint32_t kMostPerDevice = 8;
+  if (options.encoder_threads != 0) return options.encoder_threads;
+  const auto count = static_cast<uint32_t>(devices.size());
+  const bool cpu = devices.front().kind == Device::Kind::kCpu;
+  const uint32_t engines = cpu ? (options.threads == 0 ? cores : options.threads) : count;
+  const uint32_t left = cores > engines ? cores - engines : 0;
+  return std::clamp(left, 1u, kMostPerDevice * count);
+}
+
 }  // namespace hmar

@@ -1,7 +1,7 @@
 #ifndef HMAR_SERVER_DEVICES_H_
 #define HMAR_SERVER_DEVICES_H_
 
-// What --device and --precision mean, and the limits that follow from the device where the options
+// What --device and --precision mean, and the limits that follow from the devices where the options
 // say 0. Pure functions.
 
 #include <cstdint>
@@ -37,6 +37,12 @@ struct DeviceLimits {
 // The options' limits; where they say 0, 64 images on the CPU and all that fit on a GPU, steps of
 // 4,096 rows on the CPU and of 20,480 on a GPU.
 DeviceLimits LimitsOf(const ServerOptions& options, const Device& device);
+
+// Threads that write PNGs: what --encoder-threads says. Where it says 0, the `cores` that the
+// engines leave: a GPU's engine keeps one busy, the CPU's --threads (0: all); but at most
+// 8 a device, which a GPU's fastest model can use, and at least 1. REQUIRES: there is a device.
+uint32_t EncoderThreads(const ServerOptions& options, const std::vector<Device>& devices,
+                        uint32_t cores);
 
 }  // namespace hmar
 

@@ -30,8 +30,8 @@ absl::StatusOr<MakeCudaEngineFunction> CudaEngineOf(const Device& device) {
 
 absl::StatusOr<std::unique_ptr<Engine>> MakeOnCuda(MakeCudaEngineFunction make, ModelFolder folder,
                                                    const Device& device,
+                                                   const std::string& precision,
                                                    const ServerOptions& options) {
-  HMAR_ASSIGN_OR_RETURN(const std::string precision, PrecisionOn(device, options.precision));
   const DeviceLimits limits = LimitsOf(options, device);
   CudaEngineOptions engine_options;
   engine_options.device = device.ordinal;
@@ -56,9 +56,10 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(const ModelSpec& spec, const 
   if (cuda) {
     HMAR_ASSIGN_OR_RETURN(make_on_cuda, CudaEngineOf(device));
   }
-  HMAR_ASSIGN_OR_RETURN(ModelFolder folder, OpenModelFolder(spec.path, options.architecture));
+  HMAR_ASSIGN_OR_RETURN(const std::string precision, PrecisionOn(device, spec.precision));
+  HMAR_ASSIGN_OR_RETURN(ModelFolder folder, OpenModelFolder(spec.path, spec.architecture));
   folder.config.name = spec.name;
-  if (cuda) return MakeOnCuda(make_on_cuda, std::move(folder), device, options);
+  if (cuda) return MakeOnCuda(make_on_cuda, std::move(folder), device, precision, options);
   CpuEngineOptions engine_options;
   engine_options.max_images = LimitsOf(options, device).max_images;
   engine_options.threads = static_cast<int>(options.threads);

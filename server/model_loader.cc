@@ -23,6 +23,10 @@ absl::StatusOr<std::vector<ModelSpec>> ModelSpecs(const ServerOptions& options) 
   if (specs.empty()) {
     HMAR_ASSIGN_OR_RETURN(specs.emplace_back(), BundledModel());
   }
+  for (ModelSpec& spec : specs) {
+    spec.architecture = SettingOf(options.architectures, spec.name, spec.architecture);
+    spec.precision = SettingOf(options.precisions, spec.name, spec.precision);
+  }
   return specs;
 }
 

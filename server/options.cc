@@ -9,9 +9,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "model/status_macros.h"
 #include "server/base/version.h"
 #include "server/devices.h"
+#include "server/option_checks.h"
 
 namespace hmar {
 namespace {
@@ -44,7 +46,7 @@ std::string CheckAddress(const std::string& text) {
       port <= 65535) {
     return "";
   }
-  return "'" + text + "' is not HOST:PORT with a port of 0 to 65535";
+  return absl::StrCat("'", text, "' is not HOST:PORT with a port of 0 to 65535");
 }
 
 std::string CheckOptionalAddress(const std::string& text) {
@@ -55,18 +57,27 @@ std::string CheckDevice(const std::string& text) {
   return std::string(ParseDevices(text).status().message());
 }
 
+// The value of a [NAME=]VALUE.
+std::string ValueOf(const std::string& setting) { return setting.substr(setting.find('=') + 1); }
+
+// Which names there are is for the model's loader to know.
+std::string CheckArchitecture(const std::string& text) {
+  if (!ValueOf(text).empty()) return "";
+  return absl::StrCat("'", text, "' is not [NAME=]ARCH");
+}
+
 std::string CheckPrecision(const std::string& text) {
   for (const char* precision : {"auto", "fp32", "bf16", "fp8"}) {
-    if (text == precision) return "";
+    if (ValueOf(text) == precision) return "";
   }
-  return "'" + text + "' is none of auto, fp32, bf16, fp8";
+  return absl::StrCat("'", text, "' is none of auto, fp32, bf16, fp8");
 }
 
 std::string CheckLogLevel(const std::string& text) {
   for (const char* level : {"trace", "debug", "info", "warn", "error", "off"}) {
     if (text == level) return "";
   }
-  return "'" + text + "' is none of trace, debug, info, warn, error, off";
+  return absl::StrCat("'", text, "' is none of trace, debug, info, warn, error, off");
 }
 
 // The table of options: the only place that knows their names.
@@ -76,17 +87,20 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        "A model folder and the name that requests use for it. Give it once a model; the first is "
        "the default. None given: the bundled hmar-cifar10",
        0, 0, CheckModel},
-      {"architecture", "NAME", &o->architecture,
-       "Architecture of model folders without a config.json: hmar-d16, hmar-d20, hmar-d24, "
-       "hmar-d30"},
+      {"architecture", "[NAME=]ARCH", &o->architectures,
+       "Architecture of a model folder without a config.json: hmar-d16, hmar-d20, hmar-d24, "
+       "hmar-d30; with NAME= of that model, without of all that have none of their own. Repeatable",
+       0, 0, CheckArchitecture},
       {"device", "cpu|cuda:N[,cuda:M...]", &o->device,
        "Where the models run; with several GPUs each holds every model, and an image goes to the "
        "one "
        "that will finish it first",
        0, 0, CheckDevice},
-      {"precision", "auto|fp32|bf16|fp8", &o->precision,
-       "What a device computes in: fp32 on the CPU, bf16 or fp8 on a GPU; auto: fp32, bf16", 0, 0,
-       CheckPrecision},
+      {"precision", "[NAME=]auto|fp32|bf16|fp8", &o->precisions,
+       "What a device computes a model in: fp32 on the CPU, bf16 or fp8 on a GPU; auto: fp32, "
+       "bf16. "
+       "NAME= as in --architecture. Repeatable",
+       0, 0, CheckPrecision},
       {"threads", "N", &o->threads, "CPU threads of one operator; 0: one a core", 0, 1024},
       {"listen", "HOST:PORT", &o->listen, "Where to serve gRPC; port 0 takes a free one", 0, 0,
        CheckAddress},
@@ -105,7 +119,11 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        "Token rows that one step of a model may have; more rows, more throughput, longer steps; 0: "
        "4096 on the CPU, 20480 on a GPU",
        0, 1 << 24},
-      {"encoder-threads", "N", &o->encoder_threads, "Threads that write PNGs", 1, 256},
+      {"encoder-threads", "N", &o->encoder_threads,
+       "Threads that write PNGs; 0: the cores that the engines leave (a core a GPU is its "
+       "engine's, "
+       "--threads are the CPU's), at most 8 a device, at least 1",
+       0, 256},
       {"png-compression", "0..9", &o->png_compression,
        "zlib level of PNGs for requests that do not say", 0, 9},
       {"max-message-bytes", "N", &o->max_message_bytes,
@@ -187,39 +205,33 @@ void AddFlag(const OptionRow& row, CLI::App* app) {
   }
 }
 
-absl::Status CheckDistinctModels(const ServerOptions& options) {
-  std::vector<std::string> names;
-  for (const std::string& text : options.models) {
-    HMAR_ASSIGN_OR_RETURN(const ModelSpec spec, ParseModelSpec(text));
-    if (std::find(names.begin(), names.end(), spec.name) != names.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("--model: two models named ", spec.name));
-    }
-    names.push_back(spec.name);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckPrecisionOfDevices(const ServerOptions& options) {
-  HMAR_ASSIGN_OR_RETURN(const std::vector<Device> devices, ParseDevices(options.device));
-  for (const Device& device : devices) {
-    HMAR_RETURN_IF_ERROR(PrecisionOn(device, options.precision).status());
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
+
+std::string SettingOf(const std::vector<std::string>& settings, const std::string& model,
+                      const std::string& otherwise) {
+  std::string found = otherwise;
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos) found = setting;
+    if (equals != std::string::npos && setting.substr(0, equals) == model) return ValueOf(setting);
+  }
+  return found;
+}
 
 absl::StatusOr<ModelSpec> ParseModelSpec(const std::string& text) {
   const size_t equals = text.find('=');
   ModelSpec spec;
-  if (equals != std::string::npos) spec = {text.substr(0, equals), text.substr(equals + 1)};
+  if (equals != std::string::npos) {
+    spec.name = text.substr(0, equals);
+    spec.path = text.substr(equals + 1);
+  }
   const auto allowed = [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
   };
   if (spec.name.empty() || spec.path.empty() ||
       !std::all_of(spec.name.begin(), spec.name.end(), allowed)) {
-    return absl::InvalidArgumentError("'" + text +
-                                      "' is not NAME=PATH with a name of A-Z a-z 0-9 . _ -");
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' is not NAME=PATH with a name of A-Z a-z 0-9 . _ -"));
   }
   return spec;
 }
@@ -245,8 +257,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     return absl::InvalidArgumentError(error.what());
   }
   if (markdown) result.print = OptionsMarkdown();
-  HMAR_RETURN_IF_ERROR(CheckDistinctModels(result.options));
-  HMAR_RETURN_IF_ERROR(CheckPrecisionOfDevices(result.options));
+  HMAR_RETURN_IF_ERROR(CheckOptions(result.options));
   return result;
 }
 
@@ -261,14 +272,11 @@ std::string OptionsMarkdown() {
   ServerOptions defaults;
   std::string table = "| Option | Default | Meaning |\n|---|---|---|\n";
   for (const OptionRow& row : Rows(&defaults)) {
-    std::string value = row.value;
-    for (size_t at = 0; (at = value.find('|', at)) != std::string::npos; at += 2) {
-      value.insert(at, "\\");
-    }
+    const std::string value = absl::StrReplaceAll(row.value, {{"|", "\\|"}});
     const std::string default_value = ValueText(row.target);
-    absl::StrAppend(&table, "| `--", ShortName(row), value.empty() ? "" : " ", value, "` | ",
-                    default_value.empty() ? "" : "`" + default_value + "`", " | ", row.help,
-                    " |\n");
+    const char* quote = default_value.empty() ? "" : "`";
+    absl::StrAppend(&table, "| `--", ShortName(row), value.empty() ? "" : " ", value, "` | ", quote,
+                    default_value, quote, " | ", row.help, " |\n");
   }
   absl::StrAppend(&table,
                   "| `--config FILE` | | TOML file of these options, by their names without "

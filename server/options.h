@@ -16,9 +16,10 @@ namespace hmar {
 struct ServerOptions {
   std::vector<std::string>
       models;  // NAME=PATH; the first is the default. Empty: the bundled model.
-  std::string architecture;
-  std::string device = "cpu";      // See devices.h.
-  std::string precision = "auto";  // See devices.h.
+  // [NAME=]VALUE, each: what SettingOf reads.
+  std::vector<std::string> architectures;
+  std::vector<std::string> precisions = {"auto"};  // See devices.h.
+  std::string device = "cpu";                      // See devices.h.
   uint32_t threads = 0;
 
   std::string listen = "0.0.0.0:50051";
@@ -30,7 +31,7 @@ struct ServerOptions {
   uint32_t max_images_per_request = 64;
   uint32_t max_step_rows = 0;  // 0: see LimitsOf in devices.h.
 
-  uint32_t encoder_threads = 1;
+  uint32_t encoder_threads = 0;  // 0: see EncoderThreads in devices.h.
   uint32_t png_compression = 1;
   uint32_t max_message_bytes = uint32_t{40} << 20;  // Room for an image and a mask.
   uint32_t stream_buffer_bytes = uint32_t{64} << 20;
@@ -48,14 +49,24 @@ struct ServerOptions {
   bool access_log = true;
 };
 
-// One --model flag.
+// A model to load.
 struct ModelSpec {
   std::string name;
   std::string path;
+  std::string architecture;        // Of a folder without a config.json; else empty.
+  std::string precision = "auto";  // See devices.h.
 };
 
-// Splits NAME=PATH. INVALID_ARGUMENT: no name, no path, or a character in the name other than A-Z
-// a-z 0-9 . _ -
+// The name of the model that is served without any --model.
+inline constexpr char kBundledModelName[] = "hmar-cifar10";
+
+// What --architecture or --precision, given as [NAME=]VALUE once or more, sets for a model: the
+// value with its name, or else the one without a name, or else `otherwise`.
+std::string SettingOf(const std::vector<std::string>& settings, const std::string& model,
+                      const std::string& otherwise);
+
+// Splits NAME=PATH; the rest of the spec is left as it is by default. INVALID_ARGUMENT: no name, no
+// path, or a character in the name other than A-Z a-z 0-9 . _ -
 absl::StatusOr<ModelSpec> ParseModelSpec(const std::string& text);
 
 // What a command line asks for.
@@ -64,8 +75,8 @@ struct CommandLine {
   std::optional<std::string> print;  // --help, --version, --help-markdown: print this and exit.
 };
 
-// Reads flags and, with --config, a TOML file of the same names (flags win). INVALID_ARGUMENT names
-// the flag, the value and the limit.
+// Reads flags and, with --config, a TOML file of the same names (flags win), and checks them
+// against each other (option_checks.h). INVALID_ARGUMENT names the flag, the value and the limit.
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
 
 // All options and their values in one line, for the start-up log.

@@ -15,6 +15,7 @@
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 #include "server/base/version.h"
+#include "server/option_checks.h"
 #include "server/scheduling/probe.h"
 
 namespace hmar {
@@ -102,12 +103,13 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   }
   std::vector<std::string> names;
   for (const Device& device : devices) names.push_back(device.name);
+  HMAR_RETURN_IF_ERROR(CheckBuffers(options_, scheduler_options.models()));
   HMAR_RETURN_IF_ERROR(MakeMetrics(devices));
   catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models(), std::move(names));
   scheduler_ = std::make_unique<Scheduler>(std::move(scheduler_options), dependencies_.clock,
                                            metrics_.get());
   EncoderPoolOptions encoder_options;
-  encoder_options.threads = static_cast<int>(options_.encoder_threads);
+  encoder_options.threads = static_cast<int>(ChooseEncoderThreads(devices));
   encoder_ = std::make_unique<EncoderPool>(encoder_options);
   EncoderPoolOptions reader_options;
   reader_options.threads = static_cast<int>(options_.upload_threads);
@@ -121,6 +123,15 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   }
   service_ = std::make_unique<ImageGenerationService>(MakeContext());
   return absl::OkStatus();
+}
+
+uint32_t Server::ChooseEncoderThreads(const std::vector<Device>& devices) const {
+  const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const uint32_t threads = EncoderThreads(options_, devices, cores);
+  if (options_.encoder_threads == 0) {
+    dependencies_.log->info("--encoder-threads 0: {} of {} cores", threads, cores);
+  }
+  return threads;
 }
 
 absl::Status Server::MakeMetrics(const std::vector<Device>& devices) {

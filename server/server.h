@@ -74,6 +74,7 @@ class Server {
  private:
   Server(const ServerOptions& options, ServerDependencies dependencies);
   absl::Status BuildCore(const std::vector<Device>& devices);
+  uint32_t ChooseEncoderThreads(const std::vector<Device>& devices) const;
   absl::Status MakeMetrics(const std::vector<Device>& devices);
   absl::Status Listen();
   absl::Status ListenForMetrics();

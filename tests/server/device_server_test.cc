@@ -5,10 +5,13 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/null_sink.h>
 
+#include <set>
+#include <string>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/barrier.h"
+#include "absl/synchronization/mutex.h"
 #include "server/base/errors.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
@@ -64,7 +67,7 @@ TEST(DeviceServerTest, BytesAreTheSameWhereverTheImagesOfARequestRun) {
 }
 
 // What Server::Start says when each device loads what `make` gives it.
-absl::Status StartStatus(EngineFactory make) {
+absl::Status StartStatus(EngineFactory make, ServerOptions options = LoopbackOptions()) {
   const RealClock clock;
   DeviceSeededRandom random;
   ServerDependencies dependencies;
@@ -73,8 +76,7 @@ absl::Status StartStatus(EngineFactory make) {
   dependencies.log =
       std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
   dependencies.make_engine = std::move(make);
-  ServerOptions options = LoopbackOptions();
-  options.models = {"fake=x"};
+  if (options.models.empty()) options.models = {"fake=x"};
   options.device = "cuda:0,cuda:1";
   return Server::Start(options, std::move(dependencies)).status();
 }
@@ -87,6 +89,27 @@ TEST(DeviceServerTest, DevicesLoadSideBySide) {
                 if (both->Block()) delete both;  // True for the last that leaves.
                 return std::make_unique<FakeEngine>(FakeEngineInfo(spec.name));
               }).ok());
+}
+
+TEST(DeviceServerTest, EveryModelHasItsOwnArchitectureAndPrecision) {
+  ServerOptions options = LoopbackOptions();
+  options.models = {"a=x", "b=y"};
+  options.architectures = {"b=hmar-d30"};
+  options.precisions = {"a=fp8", "bf16"};
+  absl::Mutex mutex;
+  std::set<std::string> loaded;
+  EXPECT_TRUE(StartStatus(
+                  [&](const ModelSpec& spec, const Device& device,
+                      const ServerOptions&) -> absl::StatusOr<std::unique_ptr<Engine>> {
+                    absl::MutexLock lock(&mutex);
+                    loaded.insert(absl::StrCat(device.name, " ", spec.name, " ", spec.path, " ",
+                                               spec.architecture, " ", spec.precision));
+                    return std::make_unique<FakeEngine>(FakeEngineInfo(spec.name));
+                  },
+                  options)
+                  .ok());
+  EXPECT_THAT(loaded, ElementsAre("cuda:0 a x  fp8", "cuda:0 b y hmar-d30 bf16", "cuda:1 a x  fp8",
+                                  "cuda:1 b y hmar-d30 bf16"));
 }
 
 TEST(DeviceServerTest, ADeviceThatCannotLoadIsAnErrorAtStart) {

@@ -67,5 +67,31 @@ TEST(DevicesTest, ZeroMeansTheDevicesOwnLimits) {
   }
 }
 
+TEST(DevicesTest, EncoderThreadsAreTheCoresThatTheEnginesLeave) {
+  const std::vector<Device> cpu = *ParseDevices("cpu");
+  const std::vector<Device> gpu = *ParseDevices("cuda:0");
+  const std::vector<Device> gpus = *ParseDevices("cuda:0,cuda:1,cuda:2,cuda:3");
+  struct Case {
+    const std::vector<Device>* devices;
+    uint32_t threads;
+    uint32_t cores;
+    uint32_t expected;
+  };
+  const Case cases[] = {
+      {&cpu, 0, 64, 1},  {&cpu, 0, 1, 1},  {&cpu, 4, 6, 2},    {&cpu, 4, 64, 8},
+      {&cpu, 64, 16, 1}, {&gpu, 0, 1, 1},  {&gpu, 0, 2, 1},    {&gpu, 0, 6, 5},
+      {&gpu, 0, 16, 8},  {&gpus, 0, 4, 1}, {&gpus, 0, 16, 12}, {&gpus, 0, 128, 32},
+      {&gpu, 16, 16, 8},
+  };
+  for (const Case& c : cases) {
+    ServerOptions options;
+    options.threads = c.threads;
+    EXPECT_EQ(EncoderThreads(options, *c.devices, c.cores), c.expected)
+        << c.devices->size() << " " << c.threads << " " << c.cores;
+    options.encoder_threads = 3;
+    EXPECT_EQ(EncoderThreads(options, *c.devices, c.cores), 3u);
+  }
+}
+
 }  // namespace
 }  // namespace hmar

@@ -19,7 +19,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const ModelSpec kModel = {"mine", "deploy/models/hmar-cifar10"};
+const ModelSpec kModel = {"mine", "deploy/models/hmar-cifar10", "", "auto"};
 
 Device Cuda(int ordinal) {
   return {Device::Kind::kCuda, ordinal, "cuda:" + std::to_string(ordinal)};
@@ -55,10 +55,11 @@ TEST(EngineFactoryTest, AGpusEngineComesFromTheLibraryBesideTheProgramsFolder) {
   EXPECT_EQ((*automatic)->info().max_images, 16u);  // All that "fit".
   EXPECT_EQ((*automatic)->info().max_step_rows, 20480u);
 
-  options.precision = "fp8";
+  ModelSpec in_fp8 = kModel;
+  in_fp8.precision = "fp8";
   options.max_images_in_flight = 7;
   options.max_step_rows = 1000;
-  const auto given = MakeEngine(kModel, Cuda(0), options);
+  const auto given = MakeEngine(in_fp8, Cuda(0), options);
   ASSERT_TRUE(given.ok()) << given.status();
   EXPECT_EQ((*given)->info().precision, "fp8");
   EXPECT_EQ((*given)->info().max_images, 7u);

@@ -10,6 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reasons.h"
+#include "server/option_checks.h"
+#include "server/wire/validation.h"
+#include "tests/fakes/fake_engine.h"
 
 namespace hmar {
 namespace {
@@ -45,6 +48,7 @@ TEST(OptionsTest, FlagsReachTheirFields) {
                              "--model=b=/y=z",
                              "--architecture",
                              "hmar-d16",
+                             "--architecture=b=hmar-d30",
                              "--listen",
                              "127.0.0.1:0",
                              "--metrics",
@@ -52,7 +56,7 @@ TEST(OptionsTest, FlagsReachTheirFields) {
                              "--device",
                              "cuda:1,cuda:0",
                              "--precision",
-                             "fp8",
+                             "a=fp8",
                              "--threads",
                              "3",
                              "--max-images-in-flight",
@@ -65,11 +69,11 @@ TEST(OptionsTest, FlagsReachTheirFields) {
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   const ServerOptions& options = parsed->options;
   EXPECT_THAT(options.models, ElementsAre("a=/x", "b=/y=z"));
-  EXPECT_EQ(options.architecture, "hmar-d16");
+  EXPECT_THAT(options.architectures, ElementsAre("hmar-d16", "b=hmar-d30"));
   EXPECT_EQ(options.listen, "127.0.0.1:0");
   EXPECT_EQ(options.metrics, "0.0.0.0:9464");
   EXPECT_EQ(options.device, "cuda:1,cuda:0");
-  EXPECT_EQ(options.precision, "fp8");
+  EXPECT_THAT(options.precisions, ElementsAre("a=fp8"));
   EXPECT_EQ(options.threads, 3u);
   EXPECT_EQ(options.max_images_in_flight, 7u);
   EXPECT_EQ(options.drain_seconds, 0u);
@@ -80,12 +84,14 @@ TEST(OptionsTest, FlagsReachTheirFields) {
 TEST(OptionsTest, AConfigurationFileIsReadAndFlagsWin) {
   const std::string path = ::testing::TempDir() + "/hmar-options.toml";
   std::ofstream(path) << "model = [\"a=/x\", \"b=/y\"]\nthreads = 2\nmax-queued-images = 5\n"
+                         "max-images-per-request = 5\nprecision = [\"b=fp32\", \"auto\"]\n"
                          "access-log = false\n";
   const auto parsed = Parse({"--config", path.c_str(), "--threads", "4"});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_THAT(parsed->options.models, ElementsAre("a=/x", "b=/y"));
   EXPECT_EQ(parsed->options.threads, 4u);
   EXPECT_EQ(parsed->options.max_queued_images, 5u);
+  EXPECT_THAT(parsed->options.precisions, ElementsAre("b=fp32", "auto"));
   EXPECT_FALSE(parsed->options.access_log);
 }
 
@@ -118,6 +124,60 @@ TEST(OptionsTest, BadValuesAreNamedWithTheirFlagAndLimit) {
   EXPECT_THAT(ErrorOf({"--model", "a=/x", "--model", "a=/y"}), HasSubstr("two models named a"));
   EXPECT_THAT(ErrorOf({"--no-such-flag"}), HasSubstr("--no-such-flag"));
   EXPECT_THAT(ErrorOf({"stray"}), HasSubstr("stray"));
+}
+
+TEST(OptionsTest, ASettingIsItsModelsOwnOrThatOfAll) {
+  const std::vector<std::string> settings = {"a=x", "y", "b=z"};
+  EXPECT_EQ(SettingOf(settings, "a", "o"), "x");
+  EXPECT_EQ(SettingOf(settings, "b", "o"), "z");
+  EXPECT_EQ(SettingOf(settings, "c", "o"), "y");
+  EXPECT_EQ(SettingOf({"a=x"}, "c", "o"), "o");
+}
+
+TEST(OptionsTest, SettingsAreOfModelsThatThereAreAndGivenOnce) {
+  EXPECT_THAT(ErrorOf({"--model=a=/x", "--precision=b=fp32"}),
+              AllOf(HasSubstr("--precision b=fp32"), HasSubstr("'b'"), HasSubstr("there is a")));
+  EXPECT_THAT(ErrorOf({"--architecture=x=hmar-d16"}), HasSubstr("there is hmar-cifar10"));
+  EXPECT_THAT(ErrorOf({"--precision=fp32", "--precision=auto"}), HasSubstr("twice for all models"));
+  EXPECT_THAT(ErrorOf({"--model=a=/x", "--precision=a=fp32", "--precision=a=auto"}),
+              HasSubstr("twice for model a"));
+  EXPECT_THAT(ErrorOf({"--model=a=/x", "--model=b=/y", "--precision=b=fp8"}),
+              HasSubstr("cpu computes in fp32"));
+  EXPECT_THAT(ErrorOf({"--precision=hmar-cifar10=int4"}), HasSubstr("int4"));
+  EXPECT_THAT(ErrorOf({"--architecture=a="}), HasSubstr("[NAME=]ARCH"));
+  EXPECT_TRUE(Parse({"--model=a=/x", "--model=b=/y", "--device=cuda:0", "--precision=b=fp8",
+                     "--precision=bf16"})
+                  .ok());
+}
+
+TEST(OptionsTest, LimitsThatExcludeEachOtherAreNamedTogether) {
+  EXPECT_THAT(ErrorOf({"--max-queued-images=63"}),
+              AllOf(HasSubstr("--max-images-per-request 64"), HasSubstr("--max-queued-images"),
+                    HasSubstr("at least 64, not 63")));
+  EXPECT_TRUE(Parse({"--max-queued-images=64"}).ok());
+  EXPECT_THAT(ErrorOf({"--max-upload-bytes=20971520"}),
+              AllOf(HasSubstr("--max-upload-bytes 20971520"), HasSubstr("--max-message-bytes"),
+                    HasSubstr("not 41943040")));
+  EXPECT_THAT(ErrorOf({"--max-message-bytes=1048576"}), HasSubstr("--max-upload-bytes 16777216"));
+  EXPECT_THAT(ErrorOf({"--upload-buffer-bytes=16777216"}),
+              AllOf(HasSubstr("--max-upload-bytes 16777216"), HasSubstr("--upload-buffer-bytes"),
+                    HasSubstr("at least 33554432")));
+}
+
+TEST(OptionsTest, TheLargestPictureFitsAReplyAndAStream) {
+  const std::vector<EngineInfo> models = {FakeEngineInfo("small"), FakeEngineInfo("large")};
+  const auto bytes = static_cast<uint32_t>(LargestImageBytes(models[0].config));
+  ServerOptions options;
+  options.max_message_bytes = bytes;
+  options.stream_buffer_bytes = bytes;
+  EXPECT_TRUE(CheckBuffers(options, models).ok());
+  options.stream_buffer_bytes = bytes - 1;
+  EXPECT_THAT(std::string(CheckBuffers(options, models).message()),
+              AllOf(HasSubstr("--stream-buffer-bytes"), HasSubstr("--model small"),
+                    HasSubstr(absl::StrCat(bytes, " bytes"))));
+  options.max_message_bytes = bytes - 1;
+  EXPECT_THAT(std::string(CheckBuffers(options, models).message()),
+              HasSubstr("--max-message-bytes"));
 }
 
 TEST(OptionsTest, HelpListsEveryOptionWithItsDefault) {
