@@ -223,7 +223,8 @@ void Generation::EncodeImage(uint32_t index, FinishedImage image, absl::Time fin
   Composite(&image.picture);
   v1::Image message = ImageMessage(request_, index, image);
   if (edit_.keep != nullptr) SetGeneratedTokens(edit_.keep->back(), &message);
-  *message.mutable_receipt() = ReceiptMessage(request_, model(), index, image, finished_at);
+  const UploadRecord* upload = request_.edit.has_value() ? &edit_.upload : nullptr;
+  *message.mutable_receipt() = ReceiptMessage(request_, model(), index, upload, image, finished_at);
   absl::StatusOr<std::string> bytes = PictureBytes(
       image.picture, request_.output.receipt_in_png ? ReceiptJson(message.receipt()) : "");
   if (!bytes.ok()) return FailEncoding(bytes.status());

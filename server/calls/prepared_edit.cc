@@ -17,6 +17,19 @@ absl::Status ToStatus(const Violation& violation, const std::string& field_prefi
   return InvalidRequest({{violation.reason, field, violation.description}});
 }
 
+UploadRecord RecordOf(const EditUpload& upload) {
+  UploadRecord record;
+  record.image_sha256 = Sha256OfText(upload.image_png);
+  record.resize = upload.resize;
+  if (const auto* mask = std::get_if<GenerateMask>(&upload.region)) {
+    record.mask_sha256 = Sha256OfText(mask->png);
+    record.region = GenerateMask();
+  } else {
+    record.region = upload.region;
+  }
+  return record;
+}
+
 }  // namespace
 
 absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditChoice& choice,
@@ -35,6 +48,7 @@ absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditCho
   picture->digest = Sha256OfText({source.picture.rgb.begin(), source.picture.rgb.end()});
   picture->picture = std::move(source.picture);
   edit.picture = std::move(picture);
+  edit.upload = RecordOf(upload);
   return edit;
 }
 

@@ -21,6 +21,7 @@ struct PreparedEdit {
   std::shared_ptr<const EditPicture> picture;
   std::shared_ptr<const std::vector<KeepMap>> keep;
   std::unique_ptr<const Compositor> compositor;  // Null: the decoder's own pictures are wanted.
+  UploadRecord upload;                           // For receipts.
 };
 
 // Reads and resizes an edit's upload for a model: up to seconds of work and 3 bytes a pixel of the

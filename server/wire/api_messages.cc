@@ -3,6 +3,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <variant>
 
 #include "server/base/version.h"
 
@@ -15,6 +16,53 @@ v1::ScaleCost ToProto(const ScaleCost& cost) {
   message.set_passes(cost.passes);
   message.set_device_seconds(static_cast<float>(cost.device_seconds));
   message.set_max_batch_images(cost.max_batch_images);
+  return message;
+}
+
+v1::EditOptions::Resize ToProto(ResizeMode resize) {
+  switch (resize) {
+    case ResizeMode::kCover:
+      return v1::EditOptions::RESIZE_COVER;
+    case ResizeMode::kContain:
+      return v1::EditOptions::RESIZE_CONTAIN;
+    case ResizeMode::kNone:
+      break;
+  }
+  return v1::EditOptions::RESIZE_UNSPECIFIED;
+}
+
+void SetBox(const PixelBox& box, v1::EditOptions::Box* message) {
+  message->set_x0(box.x0);
+  message->set_y0(box.y0);
+  message->set_x1(box.x1);
+  message->set_y1(box.y1);
+}
+
+// All of an edit but its files.
+v1::EditOptions EditMessage(const EditChoice& choice, const UploadRecord& upload) {
+  v1::EditOptions message;
+  if (const auto* inside = std::get_if<GenerateBox>(&upload.region)) {
+    SetBox(inside->box, message.mutable_box());
+  } else if (const auto* outside = std::get_if<KeepBox>(&upload.region)) {
+    SetBox(outside->box, message.mutable_keep_box());
+  } else if (std::holds_alternative<GenerateMask>(upload.region)) {
+    message.mutable_mask();
+  }
+  message.set_resize(ToProto(upload.resize));
+  message.set_composite(choice.composite);
+  message.set_feather(choice.feather);
+  return message;
+}
+
+v1::OutputOptions OutputMessage(const OutputChoice& output) {
+  v1::OutputOptions message;
+  message.set_format(output.format == PictureFormat::kPng ? v1::OutputOptions::FORMAT_PNG
+                                                          : v1::OutputOptions::FORMAT_RGB8);
+  if (output.format == PictureFormat::kPng) {
+    message.set_png_compression(static_cast<uint32_t>(output.png_compression));
+  }
+  message.set_return_tokens(output.return_tokens);
+  message.set_receipt_in_png(output.receipt_in_png);
   return message;
 }
 
@@ -77,8 +125,26 @@ v1::Accepted AcceptedMessage(const ResolvedRequest& request, const EngineInfo& m
   return message;
 }
 
+v1::GenerateRequest RequestForAgain(const ResolvedRequest& request, const EngineInfo& model,
+                                    uint32_t index, const UploadRecord* upload) {
+  const ImageTask& task = request.job.prototype;
+  v1::GenerateRequest message;
+  message.set_model(model.config.name);
+  if (task.class_id.has_value()) message.set_class_id(*task.class_id);
+  message.set_seed(task.seed + index);
+  message.set_num_images(1);
+  *message.mutable_sampling() = ToProto(task.sampling);
+  *message.mutable_output() = OutputMessage(request.output);
+  if (request.edit.has_value()) *message.mutable_edit() = EditMessage(*request.edit, *upload);
+  for (const TokenMap& map : task.prefix) {
+    message.mutable_prefix()->add_tokens()->mutable_tokens()->Assign(map.begin(), map.end());
+  }
+  return message;
+}
+
 v1::Receipt ReceiptMessage(const ResolvedRequest& request, const EngineInfo& model, uint32_t index,
-                           const FinishedImage& image, absl::Time finished_at) {
+                           const UploadRecord* upload, const FinishedImage& image,
+                           absl::Time finished_at) {
   v1::Receipt message;
   message.set_request_id(request.id);
   message.set_model(model.config.name);
@@ -90,7 +156,25 @@ v1::Receipt ReceiptMessage(const ResolvedRequest& request, const EngineInfo& mod
   *message.mutable_queued() = ToProto(image.queued);
   *message.mutable_ran() = ToProto(image.ran);
   for (const ScaleCost& cost : image.scales) *message.add_scales() = ToProto(cost);
+  *message.mutable_request() = RequestForAgain(request, model, index, upload);
+  message.set_precision(model.precision);
+  if (upload != nullptr) {
+    message.set_edit_image_sha256(upload->image_sha256);
+    message.set_edit_mask_sha256(upload->mask_sha256);
+  }
   return message;
+}
+
+size_t MaxReceiptBytes(const ModelConfig& config, const ResolvedRequest& request) {
+  constexpr size_t kFixedBytes = 8192;  // Names, ids of escaped characters, times, digests.
+  constexpr size_t kScaleBytes = 128;   // A ScaleCost, and the brackets of three lists.
+  constexpr size_t kNumberBytes = 12;   // Ten digits, a comma, and one to spare.
+  size_t numbers = 0;
+  for (const TokenMap& map : request.job.prototype.prefix) numbers += map.size();
+  for (const auto& passes : request.job.prototype.sampling.mask_schedule) {
+    numbers += 2 * passes.size();  // In `sampling` and in `request`.
+  }
+  return kFixedBytes + kScaleBytes * config.patch_nums.size() + kNumberBytes * numbers;
 }
 
 std::string ReceiptJson(const v1::Receipt& receipt) {

@@ -27,9 +27,18 @@ v1::Model ToProto(const EngineInfo& model, absl::Span<const std::string> devices
 v1::Accepted AcceptedMessage(const ResolvedRequest& request, const EngineInfo& model,
                              const Admission& admission);
 
-// What made image `index` of the request, and what it cost.
+// The request that asks for image `index` of this one alone, but for an edit's upload, of which
+// `upload` tells. REQUIRES: `upload` is not null for an edit.
+v1::GenerateRequest RequestForAgain(const ResolvedRequest& request, const EngineInfo& model,
+                                    uint32_t index, const UploadRecord* upload);
+
+// What made image `index` of the request, and what it cost. REQUIRES: likewise.
 v1::Receipt ReceiptMessage(const ResolvedRequest& request, const EngineInfo& model, uint32_t index,
-                           const FinishedImage& image, absl::Time finished_at);
+                           const UploadRecord* upload, const FinishedImage& image,
+                           absl::Time finished_at);
+
+// Most bytes that a receipt of such a request takes in a message or as JSON.
+size_t MaxReceiptBytes(const ModelConfig& config, const ResolvedRequest& request);
 
 // One line of JSON, field names as in the .proto file; unset fields left out.
 std::string ReceiptJson(const v1::Receipt& receipt);

@@ -28,6 +28,15 @@ struct EditChoice {
   uint32_t feather = 0;  // Pixels of the model's image; at most its side.
 };
 
+// What a receipt says of an edit's upload, whose bytes are long gone when the receipt is written:
+// enough to know the files by, and to edit them so again.
+struct UploadRecord {
+  std::string image_sha256;  // Lower-case hex, of the PNG's bytes.
+  std::string mask_sha256;   // Empty without a mask.
+  UploadRegion region;       // A mask without its bytes.
+  ResizeMode resize = ResizeMode::kNone;
+};
+
 struct ResolvedRequest {
   std::string id;  // At most 128 bytes of printable UTF-8; the client's or one of ours.
   Job job;         // Its keep maps are known once an edit's upload has been read.

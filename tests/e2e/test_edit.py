@@ -1,4 +1,5 @@
 """Edits through the real server: untouched pixels, regions, uploads of every kind, and what a bad upload gets."""
+import hashlib
 import io
 import threading
 import zlib
@@ -61,6 +62,28 @@ def test_a_keep_box_is_outpainting(stub):
     source = photo()
     image, = edit(stub, source, keep_box=BOX)
     assert_edited(pixels(image.picture), source, ~inside())
+
+
+@pytest.mark.parametrize("name", ["box", "keep_box", "mask", "bars"])
+def test_a_receipt_and_the_upload_make_the_image_again(stub, name):
+    grey = np.where(np.random.default_rng(3).random((IMAGE_SIZE, IMAGE_SIZE)) < 0.3, 255, 0).astype(np.uint8)
+    options = {
+        "box": dict(box=BOX, feather=3),
+        "keep_box": dict(keep_box=BOX, composite=False),
+        "mask": dict(mask=png(grey)),
+        "bars": dict(resize=pb.EditOptions.RESIZE_CONTAIN, feather=2),
+    }[name]
+    upload = png(photo(width=60, height=30) if name == "bars" else photo())
+    for image in edit(stub, upload, num_images=2, output=pb.OutputOptions(png_compression=6), **options):
+        receipt = image.receipt
+        again = pb.GenerateRequest.FromString(receipt.request.SerializeToString())
+        assert receipt.edit_image_sha256 == hashlib.sha256(upload).hexdigest() and not again.edit.image
+        again.edit.image = upload
+        if again.edit.WhichOneof("region") == "mask":
+            assert receipt.edit_mask_sha256 == hashlib.sha256(options["mask"]).hexdigest() and not again.edit.mask
+            again.edit.mask = options["mask"]
+        assert (again.edit.WhichOneof("region") == "mask") == (name == "mask") == bool(receipt.edit_mask_sha256)
+        assert images_of(stub.Generate(again))[0].picture == image.picture
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from google.protobuf import json_format
 from hmar.v1 import image_generation_pb2 as pb
 from PIL import Image
 
@@ -106,6 +107,43 @@ def test_a_prefix_of_its_own_scales_continues_to_the_same_bytes(stub):
         continued = images_of(stub.Generate(request(output=WITH_TOKENS, prefix=prefix)))[0]
         assert continued.picture.data == whole.picture.data
         assert tokens_of(continued) == tokens_of(whole)
+
+
+def made_again(stub, receipt):
+    """The image of a receipt, from what the receipt alone says; as JSON, the way it stands in a PNG."""
+    read = json_format.Parse(json_format.MessageToJson(receipt), pb.Receipt())
+    image, = images_of(stub.Generate(read.request))
+    assert image.receipt.model_digest == receipt.model_digest and image.receipt.precision == receipt.precision == "fp32"
+    return image
+
+
+@pytest.mark.parametrize("name", ["class", "none", "sampling", "rgb8"])
+def test_a_receipt_alone_makes_its_image_again(stub, name):
+    asked = {
+        "class": request("cat", seed=8, num_images=3, previews=pb.PreviewOptions(mode=FAST)),
+        "none": request(None, seed=9, num_images=2, output=pb.OutputOptions(png_compression=9)),
+        "sampling": request("frog", seed=2**64 - 1, num_images=2, sampling=pb.SamplingParams(
+            cfg_scale=1.1, top_k=50, top_p=0.9, temperature=1.3,
+            mask_schedule=pb.MaskSchedule(preset=pb.MaskSchedule.PRESET_QUALITY))),
+        "rgb8": request("dog", output=pb.OutputOptions(format=RGB8)),
+    }[name]
+    for image in images_of(stub.Generate(asked)):
+        assert made_again(stub, image.receipt).picture == image.picture
+
+
+def test_a_receipt_alone_makes_a_branch_again(stub):
+    whole = images_of(stub.Generate(request(output=WITH_TOKENS)))[0]
+    for scales in (1, 4, 7):
+        asked = request("cat", seed=1234, num_images=2, prefix=pb.ScalePrefix(tokens=whole.tokens[:scales]))
+        for image in images_of(stub.Generate(asked)):
+            assert made_again(stub, image.receipt).picture == image.picture
+
+
+def test_a_receipt_in_a_png_makes_its_picture_again(stub):
+    image = images_of(stub.Generate(request(output=pb.OutputOptions(receipt_in_png=True))))[0]
+    text = Image.open(io.BytesIO(image.picture.data)).text["hmar-receipt"]
+    again = images_of(stub.Generate(json_format.Parse(text, pb.Receipt()).request))[0]
+    assert np.array_equal(pixels(again.picture), pixels(image.picture))
 
 
 def test_other_seeds_branch_off_the_same_prefix(stub):

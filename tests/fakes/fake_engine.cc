@@ -27,7 +27,14 @@ uint64_t HashTask(const EngineInfo& info, const ImageTask& task) {
   for (char c : info.config.name) hash = Combine(hash, c);
   hash = Combine(hash, task.seed);
   hash = Combine(hash, task.class_id ? *task.class_id + 1 : 0);
-  hash = Combine(hash, std::bit_cast<uint32_t>(task.sampling.cfg_scale));
+  for (const float value :
+       {task.sampling.cfg_scale, task.sampling.top_p, task.sampling.temperature}) {
+    hash = Combine(hash, std::bit_cast<uint32_t>(value));
+  }
+  hash = Combine(hash, task.sampling.top_k);
+  for (const std::vector<uint32_t>& passes : task.sampling.mask_schedule) {
+    for (const uint32_t tokens : passes) hash = Combine(hash, tokens);
+  }
   for (const TokenPyramid* tokens : {&task.prefix, task.given.get()}) {
     if (tokens == nullptr) continue;
     for (const TokenMap& map : *tokens) {

@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "model/digest.h"
 #include "model/edit.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
@@ -191,6 +192,50 @@ TEST_F(EditTest, AMaskWithoutAWhitePixelGivesTheUploadBack) {
   const TokenPyramid tokens = FakeEncoding(info_, ToPicture(Pixels(1)));
   for (int k = 0; k < 3; ++k) {
     EXPECT_THAT(result.image(0)->tokens(k).tokens(), ::testing::ElementsAreArray(tokens[k]));
+  }
+}
+
+// The receipt and the same files: nothing else of the request is sent again.
+v1::GenerateRequest RebuiltFrom(const v1::Receipt& receipt, const v1::EditOptions& files) {
+  v1::GenerateRequest again = receipt.request();
+  EXPECT_EQ(again.edit().image(), "");
+  EXPECT_EQ(receipt.edit_image_sha256(), Sha256OfText(files.image()));
+  again.mutable_edit()->set_image(files.image());
+  if (!again.edit().has_mask()) {
+    EXPECT_EQ(receipt.edit_mask_sha256(), "");
+    return again;
+  }
+  EXPECT_EQ(again.edit().mask(), "");
+  EXPECT_EQ(receipt.edit_mask_sha256(), Sha256OfText(files.mask()));
+  again.mutable_edit()->set_mask(files.mask());
+  return again;
+}
+
+TEST_F(EditTest, TheReceiptAndTheUploadMakeTheImageAgain) {
+  std::vector<uint16_t> grey(kSide * kSide);
+  for (size_t i = 0; i < grey.size(); ++i) grey[i] = i % 5 == 0 ? 255 : 0;
+  v1::GenerateRequest box = EditRequest(5, 1, 2);
+  box.mutable_edit()->set_feather(3);
+  v1::GenerateRequest mask = EditRequest(6, 2, 2);
+  mask.mutable_edit()->set_composite(false);
+  mask.mutable_edit()->set_mask(
+      MakePng({.width = kSide, .height = kSide, .color_type = PNG_COLOR_TYPE_GRAY}, grey));
+  v1::GenerateRequest keep_box = EditRequest(7, 3, 2);
+  const v1::EditOptions::Box kept = keep_box.edit().box();
+  *keep_box.mutable_edit()->mutable_keep_box() = kept;
+  v1::GenerateRequest bars = EditRequest(8, 4, 2);
+  bars.mutable_edit()->set_image(
+      MakePng({.width = 24, .height = 10}, std::vector<uint16_t>(24 * 10 * 3, 77)));
+  bars.mutable_edit()->clear_region();
+  bars.mutable_edit()->set_resize(v1::EditOptions::RESIZE_CONTAIN);
+  for (const v1::GenerateRequest& request : {box, mask, keep_box, bars}) {
+    const StreamResult first = Generate(server_.stub(), request);
+    ASSERT_NE(first.image(1), nullptr) << first.status.error_message();
+    const StreamResult again =
+        Generate(server_.stub(), RebuiltFrom(first.image(1)->receipt(), request.edit()));
+    ASSERT_NE(again.image(0), nullptr) << again.status.error_message();
+    EXPECT_EQ(again.image(0)->picture().data(), first.image(1)->picture().data());
+    EXPECT_NE(first.image(0)->picture().data(), first.image(1)->picture().data());
   }
 }
 

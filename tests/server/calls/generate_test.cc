@@ -156,7 +156,7 @@ TEST_F(GenerateTest, AnEmptyRequestIdIsReplaced) {
   EXPECT_EQ(result.image(0)->receipt().request_id(), result.events.front().accepted().request_id());
 }
 
-TEST_F(GenerateTest, TheReceiptIsEnoughToMakeTheImageAgain) {
+TEST_F(GenerateTest, TheReceiptSaysWhatMadeTheImage) {
   v1::GenerateRequest request = SmallRequest(7, 2);
   request.set_request_id("r-1");
   request.mutable_sampling()->set_temperature(0.5);
@@ -189,10 +189,47 @@ TEST_F(GenerateTest, TheReceiptIsEnoughToMakeTheImageAgain) {
     EXPECT_EQ(receipt.scales(k).passes(), 1u);
     EXPECT_EQ(receipt.scales(k).max_batch_images(), 2u);
   }
-  *request.mutable_sampling() = receipt.sampling();
-  request.set_seed(receipt.seed());
-  EXPECT_EQ(Generate(server_.stub(), request).image(0)->picture().data(),
-            result.image(1)->picture().data());
+  EXPECT_EQ(receipt.precision(), info_.precision);
+  EXPECT_EQ(receipt.edit_image_sha256(), "");
+}
+
+// Nothing but its receipt: what it says of the request is all that is sent.
+TEST_F(GenerateTest, TheReceiptAloneMakesTheImageAgain) {
+  v1::GenerateRequest request = SmallRequest(7, 2);
+  request.set_class_name("ship");
+  request.mutable_sampling()->set_cfg_scale(1.25);
+  request.mutable_sampling()->set_top_k(9);
+  request.mutable_sampling()->set_top_p(0.75);
+  request.mutable_sampling()->set_temperature(0.5);
+  request.mutable_sampling()->mutable_mask_schedule()->set_preset(v1::MaskSchedule::PRESET_NONE);
+  request.mutable_prefix()->add_tokens()->add_tokens(42);
+  request.mutable_previews()->set_mode(v1::PreviewOptions::MODE_FAST);
+  for (const bool png : {true, false}) {
+    if (png) request.mutable_output()->set_format(v1::OutputOptions::FORMAT_PNG);
+    if (png) request.mutable_output()->set_png_compression(9);
+    if (!png) request.mutable_output()->set_format(v1::OutputOptions::FORMAT_RGB8);
+    const StreamResult first = Generate(server_.stub(), request);
+    ASSERT_TRUE(first.status.ok()) << first.status.error_message();
+    const v1::Receipt receipt = first.image(1)->receipt();
+    const StreamResult again = Generate(server_.stub(), receipt.request());
+    ASSERT_TRUE(again.status.ok()) << again.status.error_message();
+    ASSERT_THAT(again.images(), SizeIs(1));
+    EXPECT_THAT(again.previews(), IsEmpty());
+    EXPECT_EQ(again.image(0)->picture().SerializeAsString(),
+              first.image(1)->picture().SerializeAsString());
+    EXPECT_EQ(again.image(0)->receipt().request().SerializeAsString(),
+              receipt.request().SerializeAsString());
+  }
+}
+
+TEST_F(GenerateTest, TheReceiptOfAnImageWithoutAClassHasNone) {
+  v1::GenerateRequest request = SmallRequest(7);
+  request.clear_target();
+  const StreamResult first = Generate(server_.stub(), request);
+  ASSERT_NE(first.image(0), nullptr);
+  const StreamResult again = Generate(server_.stub(), first.image(0)->receipt().request());
+  ASSERT_NE(again.image(0), nullptr);
+  EXPECT_EQ(again.image(0)->picture().data(), first.image(0)->picture().data());
 }
 
 TEST_F(GenerateTest, TheReceiptInThePngIsTheOneInTheMessage) {
