@@ -34,6 +34,8 @@ constexpr std::array kTable = {
               "The images would not fit one reply: ask for fewer, or call Generate."},
     ReasonRow{Reason::kDegradeNotSupported, "DEGRADE_NOT_SUPPORTED", Code::kInvalidArgument,
               "This release cannot finish an image early; it fails at the deadline."},
+    ReasonRow{Reason::kMessageInvalid, "MESSAGE_INVALID", Code::kInvalidArgument,
+              "The bytes of the request are no message of the method's type."},
     ReasonRow{Reason::kModelNotFound, "MODEL_NOT_FOUND", Code::kNotFound,
               "The server holds no model of that name; ListModels tells which it holds."},
     ReasonRow{Reason::kQueueFull, "QUEUE_FULL", Code::kResourceExhausted,

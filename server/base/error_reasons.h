@@ -21,6 +21,7 @@ enum class Reason {
   kImageSizeMismatch,
   kReplyTooLarge,
   kDegradeNotSupported,
+  kMessageInvalid,
   kModelNotFound,
   kQueueFull,
   kUploadBacklog,

@@ -7,14 +7,13 @@
 
 namespace hmar {
 
-grpc::ServerUnaryReactor* GenerateImagesReactor::Start(const ServiceContext* context,
-                                                       ActiveCalls* active_calls,
-                                                       grpc::CallbackServerContext* call,
-                                                       const v1::GenerateImagesRequest& request,
-                                                       v1::GenerateImagesResponse* response) {
+grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
+    const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
+    const ReceivedRequest<v1::GenerateImagesRequest>& request,
+    v1::GenerateImagesResponse* response) {
   auto reactor = std::make_shared<GenerateImagesReactor>(
       CallScope(context, active_calls, *call, "GenerateImages",
-                RequestIdOf(request.request(), context->random)),
+                RequestIdOf(request.message.request(), context->random)),
       response);
   {
     absl::MutexLock lock(&reactor->mutex_);
@@ -27,13 +26,15 @@ grpc::ServerUnaryReactor* GenerateImagesReactor::Start(const ServiceContext* con
 GenerateImagesReactor::GenerateImagesReactor(CallScope call, v1::GenerateImagesResponse* response)
     : call_(std::move(call)), response_(response) {}
 
-void GenerateImagesReactor::Begin(const v1::GenerateImagesRequest& request) {
+void GenerateImagesReactor::Begin(const ReceivedRequest<v1::GenerateImagesRequest>& request) {
   if (const absl::Status status = Admit(request); !status.ok()) End(status);
 }
 
-absl::Status GenerateImagesReactor::Admit(const v1::GenerateImagesRequest& request) {
+absl::Status GenerateImagesReactor::Admit(
+    const ReceivedRequest<v1::GenerateImagesRequest>& request) {
+  HMAR_RETURN_IF_ERROR(request.status);
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
-                        Resolve(request, call_.request_id(), call_.context().validation()));
+                        Resolve(request.message, call_.request_id(), call_.context().validation()));
   call_.Describe(resolved);
   auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
                                                  call_.origin(), shared_from_this());

@@ -11,6 +11,7 @@
 #include "hmar/v1/image_generation.pb.h"
 #include "server/calls/call_scope.h"
 #include "server/calls/generation.h"
+#include "server/wire/request_reader.h"
 
 namespace hmar {
 
@@ -20,11 +21,10 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
                                     public EventSink,
                                     public std::enable_shared_from_this<GenerateImagesReactor> {
  public:
-  // Resolves, admits and starts the call; what the service's handler returns. Does not block.
-  // `response` is gRPC's.
+  // As GenerateReactor::Start. `response` is gRPC's.
   static grpc::ServerUnaryReactor* Start(const ServiceContext* context, ActiveCalls* active_calls,
                                          grpc::CallbackServerContext* call,
-                                         const v1::GenerateImagesRequest& request,
+                                         const ReceivedRequest<v1::GenerateImagesRequest>& request,
                                          v1::GenerateImagesResponse* response);
 
   // Use Start; public for std::make_shared.
@@ -40,8 +40,8 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   void OnDone() override;
 
  private:
-  void Begin(const v1::GenerateImagesRequest& request);
-  absl::Status Admit(const v1::GenerateImagesRequest& request);
+  void Begin(const ReceivedRequest<v1::GenerateImagesRequest>& request);
+  absl::Status Admit(const ReceivedRequest<v1::GenerateImagesRequest>& request);
   void End(const absl::Status& status);
   void FinishIfComplete();
 

@@ -10,9 +10,9 @@ namespace hmar {
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Start(
     const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
-    const v1::GenerateRequest& request) {
-  auto reactor = std::make_shared<GenerateReactor>(
-      CallScope(context, active_calls, *call, "Generate", RequestIdOf(request, context->random)));
+    const ReceivedRequest<v1::GenerateRequest>& request) {
+  auto reactor = std::make_shared<GenerateReactor>(CallScope(
+      context, active_calls, *call, "Generate", RequestIdOf(request.message, context->random)));
   {
     absl::MutexLock lock(&reactor->mutex_);
     reactor->self_ = reactor;
@@ -24,13 +24,14 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Start(
 GenerateReactor::GenerateReactor(CallScope call)
     : call_(std::move(call)), mailbox_(call_.context().mailbox) {}
 
-void GenerateReactor::Begin(const v1::GenerateRequest& request) {
+void GenerateReactor::Begin(const ReceivedRequest<v1::GenerateRequest>& request) {
   if (const absl::Status status = Admit(request); !status.ok()) Abandon(status);
 }
 
-absl::Status GenerateReactor::Admit(const v1::GenerateRequest& request) {
+absl::Status GenerateReactor::Admit(const ReceivedRequest<v1::GenerateRequest>& request) {
+  HMAR_RETURN_IF_ERROR(request.status);
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
-                        Resolve(request, call_.request_id(), call_.context().validation()));
+                        Resolve(request.message, call_.request_id(), call_.context().validation()));
   call_.Describe(resolved);
   auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
                                                  call_.origin(), shared_from_this());

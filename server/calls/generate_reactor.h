@@ -12,6 +12,7 @@
 #include "server/calls/call_scope.h"
 #include "server/calls/generation.h"
 #include "server/calls/mailbox.h"
+#include "server/wire/request_reader.h"
 
 namespace hmar {
 
@@ -25,11 +26,11 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
                               public EventSink,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
-  // Resolves, admits and starts the call; what the service's handler returns. Does not block.
-  static grpc::ServerWriteReactor<v1::GenerateResponse>* Start(const ServiceContext* context,
-                                                               ActiveCalls* active_calls,
-                                                               grpc::CallbackServerContext* call,
-                                                               const v1::GenerateRequest& request);
+  // Resolves, admits and starts the call; what the service's handler returns. Does not block. A
+  // request that could not be read ends the call with the reader's error.
+  static grpc::ServerWriteReactor<v1::GenerateResponse>* Start(
+      const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
+      const ReceivedRequest<v1::GenerateRequest>& request);
 
   // Use Start; public for std::make_shared.
   explicit GenerateReactor(CallScope call);
@@ -45,8 +46,8 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   void OnDone() override;
 
  private:
-  void Begin(const v1::GenerateRequest& request);
-  absl::Status Admit(const v1::GenerateRequest& request);
+  void Begin(const ReceivedRequest<v1::GenerateRequest>& request);
+  absl::Status Admit(const ReceivedRequest<v1::GenerateRequest>& request);
   void PutFinal(v1::GenerateResponse event);
   void End(const absl::Status& status);
   void Abandon(const absl::Status& status);

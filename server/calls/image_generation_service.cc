@@ -1,6 +1,9 @@
 #include "server/calls/image_generation_service.h"
 
+#include <grpcpp/impl/codegen/server_callback_handlers.h>
+
 #include <optional>
+#include <utility>
 
 #include "server/calls/generate_images_reactor.h"
 #include "server/calls/generate_reactor.h"
@@ -8,44 +11,77 @@
 #include "server/wire/status_details.h"
 
 namespace hmar {
+namespace {
 
-grpc::ServerWriteReactor<v1::GenerateResponse>* ImageGenerationService::Generate(
-    grpc::CallbackServerContext* call, const v1::GenerateRequest* request) {
-  return GenerateReactor::Start(&context_, &active_calls_, call, *request);
+// The methods' places in the .proto file, by which gRPC knows them.
+enum Method { kGenerate, kGenerateImages, kListModels, kGetModel };
+
+// For MarkMethodCallback, which takes ownership. `start`: from a call, its request and, of a unary
+// one, its response to the reactor.
+template <typename Request, typename Response, typename Start>
+auto* StreamingHandler(Start start) {
+  return new grpc::internal::CallbackServerStreamingHandler<ReceivedRequest<Request>, Response>(
+      std::move(start));
 }
 
-grpc::ServerUnaryReactor* ImageGenerationService::GenerateImages(
-    grpc::CallbackServerContext* call, const v1::GenerateImagesRequest* request,
-    v1::GenerateImagesResponse* response) {
-  return GenerateImagesReactor::Start(&context_, &active_calls_, call, *request, response);
+template <typename Request, typename Response, typename Start>
+auto* UnaryHandler(Start start) {
+  return new grpc::internal::CallbackUnaryHandler<ReceivedRequest<Request>, Response>(
+      std::move(start));
 }
 
-grpc::ServerUnaryReactor* ImageGenerationService::ListModels(grpc::CallbackServerContext* call,
-                                                             const v1::ListModelsRequest*,
-                                                             v1::ListModelsResponse* response) {
+grpc::ServerUnaryReactor* AtOnce(grpc::CallbackServerContext* call, const grpc::Status& status) {
+  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+  reactor->Finish(status);
+  return reactor;
+}
+
+}  // namespace
+
+ImageGenerationService::ImageGenerationService(ServiceContext context)
+    : context_(std::move(context)) {
+  MarkMethodCallback(kGenerate, StreamingHandler<v1::GenerateRequest, v1::GenerateResponse>(
+                                    [this](auto* call, const auto* request) {
+                                      return GenerateReactor::Start(&context_, &active_calls_, call,
+                                                                    *request);
+                                    }));
+  MarkMethodCallback(kGenerateImages,
+                     UnaryHandler<v1::GenerateImagesRequest, v1::GenerateImagesResponse>(
+                         [this](auto* call, const auto* request, auto* response) {
+                           return GenerateImagesReactor::Start(&context_, &active_calls_, call,
+                                                               *request, response);
+                         }));
+  MarkMethodCallback(kListModels, UnaryHandler<v1::ListModelsRequest, v1::ListModelsResponse>(
+                                      [this](auto* call, const auto* request, auto* response) {
+                                        return AtOnce(call, List(*request, response));
+                                      }));
+  MarkMethodCallback(kGetModel, UnaryHandler<v1::GetModelRequest, v1::GetModelResponse>(
+                                    [this](auto* call, const auto* request, auto* response) {
+                                      return AtOnce(call, Get(*request, response));
+                                    }));
+}
+
+grpc::Status ImageGenerationService::List(const ReceivedRequest<v1::ListModelsRequest>& request,
+                                          v1::ListModelsResponse* response) const {
+  if (!request.status.ok()) return ToGrpcStatus(request.status, "");
   bool is_default = true;
   for (const EngineInfo& model : context_.catalog->models()) {
     *response->add_models() = ToProto(model, context_.catalog->devices(), is_default);
     is_default = false;
   }
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
+  return grpc::Status::OK;
 }
 
-grpc::ServerUnaryReactor* ImageGenerationService::GetModel(grpc::CallbackServerContext* call,
-                                                           const v1::GetModelRequest* request,
-                                                           v1::GetModelResponse* response) {
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  const std::optional<size_t> index = context_.catalog->Find(request->name());
-  if (index.has_value()) {
-    const ModelCatalog& catalog = *context_.catalog;
-    *response->mutable_model() = ToProto(catalog.models()[*index], catalog.devices(), *index == 0);
-    reactor->Finish(grpc::Status::OK);
-  } else {
-    reactor->Finish(ToGrpcStatus(ModelNotFound(request->name(), context_.catalog->names()), ""));
+grpc::Status ImageGenerationService::Get(const ReceivedRequest<v1::GetModelRequest>& request,
+                                         v1::GetModelResponse* response) const {
+  if (!request.status.ok()) return ToGrpcStatus(request.status, "");
+  const ModelCatalog& catalog = *context_.catalog;
+  const std::optional<size_t> index = catalog.Find(request.message.name());
+  if (!index.has_value()) {
+    return ToGrpcStatus(ModelNotFound(request.message.name(), catalog.names()), "");
   }
-  return reactor;
+  *response->mutable_model() = ToProto(catalog.models()[*index], catalog.devices(), *index == 0);
+  return grpc::Status::OK;
 }
 
 }  // namespace hmar

@@ -76,7 +76,7 @@ std::string Quoted(absl::string_view value) {
   return absl::StrCat("\"", head, "...\" (", value.size(), " bytes)");
 }
 
-absl::Status InvalidRequest(const std::vector<Violation>& violations) {
+absl::Status InvalidRequest(const std::vector<Violation>& violations, size_t more) {
   google::rpc::BadRequest bad_request;
   for (const Violation& violation : violations) {
     auto* entry = bad_request.add_field_violations();
@@ -90,8 +90,8 @@ absl::Status InvalidRequest(const std::vector<Violation>& violations) {
   }
   const Violation& first = violations.front();
   std::string message = absl::StrCat(first.field, ": ", first.description);
-  if (violations.size() > 1) {
-    message = absl::StrCat(violations.size(), " fields are invalid; the first is ", message);
+  if (const size_t count = violations.size() + more; count > 1) {
+    message = absl::StrCat(count, " fields are invalid; the first is ", message);
   }
   absl::Status status = ErrorOf(first.reason, message);
   Attach(bad_request, &status);

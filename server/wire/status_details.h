@@ -11,6 +11,7 @@
 
 #include <grpcpp/support/status.h>
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,8 @@ std::string Quoted(absl::string_view value);
 
 // INVALID_ARGUMENT with a BadRequest. The ErrorInfo has the first violation's reason; each
 // violation carries its own. As many as the size bound allows are listed, and the message counts
-// them all. REQUIRES: `violations` is not empty.
-absl::Status InvalidRequest(const std::vector<Violation>& violations);
+// them all, with `more` that are not in `violations`. REQUIRES: `violations` is not empty.
+absl::Status InvalidRequest(const std::vector<Violation>& violations, size_t more = 0);
 
 // NOT_FOUND with a ResourceInfo. `known` lists the names the server has, for the message.
 absl::Status ModelNotFound(absl::string_view name, const std::vector<std::string>& known);

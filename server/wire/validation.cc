@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "model/sampling_plan.h"
 #include "model/status_macros.h"
 #include "server/base/utf8.h"
+#include "server/wire/api_messages.h"
 #include "server/wire/edit_validation.h"
+#include "server/wire/scale_validation.h"
 #include "server/wire/status_details.h"
 #include "server/wire/violations.h"
 
@@ -54,116 +55,6 @@ void ResolveImages(const v1::GenerateRequest& request, const RequestLimits& limi
   }
 }
 
-MaskSchedule ResolveSchedule(const v1::MaskSchedule& schedule, const ModelConfig& config,
-                             Violations* violations) {
-  if (!v1::MaskSchedule::Preset_IsValid(schedule.preset())) {
-    violations->AddUnknownEnum("sampling.mask_schedule.preset", schedule.preset());
-    return config.sampling.mask_schedule;
-  }
-  if (schedule.scales_size() == 0) {
-    switch (schedule.preset()) {
-      case v1::MaskSchedule::PRESET_NONE:
-        return PresetSchedule(SchedulePreset::kNone, config);
-      case v1::MaskSchedule::PRESET_QUALITY:
-        return PresetSchedule(SchedulePreset::kQuality, config);
-      default:
-        return PresetSchedule(SchedulePreset::kModel, config);
-    }
-  }
-  if (schedule.preset() != v1::MaskSchedule::PRESET_UNSPECIFIED) {
-    violations->Add(Reason::kFieldConflict, "sampling.mask_schedule",
-                    "preset and scales are both set; give one");
-  }
-  MaskSchedule explicit_schedule;
-  for (const v1::MaskSchedule::Scale& scale : schedule.scales()) {
-    explicit_schedule.emplace_back(scale.tokens().begin(), scale.tokens().end());
-  }
-  return explicit_schedule;
-}
-
-void ResolveSampling(const v1::SamplingParams& given, const ModelConfig& config,
-                     SamplingParams* resolved, Violations* violations) {
-  *resolved = config.sampling;
-  if (given.has_cfg_scale()) resolved->cfg_scale = given.cfg_scale();
-  if (given.has_top_k()) resolved->top_k = given.top_k();
-  if (given.has_top_p()) resolved->top_p = given.top_p();
-  if (given.has_temperature()) resolved->temperature = given.temperature();
-  resolved->mask_schedule = ResolveSchedule(given.mask_schedule(), config, violations);
-  for (const SamplingViolation& violation : CheckSampling(*resolved, config)) {
-    violations->Add(Reason::kSamplingInvalid, "sampling." + violation.field, violation.description);
-  }
-}
-
-void ResolvePrefix(const v1::ScalePrefix& given, const ModelConfig& config,
-                   std::vector<TokenMap>* resolved, Violations* violations) {
-  if (given.tokens_size() > config.num_scales()) {
-    violations->Add(Reason::kPrefixInvalid, "prefix.tokens",
-                    absl::StrCat(given.tokens_size(), " scales; model ", config.name, " has ",
-                                 config.num_scales()));
-    return;
-  }
-  const auto vocabulary = static_cast<uint32_t>(config.tokenizer.vocab_size);
-  for (int k = 0; k < given.tokens_size(); ++k) {
-    const auto& tokens = given.tokens(k).tokens();
-    const std::string field = absl::StrCat("prefix.tokens[", k, "].tokens");
-    if (tokens.size() != config.tokens_of_scale(k)) {
-      violations->Add(
-          Reason::kPrefixInvalid, field,
-          absl::StrCat(tokens.size(), " tokens; scale ", k, " has ", config.tokens_of_scale(k)));
-    }
-    const auto outside = std::find_if(tokens.begin(), tokens.end(),
-                                      [&](uint32_t token) { return token >= vocabulary; });
-    if (outside != tokens.end()) {
-      violations->Add(
-          Reason::kPrefixInvalid, absl::StrCat(field, "[", outside - tokens.begin(), "]"),
-          absl::StrCat(*outside, "; the codebook has ", vocabulary, " entries, from 0"));
-    }
-    resolved->emplace_back(tokens.begin(), tokens.end());
-  }
-}
-
-void ResolvePreviewScales(const v1::PreviewOptions& given, const ModelConfig& config,
-                          std::vector<bool>* resolved, Violations* violations) {
-  const auto num_scales = static_cast<size_t>(config.num_scales());
-  resolved->assign(num_scales, given.scales().empty());
-  if (given.scales().empty()) resolved->back() = false;
-  for (int i = 0; i < given.scales_size(); ++i) {
-    const uint32_t scale = given.scales(i);
-    const std::string field = absl::StrCat("previews.scales[", i, "]");
-    if (scale >= num_scales) {
-      violations->Add(
-          Reason::kFieldOutOfRange, field,
-          absl::StrCat(scale, "; model ", config.name, " has ", num_scales, " scales, from 0"));
-    } else if ((*resolved)[scale]) {
-      violations->Add(Reason::kFieldConflict, field, absl::StrCat(scale, " is given twice"));
-    } else {
-      (*resolved)[scale] = true;
-    }
-  }
-}
-
-void ResolvePreviews(const v1::PreviewOptions& given, const ModelConfig& config, ImageTask* task,
-                     Violations* violations) {
-  switch (given.mode()) {
-    case v1::PreviewOptions::MODE_UNSPECIFIED:
-      if (!given.scales().empty()) {
-        violations->Add(Reason::kFieldConflict, "previews.scales",
-                        "scales without a mode; set previews.mode");
-      }
-      return;
-    case v1::PreviewOptions::MODE_FAST:
-      task->preview_mode = PreviewMode::kFast;
-      break;
-    case v1::PreviewOptions::MODE_FULL:
-      task->preview_mode = PreviewMode::kFull;
-      break;
-    default:
-      violations->AddUnknownEnum("previews.mode", given.mode());
-      return;
-  }
-  ResolvePreviewScales(given, config, &task->preview_scales, violations);
-}
-
 void ResolveOutput(const v1::OutputOptions& given, const RequestLimits& limits,
                    OutputChoice* resolved, Violations* violations) {
   if (!v1::OutputOptions::Format_IsValid(given.format())) {
@@ -188,11 +79,12 @@ void ResolveOutput(const v1::OutputOptions& given, const RequestLimits& limits,
   }
 }
 
-void ResolveScheduling(const v1::Scheduling& given, int* priority, Violations* violations) {
-  *priority = given.priority();
-  if (given.priority() < -kMaxPriority || given.priority() > kMaxPriority) {
+void CheckScheduling(const v1::Scheduling& given, Violations* violations) {
+  if (given.priority() != 0) {
     violations->Add(Reason::kFieldOutOfRange, "scheduling.priority",
-                    absl::StrCat(given.priority(), "; ", -kMaxPriority, " to ", kMaxPriority));
+                    absl::StrCat(given.priority(),
+                                 "; this release does not support priorities, so "
+                                 "only 0 is allowed"));
   }
   if (!v1::Scheduling::OnDeadline_IsValid(given.on_deadline())) {
     violations->AddUnknownEnum("scheduling.on_deadline", given.on_deadline());
@@ -204,12 +96,15 @@ void ResolveScheduling(const v1::Scheduling& given, int* priority, Violations* v
 }
 
 // Upper bound of one Image message, but for PNG's overhead on pictures that do not compress.
-size_t ImageBytes(const ModelConfig& config, const OutputChoice& output) {
-  constexpr size_t kReceiptBytes = 4096;
+size_t ImageBytes(const ModelConfig& config, const ResolvedRequest& request) {
   constexpr size_t kTokenBytes = 5;  // The longest varint of 32 bits.
-  const size_t side = static_cast<size_t>(config.image_size);
-  const size_t tokens = output.return_tokens ? kTokenBytes * config.total_tokens() : 0;
-  return 3 * side * side + tokens + kReceiptBytes * (output.receipt_in_png ? 2 : 1);
+  const auto side = static_cast<size_t>(config.image_size);
+  const size_t tokens = request.output.return_tokens ? kTokenBytes * config.total_tokens() : 0;
+  const size_t generated =
+      request.edit.has_value() ? config.tokens_of_scale(config.num_scales() - 1) : 0;
+  const size_t receipts =
+      MaxReceiptBytes(config, request) * (request.output.receipt_in_png ? 2 : 1);
+  return 3 * side * side + tokens + generated + receipts;
 }
 
 absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request,
@@ -228,19 +123,31 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
   ResolveTarget(request, *context.catalog, &resolved, violations);
   resolved.job.prototype.seed = request.has_seed() ? request.seed() : context.random->Next();
   ResolveImages(request, context.limits, &resolved, violations);
-  ResolveSampling(request.sampling(), config, &resolved.job.prototype.sampling, violations);
+  resolved.job.prototype.sampling = ResolveSampling(request.sampling(), config, violations);
   ResolvePreviews(request.previews(), config, &resolved.job.prototype, violations);
   ResolveOutput(request.output(), context.limits, &resolved.output, violations);
   if (request.has_edit()) {
     resolved.edit = ResolveEdit(request.edit(), config, context.limits.upload, violations);
   }
-  ResolvePrefix(request.prefix(), config, &resolved.job.prototype.prefix, violations);
-  ResolveScheduling(request.scheduling(), &resolved.job.priority, violations);
+  resolved.job.prototype.prefix = ResolvePrefix(request.prefix(), config, violations);
+  CheckScheduling(request.scheduling(), violations);
   CheckRequestId(request.request_id(), violations);
   return resolved;
 }
 
 }  // namespace
+
+size_t LargestImageBytes(const ModelConfig& config) {
+  ResolvedRequest request;
+  request.output.return_tokens = true;
+  request.output.receipt_in_png = true;
+  request.edit.emplace();
+  for (int k = 0; k < config.num_scales(); ++k) {  // Every token a number of its own.
+    request.job.prototype.prefix.emplace_back(config.tokens_of_scale(k));
+    request.job.prototype.sampling.mask_schedule.emplace_back(config.tokens_of_scale(k), 1);
+  }
+  return ImageBytes(config, request);
+}
 
 std::string RequestIdOf(const v1::GenerateRequest& request, RandomSource* random) {
   const std::string& id = request.request_id();
@@ -274,7 +181,7 @@ absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateImagesRequest& request
                    "a unary reply has no previews; call Generate");
   }
   const ModelConfig& config = context.catalog->models()[resolved.job.model].config;
-  const size_t fit = context.limits.max_reply_bytes / ImageBytes(config, resolved.output);
+  const size_t fit = context.limits.max_reply_bytes / ImageBytes(config, resolved);
   if (resolved.job.images > fit && resolved.job.images <= context.limits.max_images) {
     violations.Add(Reason::kReplyTooLarge, "num_images",
                    absl::StrCat(resolved.job.images, "; ", fit, " fit one reply of ",

@@ -18,7 +18,6 @@
 namespace hmar {
 
 inline constexpr size_t kMaxRequestIdBytes = 128;
-inline constexpr int kMaxPriority = 10;
 
 struct RequestLimits {
   uint32_t max_images = 64;                   // A request.
@@ -38,6 +37,10 @@ struct ValidationContext {
 // The id of a request for logs and errors, before anything else is known of it: the client's if it
 // is valid, otherwise a new one (a version 4 UUID).
 std::string RequestIdOf(const v1::GenerateRequest& request, RandomSource* random);
+
+// Upper bound of an Image message of this model, whatever is asked for; but for PNG's overhead on
+// pictures that do not compress.
+size_t LargestImageBytes(const ModelConfig& config);
 
 // Resolves a streaming request under `id` (RequestIdOf's answer). NOT_FOUND: the model.
 // INVALID_ARGUMENT: every broken rule, as status_details.h says.

@@ -1,6 +1,7 @@
 // What goes wrong over a real channel: refused requests, ended calls, stopping servers.
 
 #include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/synchronization/notification.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
 
@@ -66,6 +68,37 @@ TEST(RefusalTest, ARequestIdOfMegabytesIsRefusedInAFewBytes) {
   const StreamResult result = Generate(server.stub(), request);
   EXPECT_THAT(FieldsIn(result.status), ElementsAre("request_id"));
   EXPECT_THAT(result.status.error_details().size(), Lt(1000u));
+}
+
+// Sends bytes as the request of a unary method, whatever they are.
+grpc::Status CallWith(const TestServer& server, const std::string& method,
+                      const std::string& bytes) {
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(server.NewChannel());
+  grpc::ClientContext context;
+  const grpc::Slice slice(bytes);
+  const grpc::ByteBuffer request(&slice, 1);
+  grpc::ByteBuffer response;
+  grpc::Status status;
+  absl::Notification done;
+  stub.UnaryCall(&context, "/hmar.v1.ImageGenerationService/" + method, grpc::StubOptions(),
+                 &request, &response, [&](grpc::Status ended) {
+                   status = std::move(ended);
+                   done.Notify();
+                 });
+  done.WaitForNotification();
+  return status;
+}
+
+TEST(RefusalTest, BytesThatAreNoRequestAreNamedLoggedAndAnswered) {
+  TestServer server;
+  for (const char* method : {"Generate", "GenerateImages", "ListModels", "GetModel"}) {
+    const grpc::Status status = CallWith(server, method, "\xff\xff not a message");
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << method;
+    EXPECT_EQ(ReasonIn(status), "MESSAGE_INVALID") << method;
+    EXPECT_THAT(FieldsIn(status), SizeIs(1)) << method;
+  }
+  EXPECT_THAT(server.NextAccessLine(), HasSubstr("\"reason\":\"MESSAGE_INVALID\""));
+  EXPECT_TRUE(Generate(server.stub(), SmallRequest(7)).status.ok());
 }
 
 TEST(RefusalTest, UnknownModelsAreNotFoundResources) {

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "server/base/utf8.h"
 #include "server/wire/status_details.h"
+#include "server/wire/violations.h"
 #include "tests/fakes/fake_engine.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/uploads/png_maker.h"
@@ -42,7 +42,7 @@ class ValidationTest : public ::testing::Test {
     context_.catalog = &catalog_;
     context_.random = &random_;
     context_.limits.max_images = 8;
-    context_.limits.max_reply_bytes = 3 * (3 * 12 * 12 + 4096);  // Three images of 12 px.
+    context_.limits.max_reply_bytes = 3 * LargestImageBytes(catalog_.models()[0].config);
     context_.limits.default_png_compression = 2;
   }
 
@@ -103,7 +103,6 @@ TEST_F(ValidationTest, EveryFieldArrives) {
   request.mutable_output()->set_return_tokens(true);
   request.mutable_output()->set_receipt_in_png(true);
   request.mutable_prefix()->add_tokens()->add_tokens(63);
-  request.mutable_scheduling()->set_priority(-10);
   request.mutable_scheduling()->set_on_deadline(v1::Scheduling::ON_DEADLINE_FAIL);
   request.set_validate_only(true);
   const ResolvedRequest resolved = MustResolve(request);
@@ -122,7 +121,6 @@ TEST_F(ValidationTest, EveryFieldArrives) {
   EXPECT_TRUE(resolved.output.return_tokens);
   EXPECT_TRUE(resolved.output.receipt_in_png);
   EXPECT_THAT(resolved.job.prototype.prefix, ElementsAre(TokenMap{63}));
-  EXPECT_EQ(resolved.job.priority, -10);
   EXPECT_TRUE(resolved.validate_only);
 }
 
@@ -137,7 +135,8 @@ TEST_F(ValidationTest, PreviewsWithoutScalesAreOfEveryScaleButTheLast) {
 TEST_F(ValidationTest, PresetsBecomeTheirSchedules) {
   v1::GenerateRequest request;
   request.mutable_sampling()->mutable_mask_schedule()->set_preset(v1::MaskSchedule::PRESET_NONE);
-  EXPECT_EQ(MustResolve(request).job.prototype.sampling.mask_schedule, (MaskSchedule{{1}, {4}, {9}}));
+  EXPECT_EQ(MustResolve(request).job.prototype.sampling.mask_schedule,
+            (MaskSchedule{{1}, {4}, {9}}));
 }
 
 TEST_F(ValidationTest, AnUnknownModelIsNotFoundAndNothingElseIsChecked) {
@@ -176,6 +175,7 @@ TEST_P(BadFieldTest, IsTheOneViolationOfItsRequest) {
 }
 
 using Request = v1::GenerateRequest;
+constexpr uint32_t kMillions = 2'000'000;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -302,6 +302,32 @@ std::vector<BadField> BadFields() {
          for (int i = 0; i < 4; ++i) r.mutable_prefix()->add_tokens();
        },
        "prefix.tokens", Reason::kPrefixInvalid, "4 scales"},
+      {"MorePreviewScalesThanTheModelHas",
+       [](Request& r) {
+         r.mutable_previews()->set_mode(v1::PreviewOptions::MODE_FAST);
+         for (uint32_t i = 0; i < kMillions; ++i) r.mutable_previews()->add_scales(127);
+       },
+       "previews.scales", Reason::kFieldOutOfRange, "2000000 entries"},
+      {"MoreSchedulesThanTheModelHas",
+       [](Request& r) {
+         auto* schedule = r.mutable_sampling()->mutable_mask_schedule();
+         for (uint32_t i = 0; i < kMillions / 10; ++i) schedule->add_scales();
+       },
+       "sampling.mask_schedule.scales", Reason::kSamplingInvalid, "has 200000 entries"},
+      {"MorePassesThanTokens",
+       [](Request& r) {
+         auto* schedule = r.mutable_sampling()->mutable_mask_schedule();
+         for (uint32_t tokens : {1, 4, 9}) schedule->add_scales()->add_tokens(tokens);
+         for (uint32_t i = 0; i < kMillions; ++i) schedule->mutable_scales(2)->add_tokens(0);
+       },
+       "sampling.mask_schedule.scales[2].tokens", Reason::kSamplingInvalid,
+       "has 2000001 passes; scale 2 has 9 tokens"},
+      {"PrefixOfMillions",
+       [](Request& r) {
+         auto* tokens = r.mutable_prefix()->add_tokens();
+         for (uint32_t i = 0; i < kMillions; ++i) tokens->add_tokens(1000);
+       },
+       "prefix.tokens[0].tokens", Reason::kPrefixInvalid, "2000000 tokens; scale 0 has 1"},
       {"PrefixOfWrongSize",
        [](Request& r) {
          r.mutable_prefix()->add_tokens()->add_tokens(0);
@@ -314,10 +340,10 @@ std::vector<BadField> BadFields() {
       {"PrefixTokenThatWouldBeNegative",
        [](Request& r) { r.mutable_prefix()->add_tokens()->add_tokens(0xffffffff); },
        "prefix.tokens[0].tokens[0]", Reason::kPrefixInvalid, "4294967295"},
-      {"PriorityTooHigh", [](Request& r) { r.mutable_scheduling()->set_priority(11); },
-       "scheduling.priority", Reason::kFieldOutOfRange, "11; -10 to 10"},
-      {"PriorityTooLow", [](Request& r) { r.mutable_scheduling()->set_priority(-11); },
-       "scheduling.priority", Reason::kFieldOutOfRange, "-11"},
+      {"PriorityAboveZero", [](Request& r) { r.mutable_scheduling()->set_priority(1); },
+       "scheduling.priority", Reason::kFieldOutOfRange, "1; this release does not support"},
+      {"PriorityBelowZero", [](Request& r) { r.mutable_scheduling()->set_priority(-10); },
+       "scheduling.priority", Reason::kFieldOutOfRange, "only 0"},
       {"OnDeadlineUnknown",
        [](Request& r) {
          r.mutable_scheduling()->set_on_deadline(static_cast<v1::Scheduling::OnDeadline>(3));
@@ -332,6 +358,12 @@ std::vector<BadField> BadFields() {
        "request_id", Reason::kRequestIdInvalid, "129 bytes; at most 128"},
       {"RequestIdWithControlCharacter", [](Request& r) { r.set_request_id("a\nb"); }, "request_id",
        Reason::kRequestIdInvalid, "\"a\\nb\""},
+      {"RequestIdThatTurnsTextAround", [](Request& r) { r.set_request_id("a\u202Eb"); },
+       "request_id", Reason::kRequestIdInvalid, "not printable"},
+      {"RequestIdOfTwoLines", [](Request& r) { r.set_request_id("a\u2028b"); }, "request_id",
+       Reason::kRequestIdInvalid, "not printable"},
+      {"RequestIdOfNoWidth", [](Request& r) { r.set_request_id("a\u200Bb"); }, "request_id",
+       Reason::kRequestIdInvalid, "not printable"},
       {"RequestIdNotUtf8", [](Request& r) { r.set_request_id("\xff"); }, "request_id",
        Reason::kRequestIdInvalid, "\\xff"},
   };
@@ -366,11 +398,25 @@ TEST_F(ValidationTest, AllBrokenRulesAreReportedAtOnce) {
                             "edit.image", "request_id"}));
 }
 
+TEST(ViolationsTest, BeyondAHundredOnlyTheirNumberIsKept) {
+  Violations violations("request.");
+  EXPECT_TRUE(violations.ToStatus().ok());
+  violations.Add(Reason::kFieldOutOfRange, "num_images", "9; at most 8");
+  const size_t with_one = violations.ToStatus().ToString().size();
+  for (uint32_t i = 1; i < kMillions; ++i) violations.Add(Reason::kPrefixInvalid, "prefix", "no");
+  const absl::Status status = violations.ToStatus();
+  EXPECT_EQ(status.message(),
+            "2000000 fields are invalid; the first is request.num_images: 9; at most 8");
+  EXPECT_EQ(ReasonName(status), "FIELD_OUT_OF_RANGE");
+  EXPECT_LE(FieldsIn(ToGrpcStatus(status, "id")).size(), Violations::kMaxKept);
+  EXPECT_LT(status.ToString().size(), with_one + 200 * Violations::kMaxKept);
+}
+
 TEST_F(ValidationTest, LimitsThemselvesAreAllowed) {
   v1::GenerateRequest request;
   request.set_class_id(2);
   request.set_num_images(8);
-  request.mutable_scheduling()->set_priority(10);
+  request.mutable_scheduling()->set_priority(0);
   request.mutable_output()->set_png_compression(0);
   request.set_request_id(std::string(128, 'x'));
   EXPECT_EQ(MustResolve(request).output.png_compression, 0);
@@ -398,12 +444,12 @@ TEST_F(ValidationTest, FieldPathsOfAUnaryRequestStartInItsRequest) {
 
 TEST_F(ValidationTest, AUnaryReplyMustHoldAllItsImages) {
   EXPECT_TRUE(Resolve(Unary(3), "id", context_).ok());
-  const auto status = Resolve(Unary(4), "id", context_).status();
+  const auto status = Resolve(Unary(8), "id", context_).status();
   EXPECT_EQ(ReasonName(status), "REPLY_TOO_LARGE");
-  EXPECT_THAT(std::string(status.message()), HasSubstr("4; 3 fit"));
-  v1::GenerateImagesRequest with_tokens = Unary(3);
-  with_tokens.mutable_request()->mutable_output()->set_return_tokens(true);
-  EXPECT_FALSE(Resolve(with_tokens, "id", context_).ok());
+  EXPECT_THAT(std::string(status.message()), HasSubstr("8; 6 fit"));
+  v1::GenerateImagesRequest with_receipts = Unary(5);
+  with_receipts.mutable_request()->mutable_output()->set_receipt_in_png(true);
+  EXPECT_FALSE(Resolve(with_receipts, "id", context_).ok());
 }
 
 TEST_F(ValidationTest, AValidRequestIdIsKept) {
@@ -421,20 +467,6 @@ TEST_F(ValidationTest, OtherRequestsGetAUuid) {
   EXPECT_NE(id, RequestIdOf(request, &random));
   request.set_request_id(std::string(129, 'x'));
   EXPECT_THAT(RequestIdOf(request, &random), MatchesRegex(kUuid4));
-}
-
-TEST(Utf8Test, WellFormedPrintableTextPasses) {
-  for (const char* text : {"", "a b~", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\xb1"}) {
-    EXPECT_TRUE(IsPrintableUtf8(text)) << text;
-  }
-}
-
-TEST(Utf8Test, ControlsAndMalformedTextDoNot) {
-  for (const char* text : {"\n", "\x7f", "\xc2\x80", "\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf",
-                           "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "a\xff"}) {
-    EXPECT_FALSE(IsPrintableUtf8(text)) << text;
-  }
-  EXPECT_FALSE(IsPrintableUtf8(absl::string_view("a\0b", 3)));
 }
 
 }  // namespace
