@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test: the C++ ones by ctest, the fuzzers for a minute, then the end-to-end ones by pytest.
-# Ends with their closing lines; exits non-zero on any failure.
+# Sets up, builds and runs every test: the C++ ones by ctest, the fuzzers for a minute, then the end-to-end ones and the
+# attacks by pytest. Ends with their closing lines; exits non-zero on any failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -45,4 +45,4 @@ if $quick || $gpu || [ -n "$sanitize" ]; then exit; fi
 
 tests/fuzz/run.sh 30 "$build_dir-fuzz"
 
-"$(deploy/setup.sh --print-python)" -m pytest tests/e2e --build-dir "$build_dir"
+"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/hostile --build-dir "$build_dir"

@@ -1,4 +1,5 @@
-"""Fixtures: stubs made from proto/, and real servers on free ports. A client that is not ours: Python's grpcio."""
+"""Fixtures of e2e/ and hostile/: stubs made from proto/, and real servers on free ports. A client that is not ours:
+Python's grpcio."""
 import pathlib
 import shutil
 import sys
@@ -6,12 +7,14 @@ import tempfile
 
 import pytest
 
-REPO = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+REPO = pathlib.Path(__file__).resolve().parents[1]
+for folder in ("e2e", "hostile"):
+    sys.path.insert(0, str(REPO / "tests" / folder))
 
 
 def pytest_addoption(parser):
     parser.addoption("--build-dir", default=str(REPO / "build"), help="where server/hmar-server and client/hmar are")
+    parser.addoption("--attack-scale", type=int, default=1, help="how many times longer the attacks of tests/hostile are")
 
 
 def pytest_configure(config):
