@@ -81,7 +81,8 @@ TEST(EngineFactoryTest, ErrorsNameTheDeviceOrTheFolder) {
   EXPECT_THAT(std::string(MakeEngine(kModel, Cuda(8), ServerOptions()).status().message()),
               AllOf(HasSubstr("mine"), HasSubstr("cuda:8"), HasSubstr("8 devices")));
   EXPECT_THAT(
-      std::string(MakeEngine({"m", "/no/such"}, Cuda(0), ServerOptions()).status().message()),
+      std::string(
+          MakeEngine({"m", "/no/such", "", "auto"}, Cuda(0), ServerOptions()).status().message()),
       HasSubstr("/no/such"));
 }
 

@@ -122,7 +122,7 @@ std::vector<Flood> Floods() {
   const std::string empties = Times(kMillions, Field(2, ""));
   return {
       {"packed entries", Field(7, Field(2, ones)), "previews.scales"},
-      {"packed entries in many fields", Times(kMillions / 4, Field(7, Field(2, "\x01\x02"))),
+      {"packed entries in many fields", Times(kMillions / 4, Field(7, Field(2, "\x01\x02\x03"))),
        "previews.scales"},
       {"entries one by one", Field(7, Times(kMillions, "\x10\x01")), "previews.scales"},
       {"empty messages", Field(10, Times(kMillions, Field(1, ""))), "prefix.tokens"},
