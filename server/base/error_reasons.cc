@@ -46,10 +46,16 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kEncoderBacklog, "ENCODER_BACKLOG", Code::kResourceExhausted,
               "Too many finished pictures wait for their PNG; try again after "
               "RetryInfo.retry_delay."},
+    ReasonRow{Reason::kDeliveryBacklog, "DELIVERY_BACKLOG", Code::kResourceExhausted,
+              "All calls together hold too many pictures that nobody has read yet; try again after "
+              "RetryInfo.retry_delay."},
     ReasonRow{Reason::kClientTooSlow, "CLIENT_TOO_SLOW", Code::kResourceExhausted,
               "The client read its stream too slowly for the server to hold what was unsent."},
     ReasonRow{Reason::kOutOfMemory, "OUT_OF_MEMORY", Code::kResourceExhausted,
               "The device had no memory for this image, even in a step of its own."},
+    ReasonRow{Reason::kNotReady, "NOT_READY", Code::kUnavailable,
+              "The server has just started and makes its probe images; try again after "
+              "RetryInfo.retry_delay, or watch its health."},
     ReasonRow{Reason::kDraining, "DRAINING", Code::kUnavailable,
               "The server is going down; another one, or this one after a restart, will answer."},
     ReasonRow{Reason::kDeviceLost, "DEVICE_LOST", Code::kUnavailable,

@@ -28,6 +28,10 @@ class CallScope {
   absl::Time arrived_at() const { return arrived_at_; }
   CallOrigin origin() const;
 
+  // Whether the server makes images for clients at all now: before readiness UNAVAILABLE
+  // (NOT_READY), in a drain UNAVAILABLE (DRAINING); counted as not taken in.
+  absl::Status CheckOpen() const;
+
   // For the records, once the request has resolved.
   void Describe(const ResolvedRequest& request);
 

@@ -12,9 +12,9 @@
 // | hmar_previews_total{model,mode,outcome}        | sent, or dropped for a slow reader        |
 // | hmar_encode_duration_seconds                   | one picture to PNG                        |
 // | hmar_upload_read_duration_seconds              | an edit's PNGs to picture and region      |
-// by the scheduler:
+// by the scheduler, probe images left out but for the gauges and the time of scales:
 // | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING; |
-// |                                                | by the service: UPLOAD_BACKLOG            |
+// |                                                | by the service: UPLOAD_BACKLOG, NOT_READY |
 // | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
 // | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
 // | hmar_queue_images{model}                       | images that wait now                      |
@@ -64,6 +64,7 @@ enum class RejectReason {
   kQueueFull,      // QUEUE_FULL
   kDraining,       // DRAINING
   kUploadBacklog,  // UPLOAD_BACKLOG
+  kNotReady,       // NOT_READY
 };
 
 // Thread-safe. Models and devices go by their index in Create's lists, scales by their index in the

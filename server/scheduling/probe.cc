@@ -55,6 +55,7 @@ absl::Status MakeOneImage(Scheduler* scheduler, size_t device, size_t model,
   Work work;
   work.job.model = model;
   work.device = device;
+  work.probe = true;
   if (!config.classes.empty()) work.job.prototype.class_id = 0;
   work.job.prototype.sampling = config.sampling;
   work.origin.client = "probe";

@@ -11,11 +11,11 @@
 namespace hmar {
 
 // Makes one image of model `model` (its first class, seed 0, its default sampling) on device
-// `device` through the scheduler, like any client's, and says whether a picture of the model's size
-// came. The server probes every model on every device before it reports SERVING. Blocks; not for
-// the engine loop's thread. DEADLINE_EXCEEDED: no picture within `timeout`, and the image is
-// cancelled; INTERNAL: a picture of another size; else what Submit or the step said. Messages name
-// the model.
+// `device` through the scheduler and says whether a picture of the model's size came. The server
+// probes every model on every device before it takes clients' work: nobody's images are in line
+// before these, and what is counted for clients leaves them out. Blocks; not for the engine loop's
+// thread. DEADLINE_EXCEEDED: no picture within `timeout`, and the image is cancelled; INTERNAL: a
+// picture of another size; else what Submit or the step said. Messages name the model.
 absl::Status Probe(Scheduler* scheduler, size_t device, size_t model, const ModelConfig& config,
                    absl::Duration timeout);
 

@@ -23,6 +23,8 @@ class Scheduler::Impl {
   Impl(SchedulerOptions options, const Clock* clock, Metrics* metrics);
 
   absl::StatusOr<Admission> Submit(Work work);
+  absl::Status CheckOpen() const;
+  void OpenToClients();
   absl::StatusOr<Admission> Price(const Work& work) const;
   void Cancel(WorkId id);
   std::optional<PlannedStep> NextStep(size_t device);
@@ -36,7 +38,10 @@ class Scheduler::Impl {
 
  private:
   std::vector<Pass> PassesOf(const Work& work) const;
+  absl::Status CheckTaking(bool probe) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRoom(const Work& work) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountRefusal(const absl::Status& status) const;
+  absl::Duration BacklogTime() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::optional<PlannedStep> Plan(size_t device) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -46,7 +51,7 @@ class Scheduler::Impl {
 
   // Every change ends with these two: the first under the lock, the second with its result after
   // it.
-  WorkLedger::Outboxes Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] WorkLedger::Outboxes Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Deliver(const WorkLedger::Outboxes& outboxes) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const SchedulerOptions options_;
@@ -61,6 +66,9 @@ class Scheduler::Impl {
   StepBooking booking_ ABSL_GUARDED_BY(mutex_);
   std::vector<StepPlanner> planners_ ABSL_GUARDED_BY(mutex_);  // By device.
   std::vector<bool> step_under_way_ ABSL_GUARDED_BY(mutex_);   // By device.
+  // Until the next change: refusals come in any number, and each would walk the whole queue.
+  mutable std::optional<absl::Duration> backlog_time_ ABSL_GUARDED_BY(mutex_);
+  bool open_ ABSL_GUARDED_BY(mutex_);  // To clients.
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status stopped_ ABSL_GUARDED_BY(mutex_);  // OK until Stop.
 };
@@ -73,7 +81,8 @@ Scheduler::Impl::Impl(SchedulerOptions options, const Clock* clock, Metrics* met
       picture_tokens_(options_.upload_cache_bytes),
       pricing_(&options_),
       booking_(&ledger_, &pricing_, metrics),
-      step_under_way_(options_.devices.size()) {
+      step_under_way_(options_.devices.size()),
+      open_(!options_.starts_closed) {
   for (size_t device = 0; device < options_.devices.size(); ++device) {
     planners_.emplace_back(&options_, device, &ledger_, &picture_tokens_, &pricing_, metrics);
   }
@@ -83,34 +92,78 @@ std::vector<Pass> Scheduler::Impl::PassesOf(const Work& work) const {
   return PlanPasses(options_.models()[work.job.model].config, work.job.prototype);
 }
 
-absl::Status Scheduler::Impl::CheckRoom(const Work& work) const {
+absl::Status Scheduler::Impl::CheckTaking(bool probe) const {
   HMAR_RETURN_IF_ERROR(stopped_);
   if (draining_) return ErrorOf(Reason::kDraining, "the server is shutting down");
+  if (!open_ && !probe) {
+    return ErrorOf(Reason::kNotReady, "the server's models have not made their probe images yet");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Scheduler::Impl::CheckOpen() const {
+  absl::MutexLock lock(&mutex_);
+  return CheckTaking(/*probe=*/false);
+}
+
+void Scheduler::Impl::OpenToClients() {
+  absl::MutexLock lock(&mutex_);
+  open_ = true;
+}
+
+absl::Status Scheduler::Impl::CheckRoom(const Work& work) const {
+  HMAR_RETURN_IF_ERROR(CheckTaking(work.probe));
+  if (work.job.images > options_.max_queued_images) {
+    return ErrorOf(
+        Reason::kFieldOutOfRange,
+        absl::StrCat("the request has ", work.job.images,
+                     " images; the queue never holds more than ", options_.max_queued_images));
+  }
   const uint32_t waiting = ledger_.images().waiting();
   if (waiting + uint64_t{work.job.images} > options_.max_queued_images) {
     return RetryAfter(
         ErrorOf(Reason::kQueueFull,
                 absl::StrCat("the queue is full: ", waiting, " images wait and the request has ",
                              work.job.images, "; the limit is ", options_.max_queued_images)),
-        pricing_.BacklogTime(ledger_.images()));
+        BacklogTime());
   }
   return absl::OkStatus();
 }
 
+void Scheduler::Impl::CountRefusal(const absl::Status& status) const {
+  if (metrics_ == nullptr) return;
+  switch (ReasonOf(status)) {
+    case Reason::kQueueFull:
+      return metrics_->AdmissionRejected(RejectReason::kQueueFull);
+    case Reason::kDraining:
+    case Reason::kDeviceLost:
+      return metrics_->AdmissionRejected(RejectReason::kDraining);
+    default:  // A fault of the request, not of ours.
+      return;
+  }
+}
+
+absl::Duration Scheduler::Impl::BacklogTime() const {
+  if (!backlog_time_.has_value()) backlog_time_ = pricing_.BacklogTime(ledger_.images());
+  return *backlog_time_;
+}
+
 absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
   std::vector<Pass> passes = PassesOf(work);
-  absl::MutexLock lock(&mutex_);
-  if (absl::Status room = CheckRoom(work); !room.ok()) {
-    if (metrics_ != nullptr) {
-      metrics_->AdmissionRejected(absl::IsUnavailable(room) ? RejectReason::kDraining
-                                                            : RejectReason::kQueueFull);
+  Admission admission;
+  WorkLedger::Outboxes outboxes;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (absl::Status room = CheckRoom(work); !room.ok()) {
+      if (!work.probe) CountRefusal(room);
+      return room;
     }
-    return room;
+    admission = pricing_.Quote(ledger_.images(), work.job.model, work.job.images, passes);
+    admission.id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
+    outboxes = Settle();
+    changed_.SignalAll();
   }
-  Admission admission = pricing_.Quote(ledger_.images(), work.job.model, work.job.images, passes);
-  admission.id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
-  Settle();
-  changed_.SignalAll();
+  Deliver(outboxes);
   return admission;
 }
 
@@ -123,7 +176,7 @@ absl::StatusOr<Admission> Scheduler::Impl::Price(const Work& work) const {
 
 absl::Duration Scheduler::Impl::backlog_time() const {
   absl::MutexLock lock(&mutex_);
-  return pricing_.BacklogTime(ledger_.images());
+  return BacklogTime();
 }
 
 uint32_t Scheduler::Impl::waiting() const {
@@ -138,13 +191,15 @@ uint32_t Scheduler::Impl::held() const {
 
 void Scheduler::Impl::Cancel(WorkId id) {
   std::shared_ptr<ListenerOutbox> outbox;
+  WorkLedger::Outboxes outboxes;
   {
     absl::MutexLock lock(&mutex_);
     outbox = ledger_.Cancel(id, clock_->Now());
-    Settle();
+    outboxes = Settle();
     changed_.SignalAll();
   }
   if (outbox != nullptr) outbox->Close();
+  Deliver(outboxes);
 }
 
 std::optional<PlannedStep> Scheduler::Impl::NextStep(size_t device) {
@@ -259,6 +314,7 @@ void Scheduler::Impl::Stop(const absl::Status& status) {
 }
 
 WorkLedger::Outboxes Scheduler::Impl::Settle() {
+  backlog_time_.reset();
   if (metrics_ != nullptr) {
     const ImageTable& images = ledger_.images();
     for (size_t model = 0; model < options_.models().size(); ++model) {
@@ -286,6 +342,10 @@ Scheduler::~Scheduler() = default;
 absl::StatusOr<Admission> Scheduler::Submit(Work work) { return impl_->Submit(std::move(work)); }
 
 absl::StatusOr<Admission> Scheduler::Price(const Work& work) const { return impl_->Price(work); }
+
+absl::Status Scheduler::CheckOpen() const { return impl_->CheckOpen(); }
+
+void Scheduler::OpenToClients() { impl_->OpenToClients(); }
 
 void Scheduler::Cancel(WorkId id) { impl_->Cancel(id); }
 

@@ -31,9 +31,17 @@ class Scheduler {
   ~Scheduler();
 
   // Takes all of the request's images or none. The listener is held iff the result is OK.
-  // RESOURCE_EXHAUSTED: the queue is full (message names the bound); UNAVAILABLE: after BeginDrain
-  // or Stop. Never blocks on a step.
+  // RESOURCE_EXHAUSTED: the queue is full (message names the bound; with the time that the backlog
+  // will take); INVALID_ARGUMENT: more images than the queue could ever hold; else as CheckOpen.
+  // Never blocks on a step.
   absl::StatusOr<Admission> Submit(Work work);
+
+  // Whether clients' work is taken at all. UNAVAILABLE: not before OpenToClients (reason
+  // NOT_READY), nor after BeginDrain (DRAINING) or Stop (its status).
+  absl::Status CheckOpen() const;
+
+  // Takes clients' work from now on, if the options said starts_closed.
+  void OpenToClients();
 
   // What Submit would say of this work now, without taking it (id 0).
   absl::StatusOr<Admission> Price(const Work& work) const;
@@ -64,7 +72,8 @@ class Scheduler {
   void Stop(const absl::Status& status);
 
   // Until all that was accepted so far is done, by measured costs; zero before any step. What a
-  // refused client may be told to wait.
+  // refused client may be told to wait. Walks the queue once after each change of it, however many
+  // ask in between.
   absl::Duration backlog_time() const;
 
   uint32_t queued_images() const;

@@ -13,6 +13,8 @@ namespace hmar {
 struct SchedulerOptions {
   // Images that may wait, over all models. A larger queue only adds latency.
   uint32_t max_queued_images = 1024;
+  // Only work of the server's own (Work::probe) is taken until OpenToClients.
+  bool starts_closed = false;
   // Token budget of a step, in forward rows; an image larger than it runs alone.
   uint32_t max_step_rows = 4096;
   // What the tokens of uploaded pictures may take, over all models.

@@ -103,8 +103,10 @@ PlannedStep::NewImage StepPlanner::Start(ImageId id, absl::Time now) {
   ImageRecord& image = *ledger_.images().Find(id);
   ledger_.images().Run(image, device_);
   image.started = now;
-  if (metrics_ != nullptr) metrics_->ImageStarted(image.model, now - image.submitted);
   const Work& work = ledger_.work(image.work);
+  if (metrics_ != nullptr && !work.probe) {
+    metrics_->ImageStarted(image.model, now - image.submitted);
+  }
   PlannedStep::NewImage started{id, work.job.prototype, nullptr};
   started.task.seed += image.index;
   started.task.given = GivenTokens(work);

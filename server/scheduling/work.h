@@ -86,6 +86,8 @@ struct Work {
   CallOrigin origin;
   std::shared_ptr<const EditPicture> picture;  // Null: no edit.
   std::optional<size_t> device;  // The only device that may run it (a probe's); else any.
+  // The server's own: taken before clients' work is, and left out of what is counted for clients.
+  bool probe = false;
   std::shared_ptr<WorkListener> listener;
 };
 

@@ -20,7 +20,7 @@ WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, absl::Time now) {
     image.device = request.work.device;
     image.passes = shared_passes;
     image.submitted = now;
-    request.open_images.push_back(images_.Add(std::move(image)).id);
+    request.open_images.insert(images_.Add(std::move(image)).id);
   }
   return id;
 }
@@ -54,8 +54,9 @@ void WorkLedger::BookPicture(ImageReport report, absl::Time now) {
        [index = image->index, finished = std::move(finished)](WorkListener& listener) mutable {
          listener.OnImage(index, std::move(finished));
        });
-  CountEnded(image->model, ImageOutcome::kDone, 1);
-  std::erase(requests_.at(image->work).open_images, image->id);
+  Request& request = requests_.at(image->work);
+  CountEnded(request.work, ImageOutcome::kDone, 1);
+  request.open_images.erase(image->id);
   images_.Erase(image->id);
 }
 
@@ -111,7 +112,9 @@ std::vector<std::pair<size_t, ImageId>> WorkLedger::TakeReleases(size_t device, 
   std::vector<std::pair<size_t, ImageId>> taken;
   for (const Release& release : releases_[device]) {
     taken.emplace_back(release.model, release.id);
-    if (metrics_ != nullptr) metrics_->CancelReleased(release.model, now - release.since);
+    if (metrics_ != nullptr && !release.probe) {
+      metrics_->CancelReleased(release.model, now - release.since);
+    }
   }
   releases_[device].clear();
   return taken;
@@ -135,17 +138,17 @@ void WorkLedger::CloseImages(Request& request, ImageOutcome outcome, absl::Time 
   for (ImageId id : request.open_images) {
     const ImageRecord& image = *images_.Find(id);
     if (image.state != ImageState::kWaiting && id != lost) {
-      releases_[*image.device].push_back({image.model, id, now});
+      releases_[*image.device].push_back({image.model, id, now, request.work.probe});
     }
     images_.Erase(id);
   }
-  CountEnded(request.work.job.model, outcome, request.open_images.size());
+  CountEnded(request.work, outcome, request.open_images.size());
   request.open_images.clear();
 }
 
-void WorkLedger::CountEnded(size_t model, ImageOutcome outcome, size_t images) {
-  if (metrics_ != nullptr && images > 0) {
-    metrics_->ImagesEnded(model, outcome, static_cast<uint32_t>(images));
+void WorkLedger::CountEnded(const Work& work, ImageOutcome outcome, size_t images) {
+  if (metrics_ != nullptr && images > 0 && !work.probe) {
+    metrics_->ImagesEnded(work.job.model, outcome, static_cast<uint32_t>(images));
   }
 }
 

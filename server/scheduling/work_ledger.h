@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -30,7 +31,7 @@ class WorkLedger {
  public:
   using Outboxes = std::map<WorkId, std::shared_ptr<ListenerOutbox>>;
 
-  // `metrics` may be null; it hears of every image's end.
+  // `metrics` may be null; it hears of every client's image's end.
   WorkLedger(size_t devices, size_t models, Metrics* metrics)
       : images_(devices, models), releases_(devices), metrics_(metrics) {}
 
@@ -82,18 +83,19 @@ class WorkLedger {
   struct Request {
     Work work;  // Its listener is in the outbox.
     std::shared_ptr<ListenerOutbox> outbox;
-    std::vector<ImageId> open_images;
+    std::set<ImageId> open_images;
   };
   struct Release {
     size_t model;
     ImageId id;
     absl::Time since;
+    bool probe;
   };
 
   void Post(WorkId id, ListenerOutbox::Call call);
   // Takes the request's open images out of the table. `lost` is one that no engine holds any more.
   void CloseImages(Request& request, ImageOutcome outcome, absl::Time now, ImageId lost = 0);
-  void CountEnded(size_t model, ImageOutcome outcome, size_t images);
+  void CountEnded(const Work& work, ImageOutcome outcome, size_t images);
 
   ImageTable images_;
   std::vector<std::vector<Release>> releases_;  // By device.

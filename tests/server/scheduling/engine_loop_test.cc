@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -17,6 +18,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
@@ -325,6 +327,24 @@ TEST_F(EngineLoopTest, AProbeMakesAPicture) {
   loop_.Start();
   EXPECT_EQ(Probe(&scheduler_, 0, 0, info_.config, kPatience), absl::OkStatus());
   EXPECT_THAT(engine_->steps(), SizeIs(5));
+}
+
+// What is counted for clients; the time of its steps is the device's all the same.
+TEST_F(EngineLoopTest, AProbeCountsForNobody) {
+  loop_.Start();
+  ASSERT_EQ(Probe(&scheduler_, 0, 0, info_.config, kPatience), absl::OkStatus());
+  engine_->SetFaults({.non_finite_seeds = {0}});
+  ASSERT_FALSE(Probe(&scheduler_, 0, 0, info_.config, kPatience).ok());
+  scheduler_.BeginDrain();
+  ASSERT_FALSE(Probe(&scheduler_, 0, 0, info_.config, kPatience).ok());
+  const std::string text = metrics_->Text();
+  for (const char* outcome : {"done", "failed"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("hmar_images_total{model=\"fake\",outcome=\"", outcome,
+                                             "\"} 0\n")));
+  }
+  EXPECT_THAT(text, HasSubstr("hmar_queue_duration_seconds_count{model=\"fake\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("hmar_admission_rejected_total{reason=\"DRAINING\"} 0\n"));
+  EXPECT_THAT(text, Not(HasSubstr("hmar_step_images_count{model=\"fake\",device=\"cpu\"} 0\n")));
 }
 
 TEST_F(EngineLoopTest, AProbeThatFailsSaysWhy) {

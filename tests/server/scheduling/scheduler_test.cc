@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/base/errors.h"
 #include "tests/fakes/puppet_device.h"
 
 namespace hmar {
@@ -163,6 +164,58 @@ TEST(SchedulerTest, TheQueueTakesAllOfARequestOrNothing) {
   device.Submit(3, 2);  // As many as there is room for.
   device.RunOne();      // What runs does not wait.
   device.Submit(4, 5);
+}
+
+TEST(SchedulerTest, WhatTheQueueCanNeverHoldIsNotWorthAnotherTry) {
+  SchedulerOptions options;
+  options.max_queued_images = 5;
+  PuppetDevice device({FakeEngineInfo()}, options);
+  const absl::Status refused = device.scheduler().Submit(device.MakeWork(1, 6)).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()), AllOf(HasSubstr("6 images"), HasSubstr("than 5")));
+  EXPECT_FALSE(RetryDelayOf(refused).has_value());
+}
+
+TEST(SchedulerTest, ARefusalSaysHowLongTheBacklogTakesNow) {
+  SchedulerOptions options;
+  options.max_queued_images = 8;
+  PuppetDevice device({FakeEngineInfo("fake", 1)}, options);
+  device.Submit(0);
+  device.RunAll();  // Steps have a cost from now on.
+  auto many = device.Submit(10, 7);
+  auto one = device.Submit(20, 1);
+  const auto delay = [&] {
+    return *RetryDelayOf(device.scheduler().Submit(device.MakeWork(30, 8)).status());
+  };
+  const absl::Duration all = delay();
+  EXPECT_GT(all, absl::ZeroDuration());
+  EXPECT_EQ(delay(), all);
+  device.RunOne();
+  const absl::Duration one_step_later = delay();
+  EXPECT_LT(one_step_later, all);
+  device.scheduler().Cancel(one.admission.id);
+  EXPECT_LT(delay(), one_step_later);
+  EXPECT_EQ(delay(), device.scheduler().backlog_time());
+}
+
+TEST(SchedulerTest, UntilItIsOpenOnlyProbesAreTaken) {
+  SchedulerOptions options;
+  options.starts_closed = true;
+  PuppetDevice device({FakeEngineInfo()}, options);
+  EXPECT_EQ(ReasonOf(device.scheduler().CheckOpen()), Reason::kNotReady);
+  for (const absl::Status& early : {device.scheduler().Submit(device.MakeWork(1)).status(),
+                                    device.scheduler().Price(device.MakeWork(1)).status()}) {
+    EXPECT_EQ(early.code(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(ReasonOf(early), Reason::kNotReady);
+  }
+  Work probe = device.MakeWork(0);
+  probe.probe = true;
+  device.Submit(std::move(probe));
+  device.scheduler().OpenToClients();
+  EXPECT_TRUE(device.scheduler().CheckOpen().ok());
+  device.Submit(1);
+  device.scheduler().BeginDrain();
+  EXPECT_EQ(ReasonOf(device.scheduler().CheckOpen()), Reason::kDraining);
 }
 
 TEST(SchedulerTest, UnderATightBudgetEveryImageKeepsMoving) {
