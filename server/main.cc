@@ -1,11 +1,11 @@
 // hmar-server. Exit codes: 0 stopped by a signal, all accepted requests finished; 1 could not start
 // (a model, a port); 2 bad flags; 3 failed while running (a probe image), or requests were left at
-// the end of --drain-seconds; 4 ended at once by a second signal; 5 a device was lost.
+// the end of --drain-seconds, or a step of a device hung; 4 ended at once by a second signal; 5 a
+// device was lost.
 
 #include <spdlog/logger.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +15,7 @@
 #include "server/base/errors.h"
 #include "server/base/random_source.h"
 #include "server/engine_factory.h"
+#include "server/exit_guard.h"
 #include "server/operations/logging.h"
 #include "server/operations/stop_signals.h"
 #include "server/options.h"
@@ -31,13 +32,6 @@ ExitCode CodeOf(const absl::Status& fatal) {
   return ReasonName(fatal) == RowOf(Reason::kDeviceLost).name ? kDeviceLost : kFailed;
 }
 
-// Without destructors and exit handlers: engines may wait for a lost device for ever.
-[[noreturn]] void EndAtOnce(Server* server, Logging* logging) {
-  server->AwaitCalls(kLastWords);
-  logging->Close();
-  std::_Exit(kDeviceLost);
-}
-
 int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) {
   spdlog::logger& log = *logging->log();
   const RealClock clock;
@@ -51,16 +45,21 @@ int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) 
   dependencies.on_fatal = [signals](const absl::Status& status) {
     signals->Stop({CodeOf(status), std::string(status.message())});
   };
+  log.info("options {}", DescribeOptions(options));
+  ExitGuard guard(signals, logging, absl::Seconds(options.drain_seconds));
   auto server = Server::Start(options, std::move(dependencies));
+  guard.Loaded();
   if (!server.ok()) {
     log.error("{}", std::string(server.status().message()));
     return kCannotStart;
   }
-  log.info("options {}", DescribeOptions(options));
   const StopReason reason = signals->Await();
   if (reason.exit_code != kStopped) {
     log.error("{}", reason.what);
-    if (reason.exit_code == kDeviceLost) EndAtOnce(server->get(), logging);
+    if (reason.exit_code == kDeviceLost) {
+      (*server)->HangUp(kLastWords);
+      EndAtOnce(kDeviceLost, logging);  // Engines may wait for a lost device for ever.
+    }
     return reason.exit_code;
   }
   log.info("{}: finishing what was accepted, for at most {} s", reason.what, options.drain_seconds);

@@ -62,6 +62,10 @@ class ServerProcess:
                 self._news.wait(timeout=min(left, 0.1))  # A file comes without a line.
             return found
 
+    def wait_for_line(self, part):
+        """The first line of output that contains this, once there is one."""
+        return self._wait_for(f"line with {part!r}", lambda: next((line for line in self.lines if part in line), None))
+
     @functools.cached_property
     def port(self):
         def read():

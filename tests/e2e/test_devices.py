@@ -1,5 +1,6 @@
 """Several devices, and one that is lost: the real program with a fake libhmar_cuda.so, where an installed one would lie."""
 import shutil
+import signal
 import threading
 
 import grpc
@@ -52,8 +53,9 @@ def test_every_device_holds_the_model_runs_images_and_is_counted(start_on_gpus):
         assert server.metric("hmar_device_busy_seconds_total", device=device) > 0
         assert server.metric("hmar_device_memory_bytes", device=device, kind="weights") == 1e6
         assert server.metric("hmar_device_memory_bytes", device=device, kind="slots") == 4000
-    assert server.metric("hmar_images_total", model="m", outcome="done") == 16 + 2  # One probe a device.
-    assert server.metric("hmar_step_images_sum", model="m") == 5 * (16 + 2)  # An image takes five passes.
+    assert server.metric("hmar_images_total", model="m", outcome="done") == 16  # The probes are no client's.
+    assert server.metric("hmar_queue_duration_seconds_count", model="m") == 16
+    assert server.metric("hmar_step_images_sum", model="m") == 5 * (16 + 2)  # An image takes five passes; a probe a device.
 
 
 def test_a_lost_device_ends_the_process_with_5_and_its_calls_with_a_reason(start_on_gpus, monkeypatch):
@@ -69,8 +71,7 @@ def test_a_lost_device_ends_the_process_with_5_and_its_calls_with_a_reason(start
     assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DEVICE_LOST")
     assert server.wait_for_exit() == 5
     watcher.join()
-    # At most once; the process may end before the news is out.
-    assert states in ([], [health_pb2.HealthCheckResponse.NOT_SERVING])
+    assert states == [health_pb2.HealthCheckResponse.NOT_SERVING]  # Once, although both devices are lost.
     assert "is lost: CUDA error" in server.output
 
 
@@ -82,6 +83,43 @@ def _until_error(watch):
     except grpc.RpcError:
         pass
     return states
+
+
+def test_a_failed_probe_ends_the_process_with_3(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_FAILS_SEED", "0")
+    server = start_on_gpus()
+    assert server.wait_for_exit() == 3
+    assert "probe image of model m: logits are not finite" in server.output
+
+
+def test_a_hung_step_does_not_hold_the_process_back(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_HANG_AFTER_STEPS", "10")  # The probe takes five.
+    server = start_on_gpus("--drain-seconds=0")
+    server.wait_until_ready()
+    call = server.stub().Generate(small_request(num_images=64))
+    assert next(call).WhichOneof("event") == "accepted"
+    server.process.send_signal(signal.SIGTERM)
+    error = error_of(lambda: call)
+    assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    assert server.wait_for_exit() == 3
+    assert "a step of a device seems to hang" in server.output
+
+
+def test_a_probe_that_hangs_ends_the_process_with_3(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_HANG_AFTER_STEPS", "2")
+    server = start_on_gpus("--probe-seconds=1")
+    assert server.wait_for_exit() == 3
+    assert "no picture within 1s" in server.output
+
+
+def test_a_signal_does_not_wait_for_a_model_to_load(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_LOAD_HANGS", "1")
+    server = start_on_gpus()
+    server.wait_for_line(" options ")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    assert "stopped while loading" in server.output
+    assert not server.port_file.exists()
 
 
 def test_a_gpu_that_is_not_there_is_an_error_at_start(start_on_gpus):

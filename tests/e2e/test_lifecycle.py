@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from hmar.v1 import image_generation_pb2 as pb
 
-from requests_under_test import images_of, request
+from requests_under_test import error_of, images_of, request
 from server_process import GENEROUS_SECONDS, READINESS
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -47,14 +47,26 @@ def test_a_second_signal_ends_at_once(start_server, model_folder):
     server.wait_until_ready()
     watch = server.health().Watch(health_pb2.HealthCheckRequest(service=READINESS), timeout=GENEROUS_SECONDS)
     assert next(watch).status == SERVING
-    call = server.stub().Generate(request(num_images=32))
+    call = server.stub().Generate(request(num_images=64))
     next(call)
     server.process.send_signal(signal.SIGTERM)
     assert next(watch).status == NOT_SERVING  # The first one was heard.
     server.process.send_signal(signal.SIGTERM)
     with pytest.raises(grpc.RpcError):
         list(call)
-    assert server.wait_for_exit() != 0
+    assert server.wait_for_exit() == 4
+
+
+def test_what_is_left_at_the_end_of_the_drain_fails_and_so_does_the_server(start_server, model_folder):
+    server = start_server(f"--model=m={model_folder}", "--drain-seconds=0")
+    server.wait_until_ready()
+    call = server.stub().Generate(request(num_images=64))
+    next(call)
+    server.process.send_signal(signal.SIGTERM)
+    error = error_of(lambda: call)
+    assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    assert server.wait_for_exit() == 3
+    assert "requests were left unfinished" in server.output
 
 
 def failed_start(start_server, *flags):

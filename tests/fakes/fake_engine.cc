@@ -165,6 +165,10 @@ absl::StatusOr<StepReport> FakeEngine::Step(absl::Span<const ImageId> ids) {
   step_at_gate_ = true;
   mutex_.Await(absl::Condition(&gate_open_));
   step_at_gate_ = false;
+  const auto goes_on = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return step_count_ < faults_.hang_after_steps;
+  };
+  mutex_.Await(absl::Condition(&goes_on));
 
   const absl::Status device = CheckDevice();
   const absl::Status status = device.ok() ? CheckStep(ids) : device;

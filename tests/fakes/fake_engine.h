@@ -63,6 +63,8 @@ struct FakeFaults {
   size_t max_encode_pictures = std::numeric_limits<size_t>::max();
   // An Encode of a picture whose first byte is one of these: INTERNAL.
   std::set<uint8_t> encode_fails_bytes = {};
+  // After this many Steps the next one hangs, until this is set to more.
+  uint64_t hang_after_steps = std::numeric_limits<uint64_t>::max();
   // The device is lost after this many Steps: every later call says UNAVAILABLE.
   uint64_t lost_after_steps = std::numeric_limits<uint64_t>::max();
 };
