@@ -132,6 +132,15 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        "What a stream may hold for a slow client; beyond a quarter of it previews are dropped, "
        "beyond all of it the stream ends with RESOURCE_EXHAUSTED",
        1 << 16, kMaxUint32},
+      {"delivery-buffer-bytes", "N", &o->delivery_buffer_bytes,
+       "What all calls together may hold for their clients; beyond it the one that holds most "
+       "loses "
+       "its previews, then ends with RESOURCE_EXHAUSTED",
+       1 << 24, kMaxUint32},
+      {"send-seconds", "N", &o->send_seconds,
+       "Longest time that a client may take to read one message; then its call ends with "
+       "RESOURCE_EXHAUSTED",
+       1, 3600},
       {"max-concurrent-streams", "N", &o->max_concurrent_streams, "Open calls of one connection", 1,
        1 << 20},
       {"max-upload-bytes", "N", &o->max_upload_bytes,

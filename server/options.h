@@ -35,6 +35,8 @@ struct ServerOptions {
   uint32_t png_compression = 1;
   uint32_t max_message_bytes = uint32_t{40} << 20;  // Room for an image and a mask.
   uint32_t stream_buffer_bytes = uint32_t{64} << 20;
+  uint32_t delivery_buffer_bytes = uint32_t{256} << 20;
+  uint32_t send_seconds = 20;
   uint32_t max_concurrent_streams = 256;
 
   uint32_t max_upload_bytes = uint32_t{16} << 20;

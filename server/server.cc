@@ -95,6 +95,7 @@ Server::~Server() { Drain(absl::ZeroDuration()); }
 absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   SchedulerOptions scheduler_options;
   scheduler_options.max_queued_images = options_.max_queued_images;
+  scheduler_options.starts_closed = true;
   scheduler_options.upload_cache_bytes = options_.upload_cache_bytes;
   scheduler_options.max_step_rows = LimitsOf(options_, devices.front()).max_step_rows;
   for (const DeviceEngines& engines : engines_) {
@@ -106,6 +107,9 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   HMAR_RETURN_IF_ERROR(CheckBuffers(options_, scheduler_options.models()));
   HMAR_RETURN_IF_ERROR(MakeMetrics(devices));
   catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models(), std::move(names));
+  deliveries_ = std::make_unique<Deliveries>(
+      DeliveryOptions{options_.delivery_buffer_bytes, absl::Seconds(options_.send_seconds)},
+      dependencies_.clock);
   scheduler_ = std::make_unique<Scheduler>(std::move(scheduler_options), dependencies_.clock,
                                            metrics_.get());
   EncoderPoolOptions encoder_options;
@@ -156,11 +160,13 @@ ServiceContext Server::MakeContext() {
   context.encoder = encoder_.get();
   context.upload_readers = upload_readers_.get();
   context.upload_budget = &upload_budget_;
+  context.deliveries = deliveries_.get();
   context.clock = dependencies_.clock;
   context.random = dependencies_.random;
   context.metrics = metrics_.get();
   context.access_log = &access_log_;
-  context.limits.max_images = options_.max_images_per_request;
+  // More than the queue ever holds would be refused for ever.
+  context.limits.max_images = std::min(options_.max_images_per_request, options_.max_queued_images);
   context.limits.max_reply_bytes = options_.max_message_bytes;
   context.limits.default_png_compression = static_cast<int>(options_.png_compression);
   context.limits.upload.max_bytes = options_.max_upload_bytes;
@@ -212,6 +218,7 @@ void Server::ProbeModels() {
       return;
     }
   }
+  scheduler_->OpenToClients();
   health_->SetReady();
   dependencies_.log->info("ready");
 }
@@ -232,6 +239,11 @@ void Server::OnDeviceLost(const std::string& device, const absl::Status& status)
   health_->End();
   scheduler_->Stop(lost);
   if (first && dependencies_.on_fatal) dependencies_.on_fatal(lost);
+}
+
+void Server::HangUp(absl::Duration limit) {
+  service_->active_calls().AwaitNone(limit);
+  grpc_server_->Shutdown(std::chrono::system_clock::now());
 }
 
 bool Server::Drain(absl::Duration limit) {

@@ -17,6 +17,7 @@
 #include "server/base/byte_budget.h"
 #include "server/base/clock.h"
 #include "server/base/random_source.h"
+#include "server/calls/deliveries.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/image_generation_service.h"
 #include "server/devices.h"
@@ -49,7 +50,9 @@ struct ServerDependencies {
 class Server {
  public:
   // Loads the models, then listens; on failure nothing listens any more. When it returns, the port
-  // is open and health says NOT_SERVING until every model has made its probe image on every device.
+  // is open, so that whoever starts the server can see it live; until every model has made its
+  // probe image on every device, health says NOT_SERVING and calls that generate are refused with
+  // UNAVAILABLE (NOT_READY): no client's image is in line before the probes.
   // Errors are for the user: one line that names the flag, the folder or the address.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        ServerDependencies dependencies);
@@ -67,9 +70,9 @@ class Server {
   bool Drain(absl::Duration limit);
 
   // For the end after a lost device, when everything has failed already: waits until the calls have
-  // ended and their clients know, or `limit` has passed. The engines may never let go of a lost
-  // device, so end the process then without destroying the server.
-  void AwaitCalls(absl::Duration limit) { service_->active_calls().AwaitNone(limit); }
+  // ended and their clients know, or `limit` has passed, and closes the port. The engines may never
+  // let go of a lost device, so end the process then without destroying the server.
+  void HangUp(absl::Duration limit);
 
  private:
   Server(const ServerOptions& options, ServerDependencies dependencies);
@@ -90,6 +93,7 @@ class Server {
   std::vector<DeviceEngines> engines_;  // By device, until the loops take them.
   std::unique_ptr<ModelCatalog> catalog_;
   std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Deliveries> deliveries_;  // Before whatever may hold a call.
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<EncoderPool> encoder_;
   ByteBudget upload_budget_;

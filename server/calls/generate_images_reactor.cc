@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/status_macros.h"
+#include "server/base/errors.h"
 
 namespace hmar {
 
@@ -14,7 +15,8 @@ grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
   auto reactor = std::make_shared<GenerateImagesReactor>(
       CallScope(context, active_calls, *call, "GenerateImages",
                 RequestIdOf(request.message.request(), context->random)),
-      response);
+      call, response);
+  reactor->account_.Open(reactor);
   {
     absl::MutexLock lock(&reactor->mutex_);
     reactor->self_ = reactor;
@@ -23,8 +25,12 @@ grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
   return reactor.get();
 }
 
-GenerateImagesReactor::GenerateImagesReactor(CallScope call, v1::GenerateImagesResponse* response)
-    : call_(std::move(call)), response_(response) {}
+GenerateImagesReactor::GenerateImagesReactor(CallScope scope, grpc::CallbackServerContext* call,
+                                             v1::GenerateImagesResponse* response)
+    : call_(std::move(scope)),
+      canceller_(call),
+      account_(call_.context().deliveries),
+      response_(response) {}
 
 void GenerateImagesReactor::Begin(const ReceivedRequest<v1::GenerateImagesRequest>& request) {
   if (const absl::Status status = Admit(request); !status.ok()) End(status);
@@ -36,6 +42,7 @@ absl::Status GenerateImagesReactor::Admit(
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
                         Resolve(request.message, call_.request_id(), call_.context().validation()));
   call_.Describe(resolved);
+  HMAR_RETURN_IF_ERROR(call_.CheckOpen());
   auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
                                                  call_.origin(), shared_from_this());
   {
@@ -56,8 +63,15 @@ void GenerateImagesReactor::OnAccepted(v1::Accepted accepted) {
 void GenerateImagesReactor::OnPreview(v1::Preview, uint32_t) {}
 
 void GenerateImagesReactor::OnImage(v1::Image image) {
-  absl::MutexLock lock(&mutex_);
-  *gathered_.add_images() = std::move(image);
+  const size_t bytes = image.ByteSizeLong();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (finished_) return;
+    account_.Hold(bytes);
+    gathered_bytes_ += bytes;
+    *gathered_.add_images() = std::move(image);
+  }
+  call_.context().deliveries->Relieve();
 }
 
 void GenerateImagesReactor::OnCompleted(v1::Completed completed) {
@@ -70,9 +84,27 @@ void GenerateImagesReactor::OnCompleted(v1::Completed completed) {
 
 void GenerateImagesReactor::OnFailed(const absl::Status& status) { End(status); }
 
+// While it gathers, the call waits for the server and not for its client.
+bool GenerateImagesReactor::Relieve(const std::string& message) {
+  if (End(ErrorOf(Reason::kDeliveryBacklog, message))) return true;
+  Stop(message);
+  return false;
+}
+
+void GenerateImagesReactor::Stop(const std::string& message) {
+  const absl::Status status = ErrorOf(Reason::kClientTooSlow, message);
+  if (!End(status)) {
+    absl::MutexLock lock(&mutex_);
+    end_.Update(status);  // For the books: what was said last has not arrived.
+  }
+  canceller_.Cancel();
+}
+
 void GenerateImagesReactor::OnCancel() { End(call_.WhyCancelled()); }
 
 void GenerateImagesReactor::OnDone() {
+  canceller_.Done();
+  account_.Close();
   std::shared_ptr<GenerateImagesReactor> self;
   std::shared_ptr<Generation> generation;
   absl::Status status;
@@ -87,16 +119,21 @@ void GenerateImagesReactor::OnDone() {
   call_.Done(status, generation.get(), images);
 }
 
-void GenerateImagesReactor::End(const absl::Status& status) {
+bool GenerateImagesReactor::End(const absl::Status& status) {
   std::shared_ptr<Generation> generation;
+  v1::GenerateImagesResponse dropped;  // Dies outside the lock.
   {
     absl::MutexLock lock(&mutex_);
-    if (std::exchange(finished_, true)) return;
+    if (std::exchange(finished_, true)) return false;
     end_ = status;
     generation = generation_;
+    dropped.Swap(&gathered_);
+    account_.Release(gathered_bytes_);
   }
   if (generation != nullptr) generation->Cancel();
+  account_.BeginSend();
   Finish(call_.ToGrpc(status));
+  return true;
 }
 
 void GenerateImagesReactor::FinishIfComplete() {
@@ -111,6 +148,7 @@ void GenerateImagesReactor::FinishIfComplete() {
   std::sort(
       images.pointer_begin(), images.pointer_end(),
       [](const v1::Image* a, const v1::Image* b) { return a->image_index() < b->image_index(); });
+  account_.BeginSend();
   Finish(grpc::Status::OK);
 }
 

@@ -5,11 +5,14 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "hmar/v1/image_generation.pb.h"
+#include "server/calls/call_canceller.h"
 #include "server/calls/call_scope.h"
+#include "server/calls/deliveries.h"
 #include "server/calls/generation.h"
 #include "server/wire/request_reader.h"
 
@@ -19,6 +22,7 @@ namespace hmar {
 // lifetime is as there.
 class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
                                     public EventSink,
+                                    public Deliverer,
                                     public std::enable_shared_from_this<GenerateImagesReactor> {
  public:
   // As GenerateReactor::Start. `response` is gRPC's.
@@ -28,7 +32,8 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
                                          v1::GenerateImagesResponse* response);
 
   // Use Start; public for std::make_shared.
-  GenerateImagesReactor(CallScope call, v1::GenerateImagesResponse* response);
+  GenerateImagesReactor(CallScope scope, grpc::CallbackServerContext* call,
+                        v1::GenerateImagesResponse* response);
 
   void OnAccepted(v1::Accepted accepted) override;
   void OnPreview(v1::Preview preview, uint32_t skipped) override;  // Never comes.
@@ -36,22 +41,29 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   void OnCompleted(v1::Completed completed) override;
   void OnFailed(const absl::Status& status) override;
 
+  bool Relieve(const std::string& message) override;
+  void Stop(const std::string& message) override;
+
   void OnCancel() override;
   void OnDone() override;
 
  private:
   void Begin(const ReceivedRequest<v1::GenerateImagesRequest>& request);
   absl::Status Admit(const ReceivedRequest<v1::GenerateImagesRequest>& request);
-  void End(const absl::Status& status);
+  // False: the call has been finished before.
+  bool End(const absl::Status& status);
   void FinishIfComplete();
 
-  CallScope call_;                              // Begin and OnDone change it; constant in between.
+  CallScope call_;  // Begin and OnDone change it; constant in between.
+  CallCanceller canceller_;
+  Deliveries::Account account_;
   v1::GenerateImagesResponse* const response_;  // Written by whoever sets finished_, before Finish.
 
   absl::Mutex mutex_;
   std::shared_ptr<GenerateImagesReactor> self_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<Generation> generation_ ABSL_GUARDED_BY(mutex_);
   v1::GenerateImagesResponse gathered_ ABSL_GUARDED_BY(mutex_);  // Images in the order they came.
+  size_t gathered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
 };

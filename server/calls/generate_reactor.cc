@@ -11,8 +11,11 @@ namespace hmar {
 grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Start(
     const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
     const ReceivedRequest<v1::GenerateRequest>& request) {
-  auto reactor = std::make_shared<GenerateReactor>(CallScope(
-      context, active_calls, *call, "Generate", RequestIdOf(request.message, context->random)));
+  auto reactor =
+      std::make_shared<GenerateReactor>(CallScope(context, active_calls, *call, "Generate",
+                                                  RequestIdOf(request.message, context->random)),
+                                        call);
+  reactor->account_.Open(reactor);
   {
     absl::MutexLock lock(&reactor->mutex_);
     reactor->self_ = reactor;
@@ -21,8 +24,11 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Start(
   return reactor.get();
 }
 
-GenerateReactor::GenerateReactor(CallScope call)
-    : call_(std::move(call)), mailbox_(call_.context().mailbox) {}
+GenerateReactor::GenerateReactor(CallScope scope, grpc::CallbackServerContext* call)
+    : call_(std::move(scope)),
+      canceller_(call),
+      account_(call_.context().deliveries),
+      mailbox_(call_.context().mailbox, &account_) {}
 
 void GenerateReactor::Begin(const ReceivedRequest<v1::GenerateRequest>& request) {
   if (const absl::Status status = Admit(request); !status.ok()) Abandon(status);
@@ -33,6 +39,7 @@ absl::Status GenerateReactor::Admit(const ReceivedRequest<v1::GenerateRequest>& 
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
                         Resolve(request.message, call_.request_id(), call_.context().validation()));
   call_.Describe(resolved);
+  HMAR_RETURN_IF_ERROR(call_.CheckOpen());
   auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
                                                  call_.origin(), shared_from_this());
   {
@@ -52,9 +59,7 @@ void GenerateReactor::OnAccepted(v1::Accepted accepted) {
 void GenerateReactor::OnPreview(v1::Preview preview, uint32_t skipped) {
   v1::GenerateResponse event;
   *event.mutable_preview() = std::move(preview);
-  const uint32_t dropped = mailbox_.PutPreview(std::move(event), skipped);
-  const std::shared_ptr<Generation> generation = this->generation();
-  if (dropped > 0 && generation != nullptr) generation->CountDroppedPreviews(dropped);
+  CountDropped(mailbox_.PutPreview(std::move(event), skipped));
   Pump();
 }
 
@@ -74,13 +79,47 @@ void GenerateReactor::OnCompleted(v1::Completed completed) {
 void GenerateReactor::OnFailed(const absl::Status& status) { End(status); }
 
 void GenerateReactor::PutFinal(v1::GenerateResponse event) {
-  if (mailbox_.PutFinal(std::move(event))) return Pump();
+  if (mailbox_.PutFinal(std::move(event))) {
+    Pump();
+    return call_.context().deliveries->Relieve();
+  }
   Abandon(ErrorOf(Reason::kClientTooSlow,
                   absl::StrCat("more than ", call_.context().mailbox.max_bytes,
                                " bytes of images wait for the client to read them")));
 }
 
+bool GenerateReactor::Relieve(const std::string& message) {
+  const uint32_t dropped = mailbox_.DropPreviews();
+  if (dropped > 0) {
+    CountDropped(dropped);
+    return true;
+  }
+  bool ended = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    ended = end_.has_value() || finished_;
+  }
+  if (!ended || mailbox_.held_bytes() > 0) {
+    Abandon(ErrorOf(Reason::kClientTooSlow, message));
+    return true;
+  }
+  Stop(message);
+  return false;
+}
+
+void GenerateReactor::Stop(const std::string& message) {
+  const absl::Status status = ErrorOf(Reason::kClientTooSlow, message);
+  Abandon(status);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!end_.has_value()) end_ = status;  // For the books: what was said last has not arrived.
+  }
+  canceller_.Cancel();
+}
+
 void GenerateReactor::OnWriteDone(bool ok) {
+  account_.EndSend();
+  mailbox_.Sent();
   if (ok) CountWritten();
   {
     absl::MutexLock lock(&mutex_);
@@ -93,6 +132,9 @@ void GenerateReactor::OnWriteDone(bool ok) {
 void GenerateReactor::OnCancel() { Abandon(call_.WhyCancelled()); }
 
 void GenerateReactor::OnDone() {
+  canceller_.Done();
+  account_.Close();
+  mailbox_.Close();
   std::shared_ptr<GenerateReactor> self;
   std::shared_ptr<Generation> generation;
   absl::Status status;
@@ -139,6 +181,7 @@ void GenerateReactor::Pump() {
     }
     finished_ = last || finish.has_value();
   }
+  account_.BeginSend();
   if (finish.has_value()) return Finish(call_.ToGrpc(*finish));
   if (last) return StartWriteAndFinish(&current_, grpc::WriteOptions(), grpc::Status::OK);
   StartWrite(&current_);
@@ -160,6 +203,13 @@ void GenerateReactor::CountWritten() {
   metrics->PreviewSent(request.job.model, request.job.prototype.preview_mode);
   if (first_preview) {
     metrics->FirstPreview(request.job.model, call_.context().clock->Now() - call_.arrived_at());
+  }
+}
+
+void GenerateReactor::CountDropped(uint32_t previews) {
+  if (previews == 0) return;
+  if (const std::shared_ptr<Generation> generation = this->generation()) {
+    generation->CountDroppedPreviews(previews);
   }
 }
 

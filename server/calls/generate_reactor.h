@@ -5,11 +5,14 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "hmar/v1/image_generation.pb.h"
+#include "server/calls/call_canceller.h"
 #include "server/calls/call_scope.h"
+#include "server/calls/deliveries.h"
 #include "server/calls/generation.h"
 #include "server/calls/mailbox.h"
 #include "server/wire/request_reader.h"
@@ -24,6 +27,7 @@ namespace hmar {
 // more, so late events are harmless. No lock is held while gRPC or the scheduler is called.
 class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateResponse>,
                               public EventSink,
+                              public Deliverer,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
   // Resolves, admits and starts the call; what the service's handler returns. Does not block. A
@@ -33,13 +37,16 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
       const ReceivedRequest<v1::GenerateRequest>& request);
 
   // Use Start; public for std::make_shared.
-  explicit GenerateReactor(CallScope call);
+  GenerateReactor(CallScope scope, grpc::CallbackServerContext* call);
 
   void OnAccepted(v1::Accepted accepted) override;
   void OnPreview(v1::Preview preview, uint32_t skipped) override;
   void OnImage(v1::Image image) override;
   void OnCompleted(v1::Completed completed) override;
   void OnFailed(const absl::Status& status) override;
+
+  bool Relieve(const std::string& message) override;
+  void Stop(const std::string& message) override;
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -52,10 +59,13 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   void End(const absl::Status& status);
   void Abandon(const absl::Status& status);
   void Pump();
+  void CountDropped(uint32_t previews);
   void CountWritten();
   std::shared_ptr<Generation> generation() const;
 
   CallScope call_;  // Begin and OnDone change it; constant in between.
+  CallCanceller canceller_;
+  Deliveries::Account account_;
   Mailbox mailbox_;
 
   mutable absl::Mutex mutex_;

@@ -9,7 +9,7 @@ void Mailbox::Open(v1::GenerateResponse accepted) {
   if (closed_) return;
   const size_t bytes = accepted.ByteSizeLong();
   entries_.push_front({std::move(accepted), bytes});
-  held_bytes_ += bytes;
+  Hold(bytes);
   open_ = true;
 }
 
@@ -19,12 +19,16 @@ uint32_t Mailbox::PutPreview(v1::GenerateResponse preview, uint32_t skipped) {
   const uint32_t image = preview.preview().image_index();
   const size_t bytes = preview.ByteSizeLong();
   uint32_t dropped_now = 0;
-  if (held_bytes_ + bytes > options_.preview_bytes) dropped_now = DropPreviewsOf(image);
-  const bool fits = Fits(bytes);
-  if (!fits) ++dropped_now;
+  if (held_bytes_ + bytes > options_.preview_bytes || !AllHaveRoom(bytes)) {
+    dropped_now = DropPreviewsOf(image);
+  }
+  const bool fits = Fits(bytes) && AllHaveRoom(bytes);
   uint32_t& dropped = dropped_[image];
-  dropped += skipped + dropped_now;
-  if (fits) {
+  dropped += skipped;
+  if (!fits) {
+    ++dropped_now;
+    ++dropped;
+  } else {
     preview.mutable_preview()->set_dropped(dropped);
     Append(std::move(preview), bytes);
   }
@@ -50,15 +54,27 @@ std::optional<v1::GenerateResponse> Mailbox::Take() {
   if (!open_ || entries_.empty()) return std::nullopt;
   Entry entry = std::move(entries_.front());
   entries_.pop_front();
+  LetGoOfTaken();
   held_bytes_ -= entry.bytes;
+  taken_bytes_ = entry.bytes;  // Stays in the account.
   return std::move(entry.event);
+}
+
+void Mailbox::Sent() {
+  absl::MutexLock lock(&mutex_);
+  LetGoOfTaken();
+}
+
+uint32_t Mailbox::DropPreviews() {
+  absl::MutexLock lock(&mutex_);
+  return DropPreviewsOf(std::nullopt);
 }
 
 void Mailbox::Close() {
   absl::MutexLock lock(&mutex_);
   closed_ = true;
   entries_.clear();
-  held_bytes_ = 0;
+  LetGo(held_bytes_);
 }
 
 size_t Mailbox::held_bytes() const {
@@ -72,17 +88,35 @@ bool Mailbox::Fits(size_t bytes) const {
 
 void Mailbox::Append(v1::GenerateResponse event, size_t bytes) {
   entries_.push_back({std::move(event), bytes});
-  held_bytes_ += bytes;
+  Hold(bytes);
 }
 
-uint32_t Mailbox::DropPreviewsOf(uint32_t image) {
+void Mailbox::Hold(size_t bytes) {
+  held_bytes_ += bytes;
+  if (account_ != nullptr) account_->Hold(bytes);
+}
+
+void Mailbox::LetGo(size_t bytes) {
+  held_bytes_ -= bytes;
+  if (account_ != nullptr) account_->Release(bytes);
+}
+
+void Mailbox::LetGoOfTaken() {
+  if (account_ != nullptr) account_->Release(taken_bytes_);
+  taken_bytes_ = 0;
+}
+
+uint32_t Mailbox::DropPreviewsOf(std::optional<uint32_t> image) {
   size_t dropped_bytes = 0;
   const size_t dropped = std::erase_if(entries_, [&](const Entry& entry) {
-    const bool drop = entry.event.has_preview() && entry.event.preview().image_index() == image;
-    if (drop) dropped_bytes += entry.bytes;
-    return drop;
+    if (!entry.event.has_preview()) return false;
+    const uint32_t its_image = entry.event.preview().image_index();
+    if (image.has_value() && its_image != *image) return false;
+    dropped_bytes += entry.bytes;
+    ++dropped_[its_image];
+    return true;
   });
-  held_bytes_ -= dropped_bytes;
+  LetGo(dropped_bytes);
   return static_cast<uint32_t>(dropped);
 }
 

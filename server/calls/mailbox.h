@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "hmar/v1/image_generation.pb.h"
+#include "server/calls/deliveries.h"
 
 namespace hmar {
 
@@ -20,16 +21,19 @@ struct MailboxOptions {
 // The events of one stream between those who make them and the one who writes them. It bounds what
 // a slow client can make the server hold: under pressure an image's newest preview replaces its
 // unsent older ones, while Accepted, Image and Completed are never dropped; a stream that still
-// outgrows its bound is closed.
+// outgrows its bound is closed. What it holds, and the event that was taken last, is in its call's
+// account; where all calls together have no room left, a preview is not held.
 //
-// A passive object: it has no thread and calls nobody. Thread-safe.
+// A passive object: it has no thread and calls nobody but the account. Thread-safe.
 //
 // Invariants: nothing leaves before Accepted; events leave in the order they came, so an image's
 // previews leave in scale order and before its Image if they came so; at most max_bytes are held,
 // or else a single event.
 class Mailbox {
  public:
-  explicit Mailbox(const MailboxOptions& options) : options_(options) {}
+  // `account` (null: none) outlives it.
+  explicit Mailbox(const MailboxOptions& options, Deliveries::Account* account = nullptr)
+      : options_(options), account_(account) {}
 
   // Puts Accepted at the front and lets events out. Call once; events may have come before.
   void Open(v1::GenerateResponse accepted);
@@ -43,8 +47,14 @@ class Mailbox {
   // Holds an Image or a Completed. False: it would exceed max_bytes; the mailbox is closed then.
   [[nodiscard]] bool PutFinal(v1::GenerateResponse event);
 
-  // The next event, if there is one and the mailbox is open.
+  // The next event, if there is one and the mailbox is open. The one before it has been sent.
   std::optional<v1::GenerateResponse> Take();
+
+  // The event that was taken last has been sent: nobody holds it any more.
+  void Sent();
+
+  // Drops every preview that is held. How many.
+  uint32_t DropPreviews();
 
   // Drops everything held and, from now on, everything put.
   void Close();
@@ -58,13 +68,20 @@ class Mailbox {
   };
 
   bool Fits(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AllHaveRoom(size_t bytes) const { return account_ == nullptr || account_->HasRoom(bytes); }
+  void Hold(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LetGo(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LetGoOfTaken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Append(v1::GenerateResponse event, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  uint32_t DropPreviewsOf(uint32_t image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of one image, or all.
+  uint32_t DropPreviewsOf(std::optional<uint32_t> image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const MailboxOptions options_;
+  Deliveries::Account* const account_;
   mutable absl::Mutex mutex_;
   std::deque<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t taken_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of the event taken last, until it is sent.
   absl::flat_hash_map<uint32_t, uint32_t> dropped_
       ABSL_GUARDED_BY(mutex_);  // By image, since the start.
   bool open_ ABSL_GUARDED_BY(mutex_) = false;

@@ -4,6 +4,7 @@
 #include "server/base/byte_budget.h"
 #include "server/base/clock.h"
 #include "server/base/random_source.h"
+#include "server/calls/deliveries.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/mailbox.h"
 #include "server/operations/access_log.h"
@@ -23,6 +24,7 @@ struct ServiceContext {
   ByteBudget* upload_budget = nullptr;  // What the uploads of open calls take.
   const Clock* clock = nullptr;
   RandomSource* random = nullptr;
+  Deliveries* deliveries = nullptr;
   Metrics* metrics = nullptr;  // May be null.
   const AccessLog* access_log = nullptr;
   RequestLimits limits;

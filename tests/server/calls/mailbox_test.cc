@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/fakes/fake_clock.h"
 
 namespace hmar {
 namespace {
@@ -136,6 +137,62 @@ TEST(MailboxTest, HeldBytesAreThoseOfTheUnsentEvents) {
   EXPECT_EQ(mailbox.held_bytes(), Accepted().ByteSizeLong() + Image(0).ByteSizeLong());
   TakeAll(mailbox);
   EXPECT_EQ(mailbox.held_bytes(), 0u);
+}
+
+// What all calls hold together.
+
+class AccountedMailboxTest : public ::testing::Test {
+ protected:
+  static constexpr size_t kAll = 1000;
+
+  FakeClock clock_;
+  Deliveries deliveries_{{kAll, absl::Seconds(20)}, &clock_};
+  Deliveries::Account others_{&deliveries_};
+  Deliveries::Account account_{&deliveries_};
+  Mailbox mailbox_{kRoomy, &account_};
+};
+
+TEST_F(AccountedMailboxTest, AnEventIsHeldUntilItIsSent) {
+  mailbox_.Open(Accepted());
+  ASSERT_TRUE(mailbox_.PutFinal(Image(0)));
+  const size_t accepted = Accepted().ByteSizeLong();
+  const size_t image = Image(0).ByteSizeLong();
+  EXPECT_EQ(deliveries_.held_bytes(), accepted + image);
+  mailbox_.Take();
+  EXPECT_EQ(deliveries_.held_bytes(), accepted + image);
+  mailbox_.Take();
+  EXPECT_EQ(deliveries_.held_bytes(), image);
+  mailbox_.Close();
+  EXPECT_EQ(deliveries_.held_bytes(), image);  // gRPC still has it.
+  mailbox_.Sent();
+  mailbox_.Sent();
+  EXPECT_EQ(deliveries_.held_bytes(), 0u);
+}
+
+TEST_F(AccountedMailboxTest, WithoutRoomForAllPreviewsGiveWayAndFinalsDoNot) {
+  mailbox_.Open(Accepted());
+  TakeAll(mailbox_);
+  mailbox_.Sent();
+  others_.Hold(kAll - 250);
+  EXPECT_EQ(mailbox_.PutPreview(Preview(0, 0, 150), 0), 0u);
+  EXPECT_EQ(mailbox_.PutPreview(Preview(0, 1, 150), 0), 1u);  // Replaces the first.
+  EXPECT_EQ(mailbox_.PutPreview(Preview(1, 0, 150), 0), 1u);  // Goes itself.
+  EXPECT_TRUE(mailbox_.PutFinal(Image(1, 300)));
+  EXPECT_THAT(TakeAll(mailbox_), ElementsAre("preview 0/1 -1", "image 1"));
+}
+
+TEST_F(AccountedMailboxTest, PreviewsThatAreDroppedLaterAreCountedForTheirImages) {
+  mailbox_.Open(Accepted());
+  mailbox_.PutPreview(Preview(0, 0), 0);
+  mailbox_.PutPreview(Preview(0, 1), 0);
+  mailbox_.PutPreview(Preview(1, 0), 0);
+  ASSERT_TRUE(mailbox_.PutFinal(Image(2)));
+  EXPECT_EQ(mailbox_.DropPreviews(), 3u);
+  EXPECT_EQ(mailbox_.DropPreviews(), 0u);
+  mailbox_.PutPreview(Preview(0, 2), 0);
+  mailbox_.PutPreview(Preview(1, 1), 0);
+  EXPECT_THAT(TakeAll(mailbox_),
+              ElementsAre("accepted", "image 2", "preview 0/2 -2", "preview 1/1 -1"));
 }
 
 TEST(MailboxTest, OpeningAfterCloseLetsNothingOut) {

@@ -154,6 +154,42 @@ TEST(RefusalTest, AFullQueueSaysWhenToTryAgain) {
   running.join();
 }
 
+TEST(RefusalTest, MoreImagesThanTheQueueHoldsAreAFaultOfTheRequest) {
+  TestServerOptions options;
+  options.server.max_queued_images = 3;
+  TestServer server(options);
+  const StreamResult result = Generate(server.stub(), SmallRequest(1, 4));
+  EXPECT_EQ(result.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(FieldsIn(result.status), ElementsAre("num_images"));
+  EXPECT_THAT(result.status.error_message(), HasSubstr("4; at most 3"));
+  EXPECT_FALSE(DetailOf<google::rpc::RetryInfo>(result.status).has_value());
+  EXPECT_TRUE(Generate(server.stub(), SmallRequest(1, 3)).status.ok());
+}
+
+TEST(RefusalTest, BeforeItsProbesTheServerTakesNobodysImages) {
+  TestServerOptions options;
+  options.server.max_queued_images = 1;  // One early client would take the probe's place.
+  options.gate_closed = true;
+  TestServer server(options);
+  ASSERT_TRUE(server.engine().AwaitStepAtGate());
+  v1::GenerateRequest price = SmallRequest(1);
+  price.set_validate_only(true);
+  for (const v1::GenerateRequest& request : {SmallRequest(1), price}) {
+    const StreamResult early = Generate(server.stub(), request);
+    EXPECT_EQ(early.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(ReasonIn(early.status), "NOT_READY");
+    EXPECT_TRUE(DetailOf<google::rpc::RetryInfo>(early.status).has_value());
+  }
+  grpc::ClientContext context;
+  v1::GenerateImagesRequest request;
+  *request.mutable_request() = SmallRequest(7);
+  v1::GenerateImagesResponse response;
+  EXPECT_EQ(ReasonIn(server.stub().GenerateImages(&context, request, &response)), "NOT_READY");
+  server.engine().OpenGate();
+  ASSERT_TRUE(server.AwaitHealth(true));
+  EXPECT_TRUE(Generate(server.stub(), SmallRequest(1)).status.ok());
+}
+
 TEST(RefusalTest, AFailedImageFailsItsRequestAlone) {
   TestServerOptions options;
   options.faults.non_finite_seeds = {13};
@@ -241,6 +277,68 @@ TEST(SlowClientTest, AStreamThatOutgrowsItsBufferEndsWithResourceExhausted) {
   EXPECT_EQ(ReasonIn(status), "CLIENT_TOO_SLOW");
   EXPECT_TRUE(DetailOf<google::rpc::RetryInfo>(status).has_value());
   EXPECT_THAT(images, Lt(48u));
+}
+
+// It holds its call until the server takes it away, which does not wait for the client.
+TEST(SlowClientTest, AClientThatReadsNothingIsNotWaitedFor) {
+  TestServerOptions options;
+  EngineInfo info = FakeEngineInfo("fake", 64);
+  info.config.image_size = 512;
+  options.models = {info};
+  options.server.send_seconds = 1;
+  TestServer server(options);
+  grpc::ClientContext streaming;
+  const auto stalled = server.stub().Generate(&streaming, SmallRequest(100, 16));
+  v1::GenerateResponse event;
+  ASSERT_TRUE(stalled->Read(&event));
+  EXPECT_THAT(server.NextAccessLine(), HasSubstr("\"reason\":\"CLIENT_TOO_SLOW\""));
+  EXPECT_TRUE(server.server().Drain(kPatience));
+  while (stalled->Read(&event)) {
+  }
+  EXPECT_FALSE(stalled->Finish().ok());
+}
+
+TEST(SlowClientTest, OfTwoThatHoldTooMuchTogetherTheLargerEnds) {
+  TestServerOptions options;
+  EngineInfo info = FakeEngineInfo("fake", 64);
+  info.config.image_size = 512;  // 768 KiB a picture.
+  options.models = {info};
+  options.server.delivery_buffer_bytes = 24 << 20;  // Each alone would fit its stream's 64 MiB.
+  TestServer server(options);
+  const auto small_stub = v1::ImageGenerationService::NewStub(server.NewChannel());
+  grpc::ClientContext small_context;
+  const auto small = small_stub->Generate(&small_context, SmallRequest(100, 12));
+  v1::GenerateResponse event;
+  ASSERT_TRUE(small->Read(&event));
+  grpc::ClientContext large_context;
+  const auto large = server.stub().Generate(&large_context, SmallRequest(200, 40));
+  ASSERT_TRUE(large->Read(&event));
+  const auto other = v1::ImageGenerationService::NewStub(server.NewChannel());
+  EXPECT_TRUE(Generate(*other, SmallRequest(300)).status.ok());  // Behind all of theirs.
+  while (large->Read(&event)) {
+  }
+  EXPECT_EQ(ReasonIn(large->Finish()), "CLIENT_TOO_SLOW");
+  uint32_t images = 0;
+  while (small->Read(&event)) images += event.has_image();
+  EXPECT_TRUE(small->Finish().ok());
+  EXPECT_EQ(images, 12u);
+}
+
+TEST(SlowClientTest, AnAnswerInOneMessageThatIsTooMuchForAllEndsWithAReasonOfItsOwn) {
+  TestServerOptions options;
+  EngineInfo info = FakeEngineInfo("fake", 64);
+  info.config.image_size = 512;
+  options.models = {info};
+  options.server.delivery_buffer_bytes = 8 << 20;
+  TestServer server(options);
+  grpc::ClientContext context;
+  v1::GenerateImagesRequest request;
+  *request.mutable_request() = SmallRequest(7, 32);
+  v1::GenerateImagesResponse response;
+  const grpc::Status status = server.stub().GenerateImages(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(ReasonIn(status), "DELIVERY_BACKLOG");
+  EXPECT_TRUE(Generate(server.stub(), SmallRequest(1)).status.ok());
 }
 
 TEST(SlowClientTest, PreviewsAreDroppedFirstAndCounted) {
