@@ -2,10 +2,12 @@
 // (a model, a port); 2 bad flags; 3 failed while running (a probe image), or requests were left at
 // the end of --drain-seconds; 4 ended at once by a second signal; 5 a device was lost.
 
+#include <signal.h>
 #include <spdlog/logger.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,7 +18,7 @@
 #include "server/base/random_source.h"
 #include "server/engine_factory.h"
 #include "server/operations/logging.h"
-#include "server/operations/stop_signals.h"
+#include "server/operations/process_signals.h"
 #include "server/options.h"
 #include "server/server.h"
 
@@ -38,7 +40,7 @@ ExitCode CodeOf(const absl::Status& fatal) {
   std::_Exit(kDeviceLost);
 }
 
-int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) {
+int Serve(const ServerOptions& options, ProcessSignals* signals, Logging* logging) {
   spdlog::logger& log = *logging->log();
   const RealClock clock;
   DeviceSeededRandom random;
@@ -48,6 +50,7 @@ int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) 
   dependencies.random = &random;
   dependencies.log = logging->log();
   dependencies.access = logging->access();
+  dependencies.log_metrics = logging->metrics();
   dependencies.on_fatal = [signals](const absl::Status& status) {
     signals->Stop({CodeOf(status), std::string(status.message())});
   };
@@ -72,7 +75,16 @@ int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) 
   return kStopped;
 }
 
+void ActOn(int signal, Logging* logging) {
+  if (signal == SIGUSR1) {
+    logging->SwitchLevel();
+  } else {
+    logging->log()->info("{}: ignored; SIGTERM stops the server", strsignal(signal));
+  }
+}
+
 int Main(int argc, const char* const* argv) {
+  OpenMissingStandardFiles();
   const auto command_line = ParseCommandLine(argc, argv);
   if (!command_line.ok()) {
     std::fprintf(stderr, "hmar-server: %s\n", std::string(command_line.status().message()).c_str());
@@ -82,10 +94,13 @@ int Main(int argc, const char* const* argv) {
     std::fputs(command_line->print->c_str(), stdout);
     return kStopped;
   }
-  StopSignals signals;
+  ProcessSignals signals;
   Logging logging(command_line->options.log_level, command_line->options.access_log);
   logging.TakeGrpcMessages();
-  return Serve(command_line->options, &signals, &logging);
+  signals.OnOthers([&logging](int signal) { ActOn(signal, &logging); });
+  const int exit_code = Serve(command_line->options, &signals, &logging);
+  signals.OnOthers(nullptr);
+  return exit_code;
 }
 
 }  // namespace
