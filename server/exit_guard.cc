@@ -11,7 +11,7 @@ void EndAtOnce(int exit_code, Logging* logging) {
   std::_Exit(exit_code);
 }
 
-ExitGuard::ExitGuard(StopSignals* signals, Logging* logging, absl::Duration drain)
+ExitGuard::ExitGuard(ProcessSignals* signals, Logging* logging, absl::Duration drain)
     : signals_(signals), logging_(logging), drain_(drain), thread_([this] { Watch(); }) {}
 
 ExitGuard::~ExitGuard() {

@@ -7,7 +7,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/operations/logging.h"
-#include "server/operations/stop_signals.h"
+#include "server/operations/process_signals.h"
 
 namespace hmar {
 
@@ -26,7 +26,7 @@ class ExitGuard {
   static constexpr absl::Duration kGrace = absl::Seconds(10);
 
   // `drain` is for requests that were accepted, after a signal. Both outlive the guard.
-  ExitGuard(StopSignals* signals, Logging* logging, absl::Duration drain);
+  ExitGuard(ProcessSignals* signals, Logging* logging, absl::Duration drain);
   // The server is gone, or never came to be.
   ~ExitGuard();
 
@@ -36,7 +36,7 @@ class ExitGuard {
  private:
   void Watch();
 
-  StopSignals* const signals_;
+  ProcessSignals* const signals_;
   Logging* const logging_;
   const absl::Duration drain_;
   absl::Mutex mutex_;

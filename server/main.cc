@@ -3,9 +3,12 @@
 // the end of --drain-seconds, or a step of a device hung; 4 ended at once by a second signal; 5 a
 // device was lost.
 
+#include <signal.h>
 #include <spdlog/logger.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,7 +20,7 @@
 #include "server/engine_factory.h"
 #include "server/exit_guard.h"
 #include "server/operations/logging.h"
-#include "server/operations/stop_signals.h"
+#include "server/operations/process_signals.h"
 #include "server/options.h"
 #include "server/server.h"
 
@@ -32,7 +35,7 @@ ExitCode CodeOf(const absl::Status& fatal) {
   return ReasonName(fatal) == RowOf(Reason::kDeviceLost).name ? kDeviceLost : kFailed;
 }
 
-int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) {
+int Serve(const ServerOptions& options, ProcessSignals* signals, Logging* logging) {
   spdlog::logger& log = *logging->log();
   const RealClock clock;
   DeviceSeededRandom random;
@@ -42,6 +45,7 @@ int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) 
   dependencies.random = &random;
   dependencies.log = logging->log();
   dependencies.access = logging->access();
+  dependencies.log_metrics = logging->metrics();
   dependencies.on_fatal = [signals](const absl::Status& status) {
     signals->Stop({CodeOf(status), std::string(status.message())});
   };
@@ -71,7 +75,16 @@ int Serve(const ServerOptions& options, StopSignals* signals, Logging* logging) 
   return kStopped;
 }
 
+void ActOn(int signal, Logging* logging) {
+  if (signal == SIGUSR1) {
+    logging->SwitchLevel();
+  } else {
+    logging->log()->info("{}: ignored; SIGTERM stops the server", strsignal(signal));
+  }
+}
+
 int Main(int argc, const char* const* argv) {
+  OpenMissingStandardFiles();
   const auto command_line = ParseCommandLine(argc, argv);
   if (!command_line.ok()) {
     std::fprintf(stderr, "hmar-server: %s\n", std::string(command_line.status().message()).c_str());
@@ -81,10 +94,13 @@ int Main(int argc, const char* const* argv) {
     std::fputs(command_line->print->c_str(), stdout);
     return kStopped;
   }
-  StopSignals signals;
+  ProcessSignals signals;
   Logging logging(command_line->options.log_level, command_line->options.access_log);
   logging.TakeGrpcMessages();
-  return Serve(command_line->options, &signals, &logging);
+  signals.OnOthers([&logging](int signal) { ActOn(signal, &logging); });
+  const int exit_code = Serve(command_line->options, &signals, &logging);
+  signals.OnOthers(nullptr);
+  return exit_code;
 }
 
 }  // namespace

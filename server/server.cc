@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "grpc/health/v1/health.pb.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 #include "server/base/version.h"
@@ -178,7 +179,9 @@ ServiceContext Server::MakeContext() {
 
 absl::Status Server::ListenForMetrics() {
   if (options_.metrics.empty()) return absl::OkStatus();
-  auto metrics_server = MetricsServer::Start(options_.metrics, metrics_->collectable());
+  std::vector<std::shared_ptr<prometheus::Collectable>> metrics = {metrics_->collectable()};
+  if (dependencies_.log_metrics != nullptr) metrics.push_back(dependencies_.log_metrics);
+  auto metrics_server = MetricsServer::Start(options_.metrics, std::move(metrics));
   if (!metrics_server.ok()) {
     return absl::Status(
         metrics_server.status().code(),
@@ -191,6 +194,9 @@ absl::Status Server::ListenForMetrics() {
 
 absl::Status Server::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
+  // gRPC's health service has no generated code, so nothing else would link what reflection knows
+  // of it.
+  google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetChannelArguments(options_, &builder);

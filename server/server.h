@@ -40,6 +40,8 @@ struct ServerDependencies {
   RandomSource* random = nullptr;          // Outlives the server.
   std::shared_ptr<spdlog::logger> log;     // Not null.
   std::shared_ptr<spdlog::logger> access;  // Null: no access log.
+  // The logs' own metrics, served beside the server's; null: none.
+  std::shared_ptr<prometheus::Collectable> log_metrics;
   // Called once, from a thread of the server, when it turns out that it cannot serve: a probe image
   // failed or, with the reason DEVICE_LOST, a device is lost. May be empty.
   std::function<void(const absl::Status&)> on_fatal;

@@ -61,15 +61,15 @@ def server(hmar_server, model_folder, tmp_path_factory):
 
 @pytest.fixture
 def start_server(hmar_server, tmp_path):
-    """start_server(*flags): a server of the test's own, stopped after it."""
+    """start_server(*flags, stdout=None): a server of the test's own, stopped after it."""
     from server_process import ServerProcess
 
     started = []
 
-    def start(*flags):
+    def start(*flags, stdout=None):
         folder = tmp_path / f"server-{len(started)}"
         folder.mkdir()
-        started.append(ServerProcess(hmar_server, list(flags), folder))
+        started.append(ServerProcess(hmar_server, list(flags), folder, stdout))
         return started[-1]
 
     yield start

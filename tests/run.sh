@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test: the C++ ones by ctest, the fuzzers for a minute, then the end-to-end ones and the
-# attacks by pytest. Ends with their closing lines; exits non-zero on any failure.
+# Sets up, builds and runs every test: the C++ ones by ctest, what clang finds, those of many threads under ThreadSanitizer,
+# the fuzzers for a minute, then the end-to-end ones and the attacks by pytest. Ends with their closing lines; exits
+# non-zero on any failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,7 +9,8 @@ usage() {
   cat <<'EOF'
 tests/run.sh [--quick] [--sanitize LIST] [--gpu] [--build-dir DIR]
   --quick          the C++ tests only
-  --sanitize LIST  the C++ tests under -fsanitize=LIST (address,undefined or thread), in a build folder of their own
+  --sanitize LIST  the C++ tests under -fsanitize=LIST, in a build folder of their own: address,undefined or thread
+                   (thread: those of the scheduler, the reactors and what is between them, with fake engines)
   --gpu            only the tests that need a GPU (ctest -L gpu)
   --build-dir DIR  default: build, or build-LIST with --sanitize
 EOF
@@ -28,20 +30,39 @@ while [ $# -gt 0 ]; do
 done
 build_dir=${build_dir:-build${sanitize:+-${sanitize//,/-}}}
 
+# What runs on many threads. LibTorch has no instrumentation, so nothing that makes real images.
+thread_tests=(operations/{line_writer,metrics_server,process_signals,metrics}
+              scheduling/{scheduler,several_devices,late_reports,engine_loop,upload_scheduling}
+              calls/{mailbox,encoder_pool,generate,edit,refusal})
+targets=() parts=()
+if [ "$sanitize" = thread ]; then
+  for name in "${thread_tests[@]}"; do targets+=("$(basename "$name")_test"); done
+  parts=(-DHMAR_CUDA=OFF -DHMAR_BENCHMARKS=OFF)
+fi
+
 deploy/setup.sh --test
-cmake -S . -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHMAR_TESTS=ON -DHMAR_SANITIZE="$sanitize"
-cmake --build "$build_dir" -j "$(nproc)"
+cmake -S . -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHMAR_TESTS=ON -DHMAR_WERROR=ON \
+  -DHMAR_SANITIZE="$sanitize" "${parts[@]}"
+cmake --build "$build_dir" -j "$(nproc)" ${targets:+--target "${targets[@]}"}
 
 # LibTorch and gRPC come without instrumentation: what they allocate for good, or do between their own threads, is not
 # ours to report.
 export ASAN_OPTIONS=detect_leaks=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:suppressions=$PWD/tests/tsan.supp
+if [ "$sanitize" = thread ]; then
+  for name in "${thread_tests[@]}"; do "$build_dir/tests/server/${name}_test" --gtest_brief=1; done
+  exit
+fi
 # One test at a time: several measure what they wait for, and a model's step uses every core anyway.
 selection=()
 if $gpu; then selection=(-L gpu); fi
 ctest --test-dir "$build_dir" --output-on-failure --no-tests=error "${selection[@]}"
 if $quick || $gpu || [ -n "$sanitize" ]; then exit; fi
+
+tests/clang_check.py --build-dir "$build_dir"
+tests/clang_check.py --build-dir "$build_dir" --tidy-since "$(cat .ci/clang-tidy-base)"
+tests/run.sh --sanitize thread
 
 tests/fuzz/run.sh 30 "$build_dir-fuzz"
 

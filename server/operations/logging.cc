@@ -1,26 +1,106 @@
 #include "server/operations/logging.h"
 
+#include <fcntl.h>
 #include <grpc/support/log.h>
-#include <spdlog/async_logger.h>
-#include <spdlog/details/thread_pool.h>
-#include <spdlog/sinks/ansicolor_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "prometheus/client_metric.h"
+#include "prometheus/metric_family.h"
+#include "server/operations/line_writer.h"
 
 namespace hmar {
 namespace {
 
-constexpr size_t kWaitingLines = 8192;
+constexpr size_t kMaxWaitingBytes = size_t{4} << 20;  // Of each log.
 
-std::shared_ptr<spdlog::logger> MakeLogger(
-    const std::string& name, spdlog::sink_ptr sink, const std::string& pattern,
-    const std::shared_ptr<spdlog::details::thread_pool>& writer) {
-  auto logger = std::make_shared<spdlog::async_logger>(
-      name, std::move(sink), writer, spdlog::async_overflow_policy::overrun_oldest);
+std::string LostEvents(uint64_t lost) {
+  return absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3S", absl::Now(), absl::LocalTimeZone()),
+                      " warning ", lost, " lines of this log are missing here\n");
+}
+
+std::string LostCalls(uint64_t lost) {
+  return absl::StrCat("{\"time\":\"",
+                      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()),
+                      "\",\"lines_lost\":", lost, "}\n");
+}
+
+// Formats a line and hands it to a LineWriter.
+class WriterSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  WriterSink(std::shared_ptr<LineWriter> writer, bool color)
+      : writer_(std::move(writer)), color_(color) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t buffer;
+    formatter_->format(message, buffer);
+    std::string line(buffer.data(), buffer.size());
+    if (color_ && message.color_range_end > message.color_range_start) {
+      line.insert(message.color_range_end, "\033[0m");
+      line.insert(message.color_range_start, ColorOf(message.level));
+    }
+    writer_->Write(std::move(line));
+  }
+
+  void flush_() override {}
+
+  static const char* ColorOf(spdlog::level::level_enum level) {
+    if (level >= spdlog::level::err) return "\033[31m";   // Red.
+    if (level == spdlog::level::warn) return "\033[33m";  // Yellow.
+    return level == spdlog::level::info ? "\033[32m" : "\033[36m";
+  }
+
+  const std::shared_ptr<LineWriter> writer_;
+  const bool color_;
+};
+
+std::shared_ptr<spdlog::logger> MakeLogger(const std::string& name,
+                                           std::shared_ptr<LineWriter> writer, bool color,
+                                           const std::string& pattern) {
+  auto logger = std::make_shared<spdlog::logger>(
+      name, std::make_shared<WriterSink>(std::move(writer), color));
   logger->set_pattern(pattern);
-  logger->flush_on(spdlog::level::info);
   return logger;
 }
+
+class LostLines final : public prometheus::Collectable {
+ public:
+  LostLines(std::shared_ptr<LineWriter> log, std::shared_ptr<LineWriter> access)
+      : log_(std::move(log)), access_(std::move(access)) {}
+
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    prometheus::MetricFamily family = {
+        "hmar_log_lines_lost_total",
+        "Lines of a log that were not written: its reader is too slow, or gone.",
+        prometheus::MetricType::Counter,
+        {}};
+    family.metric.push_back(Sample("events", *log_));
+    if (access_ != nullptr) family.metric.push_back(Sample("access", *access_));
+    return {family};
+  }
+
+ private:
+  static prometheus::ClientMetric Sample(const char* name, const LineWriter& writer) {
+    prometheus::ClientMetric metric;
+    metric.label = {{"log", name}};
+    metric.counter.value = static_cast<double>(writer.lost());
+    return metric;
+  }
+
+  const std::shared_ptr<LineWriter> log_;
+  const std::shared_ptr<LineWriter> access_;  // May be null.
+};
 
 void LogGrpcMessage(gpr_log_func_args* args) {
   // gRPC's hook is a plain function, so the logger is looked up in spdlog's registry.
@@ -30,28 +110,50 @@ void LogGrpcMessage(gpr_log_func_args* args) {
 
 }  // namespace
 
-Logging::Logging(const std::string& level, bool access)
-    : writer_(std::make_shared<spdlog::details::thread_pool>(kWaitingLines, 1)),
-      log_(MakeLogger("hmar", std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(),
-                      "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v", writer_)) {
-  log_->set_level(spdlog::level::from_str(level));
-  if (access) {
-    access_ =
-        MakeLogger("access", std::make_shared<spdlog::sinks::stdout_sink_mt>(), "%v", writer_);
+void OpenMissingStandardFiles() {
+  // open() takes the lowest number that is free: the one that was just looked at.
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) == -1) open("/dev/null", O_RDWR);
   }
 }
 
-Logging::~Logging() { spdlog::drop("hmar"); }
+Logging::Logging(const std::string& level, bool access)
+    : log_writer_(std::make_shared<LineWriter>(STDERR_FILENO, kMaxWaitingBytes, LostEvents)),
+      access_writer_(access
+                         ? std::make_shared<LineWriter>(STDOUT_FILENO, kMaxWaitingBytes, LostCalls)
+                         : nullptr),
+      log_(MakeLogger("hmar", log_writer_, isatty(STDERR_FILENO) == 1,
+                      "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v")),
+      metrics_(std::make_shared<LostLines>(log_writer_, access_writer_)),
+      level_(level) {
+  log_->set_level(spdlog::level::from_str(level));
+  if (access) access_ = MakeLogger("access", access_writer_, false, "%v");
+}
+
+Logging::~Logging() {
+  spdlog::drop("hmar");
+  Close();
+}
 
 void Logging::Close() {
-  log_->set_level(spdlog::level::off);
-  if (access_ != nullptr) access_->set_level(spdlog::level::off);
-  writer_.reset();  // The loggers do not own it.
+  log_writer_->Close(LineWriter::kLastFlush);
+  if (access_writer_ != nullptr) access_writer_->Close(LineWriter::kLastFlush);
 }
 
 void Logging::TakeGrpcMessages() {
   spdlog::register_logger(log_);
   gpr_set_log_function(LogGrpcMessage);
+}
+
+void Logging::SwitchLevel() {
+  const auto given = spdlog::level::from_str(level_);
+  const auto other = given <= spdlog::level::debug ? spdlog::level::info : spdlog::level::debug;
+  const auto next = switched_ ? given : other;
+  switched_ = !switched_;
+  // Said while the finer of the two holds, or nobody would see it.
+  log_->set_level(std::min(given, other));
+  log_->info("log level {}", spdlog::level::to_string_view(next));
+  log_->set_level(next);
 }
 
 }  // namespace hmar

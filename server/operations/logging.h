@@ -4,40 +4,57 @@
 #include <memory>
 #include <string>
 
+#include "prometheus/collectable.h"
+
 namespace spdlog {
 class logger;
-namespace details {
-class thread_pool;
-}  // namespace details
 }  // namespace spdlog
 
 namespace hmar {
 
-// The server's two logs and the one thread that writes them: callers never wait for a terminal or a
-// pipe; when 8,192 lines wait, the oldest give way. The loggers must not be used after this is
-// destroyed, which writes what waits.
+class LineWriter;
+
+// Opens /dev/null for each of standard input, output and error that the process came without: the
+// next file or connection would be taken for it, and get its lines. Call first of all.
+void OpenMissingStandardFiles();
+
+// The server's two logs. Callers never wait for a terminal or a pipe, and neither does the end of
+// the process (see LineWriter): each log holds 4 MiB of lines for a slow reader, then the oldest
+// give way, which a later line and a metric tell.
 class Logging {
  public:
   // `level` is --log-level's. The access log is null unless `access`.
   Logging(const std::string& level, bool access);
+  // As Close.
   ~Logging();
 
-  // Writes what waits; later lines are lost. For an end that runs no destructors.
+  // Writes what waits, for about a second; later lines are lost. Also for an end that runs no
+  // destructors.
   void Close();
 
   // Events of the server, to standard error.
   const std::shared_ptr<spdlog::logger>& log() const { return log_; }
   // A line of JSON a request, to standard output.
   const std::shared_ptr<spdlog::logger>& access() const { return access_; }
+  // hmar_log_lines_lost_total. Lives as long as anybody holds it.
+  const std::shared_ptr<prometheus::Collectable>& metrics() const { return metrics_; }
 
   // Sends gRPC's own messages to the log at level debug: what of them matters to a user, the server
   // says itself. Process-wide; call once, before any use of gRPC.
   void TakeGrpcMessages();
 
+  // From --log-level to debug and back; if it is debug or trace, to info and back. The log says so.
+  // Call from one thread.
+  void SwitchLevel();
+
  private:
-  std::shared_ptr<spdlog::details::thread_pool> writer_;
-  std::shared_ptr<spdlog::logger> log_;
+  const std::shared_ptr<LineWriter> log_writer_;
+  const std::shared_ptr<LineWriter> access_writer_;  // Null without an access log.
+  const std::shared_ptr<spdlog::logger> log_;
   std::shared_ptr<spdlog::logger> access_;
+  const std::shared_ptr<prometheus::Collectable> metrics_;
+  const std::string level_;
+  bool switched_ = false;
 };
 
 }  // namespace hmar

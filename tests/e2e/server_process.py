@@ -16,14 +16,19 @@ GENEROUS_SECONDS = 180  # A limit for waits that end in seconds on a calm machin
 
 
 class ServerProcess:
-    """Starts hmar-server on free ports of this host. Its output is read as it comes, so that it never blocks on it."""
+    """Starts hmar-server on free ports of this host. Its output is read as it comes, so that it never blocks on it;
+    with stdout, a file, only its standard error is. The flag --metrics= is for a server without metrics."""
 
-    def __init__(self, program, flags, folder):
+    def __init__(self, program, flags, folder, stdout=None):
         self.port_file = folder / "port"
         defaults = ["--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", f"--port-file={self.port_file}"]
         given = {flag.partition("=")[0] for flag in flags}
-        command = [str(program), *(flag for flag in defaults if flag.partition("=")[0] not in given), *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command = [str(program), *(flag for flag in defaults if flag.partition("=")[0] not in given),
+                   *(flag for flag in flags if flag != "--metrics=")]
+        if stdout is None:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        else:
+            self.process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
         self.lines = []
         self._news = threading.Condition()
         self._ended = False
@@ -38,7 +43,7 @@ class ServerProcess:
         self.stop()
 
     def _read(self):
-        for line in self.process.stdout:
+        for line in self.process.stdout or self.process.stderr:
             with self._news:
                 self.lines.append(line.rstrip("\n"))
                 self._news.notify_all()
@@ -62,9 +67,12 @@ class ServerProcess:
                 self._news.wait(timeout=min(left, 0.1))  # A file comes without a line.
             return found
 
-    def wait_for_line(self, part):
-        """The first line of output that contains this, once there is one."""
-        return self._wait_for(f"line with {part!r}", lambda: next((line for line in self.lines if part in line), None))
+    def wait_for_line(self, part, times=1):
+        """The line of output that contains this for the time `times`, once there is one."""
+        def found():
+            lines = [line for line in self.lines if part in line]
+            return lines[times - 1] if len(lines) >= times else None
+        return self._wait_for(f"{times} lines with {part!r}", found)
 
     @functools.cached_property
     def port(self):

@@ -37,6 +37,15 @@ def test_reflection_lists_the_services_and_describes_the_api(server):
     assert [method.name for method in service.methods] == ["Generate", "GenerateImages", "ListModels", "GetModel"]
 
 
+def test_reflection_describes_every_service_it_lists(server):
+    database = ProtoReflectionDescriptorDatabase(server.channel())
+    pool = descriptor_pool.DescriptorPool(database)
+    described = {name: [method.name for method in pool.FindServiceByName(name).methods]
+                 for name in database.get_services() if not name.startswith("grpc.reflection.")}
+    assert described["grpc.health.v1.Health"] == ["Check", "Watch"]
+    assert set(described) == {READINESS, "grpc.health.v1.Health"}
+
+
 @pytest.mark.parametrize("service", ["", READINESS])
 def test_health_is_serving_for_the_process_and_for_readiness(server, service):
     assert server.health().Check(health_pb2.HealthCheckRequest(service=service)).status == SERVING

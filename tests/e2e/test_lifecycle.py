@@ -54,7 +54,7 @@ def test_a_second_signal_ends_at_once(start_server, model_folder):
     server.process.send_signal(signal.SIGTERM)
     with pytest.raises(grpc.RpcError):
         list(call)
-    assert server.wait_for_exit() == 4
+    assert server.wait_for_exit() == 4, server.output
 
 
 def test_what_is_left_at_the_end_of_the_drain_fails_and_so_does_the_server(start_server, model_folder):
@@ -67,6 +67,31 @@ def test_what_is_left_at_the_end_of_the_drain_fails_and_so_does_the_server(start
     assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
     assert server.wait_for_exit() == 3
     assert "requests were left unfinished" in server.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
+def test_a_signal_without_a_meaning_is_ignored_and_told(start_server, model_folder, number):
+    server = start_server(f"--model=m={model_folder}")
+    server.wait_until_ready()
+    server.process.send_signal(number)
+    server.wait_for_line(f"{signal.strsignal(number)}: ignored")
+    assert len(images_of(server.stub().Generate(request()))) == 1
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0, server.output
+
+
+def test_sigusr1_switches_the_log_to_debug_and_back(start_server, model_folder):
+    server = start_server(f"--model=m={model_folder}", "--log-level=warn")
+    server.wait_until_ready()
+    assert " info " not in server.output
+    server.process.send_signal(signal.SIGUSR1)
+    server.wait_for_line("info log level debug")
+    server.process.send_signal(signal.SIGUSR1)
+    server.wait_for_line("info log level warning")
+    server.process.send_signal(signal.SIGHUP)  # Told at level info, so no longer.
+    server.process.send_signal(signal.SIGUSR1)
+    server.wait_for_line("info log level debug", times=2)
+    assert "ignored" not in server.output
 
 
 def failed_start(start_server, *flags):

@@ -1,8 +1,5 @@
 #include "server/operations/metrics.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <string>
@@ -11,7 +8,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "prometheus/metric_family.h"
-#include "server/operations/metrics_server.h"
 #include "server/operations/process_metrics.h"
 
 namespace hmar {
@@ -20,7 +16,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using ::testing::StartsWith;
 
 std::unique_ptr<Metrics> TwoModels() {
   auto metrics = Metrics::Create({{"small", "aa", "fp32", 2}, {"large", "bb", "bf16", 3}},
@@ -181,71 +176,6 @@ TEST(ProcessMetricsTest, CountsOpenFiles) {
   const int fd = dup(STDOUT_FILENO);
   EXPECT_EQ(ValueOf("process_open_fds"), before + 1);
   close(fd);
-}
-
-// What a scrape of 127.0.0.1:port answers.
-std::string Get(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
-    EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
-    char buffer[4096];
-    for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, n);
-  }
-  close(fd);
-  return answer;
-}
-
-TEST(MetricsServerTest, ServesAScrapeOnTheRealPortOfPortZero) {
-  const auto metrics = TwoModels();
-  const auto server = MetricsServer::Start("127.0.0.1:0", metrics->collectable());
-  ASSERT_TRUE(server.ok()) << server.status();
-  EXPECT_GT((*server)->port(), 0);
-  metrics->QueueChanged(0, 42);
-  const std::string answer = Get((*server)->port());
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
-  EXPECT_THAT(answer, HasSubstr("hmar_queue_images{model=\"small\"} 42\n"));
-  EXPECT_THAT(answer, HasSubstr("process_resident_memory_bytes"));
-}
-
-TEST(MetricsServerTest, ABusyPortIsOneClearLine) {
-  const auto metrics = TwoModels();
-  const auto first = MetricsServer::Start("127.0.0.1:0", metrics->collectable());
-  ASSERT_TRUE(first.ok()) << first.status();
-  const std::string address = "127.0.0.1:" + std::to_string((*first)->port());
-  const auto second = MetricsServer::Start(address, metrics->collectable());
-  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(second.status().message()),
-              AllOf(HasSubstr(address), HasSubstr("in use"), Not(HasSubstr("\n"))));
-}
-
-class BadAddress : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(BadAddress, IsRefused) {
-  const auto server = MetricsServer::Start(GetParam(), TwoModels()->collectable());
-  EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(server.status().message()), HasSubstr(GetParam()));
-}
-
-INSTANTIATE_TEST_SUITE_P(All, BadAddress,
-                         ::testing::Values("", "9090", ":9090", "127.0.0.1",
-                                           "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:-1",
-                                           "127.0.0.1:80s", "127.0.0.1:80,0.0.0.0:81", "[::]:9090",
-                                           "::1:9090", "host name:9090"));
-
-TEST(MetricsServerTest, AnAddressOfAnotherMachineIsUnavailable) {
-  const auto server = MetricsServer::Start("203.0.113.1:0", TwoModels()->collectable());
-  EXPECT_EQ(server.status().code(), absl::StatusCode::kUnavailable);
-}
-
-TEST(MetricsServerTest, ANameOfThisMachineWorks) {
-  const auto server = MetricsServer::Start("localhost:0", TwoModels()->collectable());
-  EXPECT_TRUE(server.ok()) << server.status();
 }
 
 }  // namespace
