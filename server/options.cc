@@ -143,6 +143,20 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        1, 3600},
       {"max-concurrent-streams", "N", &o->max_concurrent_streams, "Open calls of one connection", 1,
        1 << 20},
+      {"max-connections", "N", &o->max_connections,
+       "Open connections; more are closed at once. Each takes two of the process's descriptors, "
+       "whose limit is raised as far as it goes",
+       1, 1e6},
+      {"max-connections-per-peer", "N", &o->max_connections_per_peer,
+       "Of these, one client address's, or one IPv6 /64's; behind a proxy all are the proxy's", 1,
+       1e6},
+      {"transport-memory-bytes", "N", &o->transport_memory_bytes,
+       "What gRPC may hold of requests that have not arrived in full, over all connections; beyond "
+       "it some are cancelled with RESOURCE_EXHAUSTED",
+       1 << 24, kMaxUint32},
+      {"receive-seconds", "N", &o->receive_seconds,
+       "Longest time for a request to arrive in full, and for a new connection's handshake", 1,
+       3600},
       {"max-upload-bytes", "N", &o->max_upload_bytes,
        "Largest image, and largest mask, of an edit; a request has room for both within "
        "--max-message-bytes",

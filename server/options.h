@@ -37,7 +37,12 @@ struct ServerOptions {
   uint32_t stream_buffer_bytes = uint32_t{64} << 20;
   uint32_t delivery_buffer_bytes = uint32_t{256} << 20;
   uint32_t send_seconds = 20;
-  uint32_t max_concurrent_streams = 256;
+  uint32_t max_concurrent_streams = 100;
+
+  uint32_t max_connections = 4096;
+  uint32_t max_connections_per_peer = 1024;
+  uint32_t transport_memory_bytes = uint32_t{256} << 20;
+  uint32_t receive_seconds = 30;
 
   uint32_t max_upload_bytes = uint32_t{16} << 20;
   uint32_t max_upload_pixels = 64'000'000;

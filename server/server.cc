@@ -18,6 +18,8 @@
 #include "server/base/version.h"
 #include "server/option_checks.h"
 #include "server/scheduling/probe.h"
+#include "server/transport/descriptors.h"
+#include "server/transport/grpc_limits.h"
 
 namespace hmar {
 namespace {
@@ -56,16 +58,13 @@ absl::Status WritePortFile(const std::string& path, int port) {
   return absl::OkStatus();
 }
 
-void SetChannelArguments(const ServerOptions& options, grpc::ServerBuilder* builder) {
-  // By default gRPC lets two servers share a port; then a busy port would go unnoticed.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
-                              static_cast<int>(options.max_concurrent_streams));
-  // A client that vanished without a word holds its images for at most 30 s.
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
-  builder->SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+GrpcLimits GrpcLimitsOf(const ServerOptions& options) {
+  GrpcLimits limits;
+  limits.max_message_bytes = options.max_message_bytes;
+  limits.max_concurrent_streams = options.max_concurrent_streams;
+  limits.memory_bytes = options.transport_memory_bytes;
+  limits.handshake = absl::Seconds(options.receive_seconds);
+  return limits;
 }
 
 }  // namespace
@@ -172,6 +171,7 @@ ServiceContext Server::MakeContext() {
   context.limits.default_png_compression = static_cast<int>(options_.png_compression);
   context.limits.upload.max_bytes = options_.max_upload_bytes;
   context.limits.upload.max_pixels = options_.max_upload_pixels;
+  context.receive_limit = absl::Seconds(options_.receive_seconds);
   context.mailbox.max_bytes = options_.stream_buffer_bytes;
   context.mailbox.preview_bytes = options_.stream_buffer_bytes / 4;
   return context;
@@ -193,24 +193,55 @@ absl::Status Server::ListenForMetrics() {
 }
 
 absl::Status Server::Listen() {
+  const ConnectionLimits limits = FitToDescriptors();
+  auto listener = Listener::Open(options_.listen, limits, metrics_.get(), dependencies_.log);
+  if (!listener.ok()) {
+    return absl::Status(listener.status().code(),
+                        absl::StrCat("--listen: cannot listen on ", options_.listen, ": ",
+                                     std::string(listener.status().message())));
+  }
+  HMAR_RETURN_IF_ERROR(StartGrpc());
+  listener_ = *std::move(listener);
+  port_ = listener_->port();
+  listener_->Start([this](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = fd;
+    acceptor_->HandleNewConnection(&connection);
+  });
+  dependencies_.log->info("listening on {}, port {}", options_.listen, port_);
+  if (options_.port_file.empty()) return absl::OkStatus();
+  return WritePortFile(options_.port_file, port_);
+}
+
+absl::Status Server::StartGrpc() {
   grpc::EnableDefaultHealthCheckService(true);
   // gRPC's health service has no generated code, so nothing else would link what reflection knows
   // of it.
   google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  SetChannelArguments(options_, &builder);
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
+  SetGrpcLimits(GrpcLimitsOf(options_), &builder);
+  acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
   builder.RegisterService(service_.get());
   grpc_server_ = builder.BuildAndStart();
-  if (grpc_server_ == nullptr || port_ == 0) {
-    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", options_.listen,
-                                               ": the port is in use or the address is not ours"));
-  }
+  if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start");
   health_ = std::make_unique<Health>(grpc_server_->GetHealthCheckService());
-  dependencies_.log->info("listening on {}, port {}", options_.listen, port_);
-  if (options_.port_file.empty()) return absl::OkStatus();
-  return WritePortFile(options_.port_file, port_);
+  return absl::OkStatus();
+}
+
+ConnectionLimits Server::FitToDescriptors() const {
+  const DescriptorLimit descriptors = RaiseDescriptorLimit();
+  const ConnectionLimits wanted = {options_.max_connections, options_.max_connections_per_peer};
+  const ConnectionLimits limits = ConnectionLimits::Within(wanted, descriptors.now);
+  dependencies_.log->info("descriptors: limit raised from {} to {}, {} connections",
+                          descriptors.before, descriptors.now, limits.max_connections);
+  if (limits.max_connections < wanted.max_connections) {
+    dependencies_.log->warn("--max-connections {} needs more descriptors: only {} are kept",
+                            wanted.max_connections, limits.max_connections);
+  }
+  return limits;
 }
 
 // The devices one after the other: each warms up alone, and a failure names the first.
@@ -263,6 +294,7 @@ bool Server::Drain(absl::Duration limit) {
   if (prober_.joinable()) prober_.join();
   // Ends what else is open, such as health watches, at once. Then nobody can upload or submit, and
   // the loop has run its last step before the encoder goes, which it posts to.
+  listener_.reset();
   if (grpc_server_ != nullptr) grpc_server_->Shutdown(std::chrono::system_clock::now());
   metrics_server_.reset();
   upload_readers_.reset();

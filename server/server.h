@@ -2,6 +2,7 @@
 #define HMAR_SERVER_SERVER_H_
 
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <atomic>
 #include <functional>
@@ -29,6 +30,8 @@
 #include "server/options.h"
 #include "server/scheduling/engine_loop.h"
 #include "server/scheduling/scheduler.h"
+#include "server/transport/connection_table.h"
+#include "server/transport/listener.h"
 #include "server/wire/model_catalog.h"
 
 namespace hmar {
@@ -82,6 +85,9 @@ class Server {
   uint32_t ChooseEncoderThreads(const std::vector<Device>& devices) const;
   absl::Status MakeMetrics(const std::vector<Device>& devices);
   absl::Status Listen();
+  absl::Status StartGrpc();
+  // Raises the process's limit of descriptors; what fits in it of the connections asked for.
+  ConnectionLimits FitToDescriptors() const;
   absl::Status ListenForMetrics();
   void ProbeModels();
   absl::Status ProbeDevice(size_t device);
@@ -102,7 +108,9 @@ class Server {
   std::unique_ptr<EncoderPool> upload_readers_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<Listener> listener_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::thread prober_;

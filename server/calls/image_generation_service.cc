@@ -16,18 +16,18 @@ namespace {
 // The methods' places in the .proto file, by which gRPC knows them.
 enum Method { kGenerate, kGenerateImages, kListModels, kGetModel };
 
-// For MarkMethodCallback, which takes ownership. `start`: from a call, its request and, of a unary
-// one, its response to the reactor.
+// `start`: from a call, its request and, of a unary one, its response to the reactor.
 template <typename Request, typename Response, typename Start>
-auto* StreamingHandler(Start start) {
-  return new grpc::internal::CallbackServerStreamingHandler<ReceivedRequest<Request>, Response>(
-      std::move(start));
+std::unique_ptr<grpc::internal::MethodHandler> StreamingHandler(Start start) {
+  using Handler =
+      grpc::internal::CallbackServerStreamingHandler<ReceivedRequest<Request>, Response>;
+  return std::make_unique<Handler>(std::move(start));
 }
 
 template <typename Request, typename Response, typename Start>
-auto* UnaryHandler(Start start) {
-  return new grpc::internal::CallbackUnaryHandler<ReceivedRequest<Request>, Response>(
-      std::move(start));
+std::unique_ptr<grpc::internal::MethodHandler> UnaryHandler(Start start) {
+  using Handler = grpc::internal::CallbackUnaryHandler<ReceivedRequest<Request>, Response>;
+  return std::make_unique<Handler>(std::move(start));
 }
 
 grpc::ServerUnaryReactor* AtOnce(grpc::CallbackServerContext* call, const grpc::Status& status) {
@@ -40,25 +40,50 @@ grpc::ServerUnaryReactor* AtOnce(grpc::CallbackServerContext* call, const grpc::
 
 ImageGenerationService::ImageGenerationService(ServiceContext context)
     : context_(std::move(context)) {
-  MarkMethodCallback(kGenerate, StreamingHandler<v1::GenerateRequest, v1::GenerateResponse>(
-                                    [this](auto* call, const auto* request) {
-                                      return GenerateReactor::Start(&context_, &active_calls_, call,
-                                                                    *request);
-                                    }));
-  MarkMethodCallback(kGenerateImages,
-                     UnaryHandler<v1::GenerateImagesRequest, v1::GenerateImagesResponse>(
-                         [this](auto* call, const auto* request, auto* response) {
-                           return GenerateImagesReactor::Start(&context_, &active_calls_, call,
-                                                               *request, response);
-                         }));
-  MarkMethodCallback(kListModels, UnaryHandler<v1::ListModelsRequest, v1::ListModelsResponse>(
-                                      [this](auto* call, const auto* request, auto* response) {
-                                        return AtOnce(call, List(*request, response));
-                                      }));
-  MarkMethodCallback(kGetModel, UnaryHandler<v1::GetModelRequest, v1::GetModelResponse>(
-                                    [this](auto* call, const auto* request, auto* response) {
-                                      return AtOnce(call, Get(*request, response));
-                                    }));
+  Mark(kGenerate, "Generate",
+       StreamingHandler<v1::GenerateRequest, v1::GenerateResponse>(
+           [this](auto* call, const auto* request) {
+             return GenerateReactor::Start(&context_, &active_calls_, call, *request);
+           }));
+  Mark(kGenerateImages, "GenerateImages",
+       UnaryHandler<v1::GenerateImagesRequest, v1::GenerateImagesResponse>(
+           [this](auto* call, const auto* request, auto* response) {
+             return GenerateImagesReactor::Start(&context_, &active_calls_, call, *request,
+                                                 response);
+           }));
+  Mark(kListModels, "ListModels",
+       UnaryHandler<v1::ListModelsRequest, v1::ListModelsResponse>(
+           [this](auto* call, const auto* request, auto* response) {
+             return AtOnce(call, List(*request, response));
+           }));
+  Mark(kGetModel, "GetModel",
+       UnaryHandler<v1::GetModelRequest, v1::GetModelResponse>(
+           [this](auto* call, const auto* request, auto* response) {
+             return AtOnce(call, Get(*request, response));
+           }));
+}
+
+// Marked as streamed, so that its handler starts at the call's headers.
+void ImageGenerationService::Mark(int method, const char* name,
+                                  std::unique_ptr<grpc::internal::MethodHandler> handler) {
+  MarkMethodStreamed(method, nullptr);
+  MarkMethodCallback(method, new ReceivingHandler(std::move(handler), context_.receive_limit,
+                                                  [this, name](const LateRequest& request) {
+                                                    CountLate(name, request);
+                                                  }));
+}
+
+// The call never was one of ours: of its books there is the line, and the count.
+void ImageGenerationService::CountLate(const char* method, const LateRequest& request) const {
+  CallRecord record;
+  record.method = method;
+  record.client = request.client;
+  record.code = absl::StatusCode::kDeadlineExceeded;
+  record.took = request.waited;
+  if (context_.metrics != nullptr) {
+    context_.metrics->RequestDone(std::nullopt, record.code, record.took);
+  }
+  context_.access_log->Write(record);
 }
 
 grpc::Status ImageGenerationService::List(const ReceivedRequest<v1::ListModelsRequest>& request,

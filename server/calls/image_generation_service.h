@@ -1,8 +1,11 @@
 #ifndef HMAR_SERVER_CALLS_IMAGE_GENERATION_SERVICE_H_
 #define HMAR_SERVER_CALLS_IMAGE_GENERATION_SERVICE_H_
 
+#include <memory>
+
 #include "hmar/v1/image_generation.grpc.pb.h"
 #include "server/calls/active_calls.h"
+#include "server/calls/receiving_handler.h"
 #include "server/calls/service_context.h"
 #include "server/wire/request_reader.h"
 
@@ -12,7 +15,8 @@ namespace hmar {
 // waits and never touches a device. The calls' lives are in their reactors.
 //
 // It marks its methods itself, as the generated CallbackService would, but with ReceivedRequests:
-// so requests are read within bounds, and one that cannot be read is answered, logged and counted.
+// so requests are read within bounds, and one that cannot be read is answered, logged and counted;
+// and behind ReceivingHandlers, so that one that does not arrive is ended.
 class ImageGenerationService final : public v1::ImageGenerationService::Service {
  public:
   // What `context` points to outlives the gRPC server.
@@ -22,6 +26,8 @@ class ImageGenerationService final : public v1::ImageGenerationService::Service 
   const ActiveCalls& active_calls() const { return active_calls_; }
 
  private:
+  void Mark(int method, const char* name, std::unique_ptr<grpc::internal::MethodHandler> handler);
+  void CountLate(const char* method, const LateRequest& request) const;
   grpc::Status List(const ReceivedRequest<v1::ListModelsRequest>& request,
                     v1::ListModelsResponse* response) const;
   // An empty name is the default model's.

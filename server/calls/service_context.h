@@ -1,6 +1,7 @@
 #ifndef HMAR_SERVER_CALLS_SERVICE_CONTEXT_H_
 #define HMAR_SERVER_CALLS_SERVICE_CONTEXT_H_
 
+#include "absl/time/time.h"
 #include "server/base/byte_budget.h"
 #include "server/base/clock.h"
 #include "server/base/random_source.h"
@@ -29,6 +30,7 @@ struct ServiceContext {
   const AccessLog* access_log = nullptr;
   RequestLimits limits;
   MailboxOptions mailbox;
+  absl::Duration receive_limit = absl::Seconds(30);  // For a request to arrive in full.
   // Pictures that may wait for the encoder before new requests are refused.
   size_t encoder_backlog_bytes = size_t{256} << 20;
 

@@ -17,6 +17,8 @@ constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonN
     "QUEUE_FULL", "DRAINING", "UPLOAD_BACKLOG", "NOT_READY"};
 constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
     "none", "fast", "full"};
+constexpr std::array<const char*, MetricFamilies::kConnectionRefusals> kConnectionRefusalNames = {
+    "table_full", "peer_limit", "descriptors"};
 
 // What happens on a device or a core: about 1 ms on an H200, about 0.1 s on a CPU.
 Buckets WorkSeconds() {
@@ -59,6 +61,10 @@ MetricFamilies::MetricFamilies(const std::vector<Metrics::Model>& served,
   upload_read = &upload_read_.Add({}, WorkSeconds());
   for (size_t i = 0; i < kRejectReasons; ++i) {
     rejected[i] = &rejected_.Add({{"reason", kRejectReasonNames[i]}});
+  }
+  connections = &connections_.Add({});
+  for (size_t i = 0; i < kConnectionRefusals; ++i) {
+    connections_refused[i] = &connections_refused_.Add({{"reason", kConnectionRefusalNames[i]}});
   }
   build_info_.Add({{"version", version}}).Set(1);
 }

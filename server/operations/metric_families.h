@@ -39,6 +39,7 @@ class MetricFamilies {
   static constexpr size_t kImageOutcomes = 4;
   static constexpr size_t kRejectReasons = 4;
   static constexpr size_t kPreviewModes = 3;
+  static constexpr size_t kConnectionRefusals = 3;
 
   // The series of one model on one device.
   struct PerDevice {
@@ -77,6 +78,8 @@ class MetricFamilies {
   Histogram* encode_duration = nullptr;
   Histogram* upload_read = nullptr;
   std::array<Counter*, kRejectReasons> rejected = {};
+  Gauge* connections = nullptr;
+  std::array<Counter*, kConnectionRefusals> connections_refused = {};
 
  private:
   template <typename T>
@@ -134,6 +137,9 @@ class MetricFamilies {
       Histograms("hmar_decode_duration_seconds", "Decoder's part of a step that decoded.");
   Family<Counter>& device_busy_ = Counters("hmar_device_busy_seconds_total",
                                            "Time that a device spent inside steps and encodings.");
+  Family<Gauge>& connections_ = Gauges("hmar_connections", "Open connections of the API.");
+  Family<Counter>& connections_refused_ =
+      Counters("hmar_connections_refused_total", "Connections that were closed at once.");
   Family<Gauge>& model_info_ = Gauges("hmar_model_info", "A model that is served; always 1.");
   Family<Gauge>& build_info_ = Gauges("hmar_build_info", "The server's version; always 1.");
 };

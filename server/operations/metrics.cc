@@ -113,4 +113,10 @@ void Metrics::StepDone(size_t device, size_t model, uint32_t rows, uint32_t imag
   series.device_busy->Increment(seconds);
 }
 
+void Metrics::ConnectionsChanged(uint32_t open) { families_->connections->Set(open); }
+
+void Metrics::ConnectionRefused(ConnectionRefusal why) {
+  families_->connections_refused[static_cast<size_t>(why)]->Increment();
+}
+
 }  // namespace hmar

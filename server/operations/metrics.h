@@ -30,6 +30,10 @@
 // | hmar_decode_duration_seconds{model,device}     | decoder's part of a step that decoded     |
 // | hmar_upload_encode_duration_seconds{model,device} | uploaded pictures to tokens, a batch   |
 // | hmar_device_busy_seconds_total{device}         | time inside steps and encodings           |
+// by the listener:
+// | hmar_connections                               | open connections of the API               |
+// | hmar_connections_refused_total{reason}         | closed at once: table_full, peer_limit,   |
+// |                                                | descriptors                               |
 // and constant, or read at each scrape:
 // | hmar_device_memory_bytes{device,kind}          | what the engines took; only of devices whose |
 // |                                                | engines say so                            |
@@ -65,6 +69,13 @@ enum class RejectReason {
   kDraining,       // DRAINING
   kUploadBacklog,  // UPLOAD_BACKLOG
   kNotReady,       // NOT_READY
+};
+
+// Why a connection was closed at once.
+enum class ConnectionRefusal {
+  kTableFull,    // table_full: as many are open as the server keeps.
+  kPeerLimit,    // peer_limit: as many are open of one peer.
+  kDescriptors,  // descriptors: the process has no more.
 };
 
 // Thread-safe. Models and devices go by their index in Create's lists, scales by their index in the
@@ -120,6 +131,10 @@ class Metrics {
   void StepDone(size_t device, size_t model, uint32_t rows, uint32_t images, absl::Duration took,
                 double decode_seconds);
   void UploadsEncoded(size_t device, size_t model, absl::Duration took);
+
+  // Listener.
+  void ConnectionsChanged(uint32_t open);
+  void ConnectionRefused(ConnectionRefusal why);
 
  private:
   explicit Metrics(std::unique_ptr<MetricFamilies> families);

@@ -28,6 +28,8 @@ FAMILIES = {
     "hmar_device_busy_seconds": {"device"},
     "hmar_admission_rejected": {"reason"},
     "hmar_log_lines_lost": {"log"},
+    "hmar_connections": set(),
+    "hmar_connections_refused": {"reason"},
     "hmar_model_info": {"model", "digest", "precision"},
     "hmar_build_info": {"version"},
     "process_resident_memory_bytes": set(),

@@ -26,7 +26,8 @@ const Rooms& MayInclude() {
       {"scheduling", {"base", "operations"}},
       {"wire", {"base", "uploads", "scheduling"}},
       {"calls", {"base", "operations", "uploads", "scheduling", "wire"}},
-      {"", {"base", "operations", "uploads", "scheduling", "wire", "calls"}},
+      {"transport", {"base", "operations"}},
+      {"", {"base", "operations", "uploads", "scheduling", "wire", "calls", "transport"}},
   };
   return *rooms;
 }

@@ -1,0 +1,201 @@
+#include "server/transport/listener.h"
+
+#include <fcntl.h>
+#include <spdlog/logger.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "model/status_macros.h"
+#include "server/transport/peer.h"
+
+namespace hmar {
+namespace {
+
+constexpr int kBurst = 64;               // Accepted before closed connections are counted again.
+constexpr int kPauseMilliseconds = 100;  // Without descriptors or memory.
+constexpr absl::Duration kBetweenWarnings = absl::Seconds(10);
+
+bool AddTo(int epoll, int fd, uint32_t events) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.fd = fd;
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+// Nothing that the next connection would not meet as well.
+bool IsShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+// The client learns at once, and nothing of the connection lingers here.
+void Reset(Descriptor connection) {
+  const linger now = {1, 0};
+  setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+const char* Why(ConnectionRefusal why) {
+  switch (why) {
+    case ConnectionRefusal::kTableFull:
+      return "as many are open as the server keeps";
+    case ConnectionRefusal::kPeerLimit:
+      return "this peer has as many as one may";
+    case ConnectionRefusal::kDescriptors:
+      break;
+  }
+  return "the process is out of descriptors";
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const std::string& address,
+                                                         ConnectionLimits limits, Metrics* metrics,
+                                                         std::shared_ptr<spdlog::logger> log) {
+  HMAR_ASSIGN_OR_RETURN(ListeningSockets sockets, ListenOn(address));
+  auto listener =
+      std::unique_ptr<Listener>(new Listener(std::move(sockets), limits, metrics, std::move(log)));
+  HMAR_RETURN_IF_ERROR(listener->Watch());
+  return listener;
+}
+
+Listener::Listener(ListeningSockets sockets, ConnectionLimits limits, Metrics* metrics,
+                   std::shared_ptr<spdlog::logger> log)
+    : sockets_(std::move(sockets)),
+      table_(limits),
+      metrics_(metrics),
+      log_(std::move(log)),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      spare_(open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
+
+absl::Status Listener::Watch() {
+  bool watched = epoll_.ok() && wake_.ok() && AddTo(epoll_.get(), wake_.get(), EPOLLIN);
+  for (const Descriptor& socket : sockets_.sockets) {
+    watched = watched && AddTo(epoll_.get(), socket.get(), EPOLLIN);
+  }
+  if (watched) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot watch the port: ", std::strerror(errno)));
+}
+
+Listener::~Listener() {
+  if (!thread_.joinable()) return;
+  eventfd_write(wake_.get(), 1);
+  thread_.join();
+  for (const auto& [duplicate, peer] : peers_) close(duplicate);
+  metrics_->ConnectionsChanged(0);
+}
+
+void Listener::Start(Handler handler) {
+  handler_ = std::move(handler);
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Listener::Run() {
+  while (HandleEvents()) {
+  }
+}
+
+bool Listener::HandleEvents() {
+  std::array<epoll_event, 256> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                               accepting_ ? -1 : kPauseMilliseconds);
+  if (!accepting_) SetAccepting(true);
+  std::vector<int> listening;
+  for (int i = 0; i < count; ++i) {
+    const int fd = events[static_cast<size_t>(i)].data.fd;
+    if (fd == wake_.get()) return false;
+    if (IsListening(fd)) {
+      listening.push_back(fd);
+    } else if ((events[static_cast<size_t>(i)].events & EPOLLHUP) != 0) {
+      Forget(fd);
+    }
+  }
+  // Last, so that what has closed makes room first.
+  for (const int fd : listening) AcceptFrom(fd);
+  return true;
+}
+
+bool Listener::IsListening(int fd) const {
+  return std::any_of(sockets_.sockets.begin(), sockets_.sockets.end(),
+                     [fd](const Descriptor& socket) { return socket.get() == fd; });
+}
+
+void Listener::AcceptFrom(int listening) {
+  for (int i = 0; i < kBurst && accepting_; ++i) {
+    sockaddr_storage address = {};
+    socklen_t length = sizeof(address);
+    Descriptor connection(accept4(listening, reinterpret_cast<sockaddr*>(&address), &length,
+                                  SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (connection.ok()) {
+      Admit(std::move(connection), PeerOf(address));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return;
+    } else if (IsShortage(errno)) {
+      RefuseOneWithoutDescriptors(listening);
+    }  // Else this one connection was gone before it was taken.
+  }
+}
+
+void Listener::Admit(Descriptor connection, const std::string& peer) {
+  if (const auto refusal = table_.Add(peer)) return Refuse(std::move(connection), peer, *refusal);
+  Descriptor duplicate(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
+  // Edge-triggered: of all events only the last is of interest, and it is then dealt with.
+  if (!duplicate.ok() || !AddTo(epoll_.get(), duplicate.get(), EPOLLET)) {
+    table_.Remove(peer);
+    return Refuse(std::move(connection), peer, ConnectionRefusal::kDescriptors);
+  }
+  peers_.emplace(duplicate.Release(), peer);
+  metrics_->ConnectionsChanged(table_.size());
+  handler_(connection.Release());
+}
+
+void Listener::Refuse(Descriptor connection, const std::string& peer, ConnectionRefusal why) {
+  Reset(std::move(connection));
+  metrics_->ConnectionRefused(why);
+  if (absl::Now() < last_warning_ + kBetweenWarnings) return;
+  last_warning_ = absl::Now();
+  log_->warn("a connection of {} is refused: {}; {} are open", peer, Why(why), table_.size());
+}
+
+void Listener::Forget(int duplicate) {
+  const auto found = peers_.find(duplicate);
+  if (found == peers_.end()) return;
+  table_.Remove(found->second);
+  peers_.erase(found);
+  // Closing alone would leave it in the set for as long as gRPC has its own descriptor open.
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, duplicate, nullptr);
+  close(duplicate);
+  metrics_->ConnectionsChanged(table_.size());
+}
+
+// The spare makes room to accept the connection and to tell its client. Another thread may take
+// that room first: then the queue waits a little.
+void Listener::RefuseOneWithoutDescriptors(int listening) {
+  spare_.Close();
+  Descriptor connection(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+  const bool accepted = connection.ok();
+  if (accepted) Refuse(std::move(connection), "a client", ConnectionRefusal::kDescriptors);
+  spare_ = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!accepted || !spare_.ok()) SetAccepting(false);
+}
+
+void Listener::SetAccepting(bool accepting) {
+  accepting_ = accepting;
+  for (const Descriptor& socket : sockets_.sockets) {
+    epoll_event event = {};
+    event.events = accepting ? uint32_t{EPOLLIN} : 0;
+    event.data.fd = socket.get();
+    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.get(), &event);
+  }
+}
+
+}  // namespace hmar
