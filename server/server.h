@@ -19,6 +19,7 @@
 #include "server/base/random_source.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/image_generation_service.h"
+#include "server/calls/upload_readers.h"
 #include "server/devices.h"
 #include "server/health.h"
 #include "server/model_loader.h"
@@ -93,7 +94,7 @@ class Server {
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<EncoderPool> encoder_;
   ByteBudget upload_budget_;
-  std::unique_ptr<EncoderPool> upload_readers_;
+  std::unique_ptr<UploadReaders> upload_readers_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;
   std::unique_ptr<grpc::Server> grpc_server_;

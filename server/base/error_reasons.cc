@@ -49,7 +49,8 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kClientTooSlow, "CLIENT_TOO_SLOW", Code::kResourceExhausted,
               "The client read its stream too slowly for the server to hold what was unsent."},
     ReasonRow{Reason::kOutOfMemory, "OUT_OF_MEMORY", Code::kResourceExhausted,
-              "The device had no memory for this image, even in a step of its own."},
+              "The device had no memory for this image, even in a step of its own, or the server "
+              "had none for its upload or its PNG."},
     ReasonRow{Reason::kDraining, "DRAINING", Code::kUnavailable,
               "The server is going down; another one, or this one after a restart, will answer."},
     ReasonRow{Reason::kDeviceLost, "DEVICE_LOST", Code::kUnavailable,

@@ -14,7 +14,7 @@ using Buckets = Histogram::BucketBoundaries;
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
     "done", "failed", "cancelled", "expired"};
 constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
-    "QUEUE_FULL", "DRAINING", "UPLOAD_BACKLOG"};
+    "QUEUE_FULL", "DRAINING", "UPLOAD_BACKLOG", "ENCODER_BACKLOG"};
 constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
     "none", "fast", "full"};
 

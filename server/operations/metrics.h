@@ -14,7 +14,8 @@
 // | hmar_upload_read_duration_seconds              | an edit's PNGs to picture and region      |
 // by the scheduler:
 // | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING; |
-// |                                                | by the service: UPLOAD_BACKLOG            |
+// |                                                | by the service: UPLOAD_BACKLOG,           |
+// |                                                | ENCODER_BACKLOG                           |
 // | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
 // | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
 // | hmar_queue_images{model}                       | images that wait now                      |
@@ -61,9 +62,10 @@ enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
 
 // Why a request was not taken in.
 enum class RejectReason {
-  kQueueFull,      // QUEUE_FULL
-  kDraining,       // DRAINING
-  kUploadBacklog,  // UPLOAD_BACKLOG
+  kQueueFull,       // QUEUE_FULL
+  kDraining,        // DRAINING
+  kUploadBacklog,   // UPLOAD_BACKLOG
+  kEncoderBacklog,  // ENCODER_BACKLOG
 };
 
 // Thread-safe. Models and devices go by their index in Create's lists, scales by their index in the
