@@ -94,6 +94,9 @@ absl::Status CheckLimits(const ServerOptions& o) {
        "an image and a mask of that size come in one message"},
       {"--max-upload-bytes", o.max_upload_bytes, uploads, "--upload-buffer-bytes",
        o.upload_buffer_bytes, "an image and a mask of that size are held together"},
+      {"--max-upload-pixels", o.max_upload_pixels, uint64_t{4} * o.max_upload_pixels,
+       "--upload-decode-bytes", o.upload_decode_bytes,
+       "a pixel takes 3 bytes, and large uploads have three quarters of the bound"},
   };
   for (const Bound& bound : bounds) HMAR_RETURN_IF_ERROR(CheckBound(bound));
   return absl::OkStatus();

@@ -124,6 +124,11 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        "engine's, "
        "--threads are the CPU's), at most 8 a device, at least 1",
        0, 256},
+      {"encoder-buffer-bytes", "N", &o->encoder_buffer_bytes,
+       "Pictures that may wait for their PNG, over all calls; holding more, new requests are "
+       "refused "
+       "with RESOURCE_EXHAUSTED",
+       1 << 20, kMaxUint32},
       {"png-compression", "0..9", &o->png_compression,
        "zlib level of PNGs for requests that do not say", 0, 9},
       {"max-message-bytes", "N", &o->max_message_bytes,
@@ -165,11 +170,18 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        "Most pixels that an uploaded PNG may have; while it is read each takes 3 bytes of memory",
        1024, 1 << 30},
       {"upload-threads", "N", &o->upload_threads,
-       "Threads that read uploaded PNGs: so many are decoded at a time", 1, 256},
+       "Threads that read uploaded PNGs, one of them small uploads alone; 0: half the cores, at "
+       "least 2 and at most 16",
+       0, 256},
       {"upload-buffer-bytes", "N", &o->upload_buffer_bytes,
        "What the uploads of open calls may take, from the PNGs to what is kept of them until the "
        "call ends; more are refused with RESOURCE_EXHAUSTED",
        1 << 20, kMaxUint32},
+      {"upload-decode-bytes", "N", &o->upload_decode_bytes,
+       "What all uploads may take together while they are read, at least 4 bytes for each of "
+       "--max-upload-pixels; a quarter is for uploads of at most a sixteenth, which wait for no "
+       "larger one",
+       1 << 16, kMaxUint32},
       {"upload-cache-bytes", "N", &o->upload_cache_bytes,
        "What the tokens of uploaded pictures may take, so that variations and retries of an edit "
        "do not encode again; 0: none are kept",

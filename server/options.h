@@ -32,6 +32,7 @@ struct ServerOptions {
   uint32_t max_step_rows = 0;  // 0: see LimitsOf in devices.h.
 
   uint32_t encoder_threads = 0;  // 0: see EncoderThreads in devices.h.
+  uint32_t encoder_buffer_bytes = uint32_t{256} << 20;
   uint32_t png_compression = 1;
   uint32_t max_message_bytes = uint32_t{40} << 20;  // Room for an image and a mask.
   uint32_t stream_buffer_bytes = uint32_t{64} << 20;
@@ -46,8 +47,9 @@ struct ServerOptions {
 
   uint32_t max_upload_bytes = uint32_t{16} << 20;
   uint32_t max_upload_pixels = 64'000'000;
-  uint32_t upload_threads = 1;
+  uint32_t upload_threads = 0;  // 0: see UploadReadersOptions.
   uint32_t upload_buffer_bytes = uint32_t{256} << 20;
+  uint32_t upload_decode_bytes = uint32_t{256} << 20;
   uint32_t upload_cache_bytes = uint32_t{32} << 20;
 
   uint32_t probe_seconds = 120;

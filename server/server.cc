@@ -114,10 +114,11 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
                                            metrics_.get());
   EncoderPoolOptions encoder_options;
   encoder_options.threads = static_cast<int>(ChooseEncoderThreads(devices));
+  encoder_options.clock = dependencies_.clock;
   encoder_ = std::make_unique<EncoderPool>(encoder_options);
-  EncoderPoolOptions reader_options;
-  reader_options.threads = static_cast<int>(options_.upload_threads);
-  upload_readers_ = std::make_unique<EncoderPool>(reader_options);
+  upload_readers_ = std::make_unique<UploadReaders>(
+      UploadReadersOptions{static_cast<int>(options_.upload_threads), options_.upload_decode_bytes,
+                           dependencies_.clock});
   for (size_t i = 0; i < devices.size(); ++i) {
     loops_.push_back(
         std::make_unique<EngineLoop>(scheduler_.get(), i, std::move(engines_[i]), metrics_.get(),
@@ -172,6 +173,7 @@ ServiceContext Server::MakeContext() {
   context.limits.upload.max_bytes = options_.max_upload_bytes;
   context.limits.upload.max_pixels = options_.max_upload_pixels;
   context.receive_limit = absl::Seconds(options_.receive_seconds);
+  context.encoder_buffer_bytes = options_.encoder_buffer_bytes;
   context.mailbox.max_bytes = options_.stream_buffer_bytes;
   context.mailbox.preview_bytes = options_.stream_buffer_bytes / 4;
   return context;
@@ -287,6 +289,8 @@ bool Server::Drain(absl::Duration limit) {
   if (draining_.exchange(true)) return true;
   if (health_ != nullptr) health_->End();
   if (scheduler_ != nullptr) scheduler_->BeginDrain();
+  // What is not read yet is not accepted yet, and would be refused once it is.
+  if (upload_readers_ != nullptr) upload_readers_->Stop();
   const bool finished = service_ == nullptr || service_->active_calls().AwaitNone(limit);
   const absl::Status going_down = ErrorOf(Reason::kDraining, "the server is going down");
   if (scheduler_ != nullptr) scheduler_->Stop(going_down);

@@ -21,6 +21,7 @@
 #include "server/calls/deliveries.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/image_generation_service.h"
+#include "server/calls/upload_readers.h"
 #include "server/devices.h"
 #include "server/health.h"
 #include "server/model_loader.h"
@@ -105,7 +106,7 @@ class Server {
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<EncoderPool> encoder_;
   ByteBudget upload_budget_;
-  std::unique_ptr<EncoderPool> upload_readers_;
+  std::unique_ptr<UploadReaders> upload_readers_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;

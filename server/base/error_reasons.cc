@@ -52,7 +52,8 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kClientTooSlow, "CLIENT_TOO_SLOW", Code::kResourceExhausted,
               "The client read its stream too slowly for the server to hold what was unsent."},
     ReasonRow{Reason::kOutOfMemory, "OUT_OF_MEMORY", Code::kResourceExhausted,
-              "The device had no memory for this image, even in a step of its own."},
+              "The device had no memory for this image, even in a step of its own, or the server "
+              "had none for its upload or its PNG."},
     ReasonRow{Reason::kNotReady, "NOT_READY", Code::kUnavailable,
               "The server has just started and makes its probe images; try again after "
               "RetryInfo.retry_delay, or watch its health."},

@@ -4,8 +4,14 @@
 #include <utility>
 
 namespace hmar {
+namespace {
 
-EncoderPool::EncoderPool(const EncoderPoolOptions& options) : options_(options) {
+constexpr double kGuessedBytesPerSecond = 50e6;  // Of pictures, one thread.
+
+}  // namespace
+
+EncoderPool::EncoderPool(const EncoderPoolOptions& options)
+    : options_(options), rate_(kGuessedBytesPerSecond) {
   for (int i = 0; i < options.threads; ++i) threads_.emplace_back([this] { RunJobs(); });
 }
 
@@ -45,6 +51,10 @@ size_t EncoderPool::waiting_bytes() const {
   return preview_bytes_ + final_bytes_;
 }
 
+absl::Duration EncoderPool::backlog_time() const {
+  return rate_.TimeFor(waiting_bytes()) / options_.threads;
+}
+
 void EncoderPool::Push(const std::shared_ptr<Strand>& strand, Strand::Job job) {
   strand->jobs.push_back(std::move(job));
   if (std::exchange(strand->scheduled, true)) return;
@@ -66,11 +76,14 @@ void EncoderPool::RunJobs() {
       job = std::move(strand->jobs.front());
       strand->jobs.pop_front();
     }
+    const absl::Time start =
+        options_.clock == nullptr ? absl::InfinitePast() : options_.clock->Now();
     if (job.preview) {
       job.preview(job.skipped);
     } else {
       job.final();
     }
+    if (options_.clock != nullptr) rate_.Add(job.bytes, options_.clock->Now() - start);
     const bool was_preview = static_cast<bool>(job.preview);
     const size_t bytes = job.bytes;
     job = {};  // The picture goes before its bytes are given back.

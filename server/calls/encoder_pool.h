@@ -10,6 +10,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/calls/work_rate.h"
 
 namespace hmar {
 
@@ -18,6 +21,7 @@ struct EncoderPoolOptions {
   // Raw previews that may wait. Holding more, an image's newest preview replaces its older waiting
   // ones.
   size_t preview_bytes = size_t{64} << 20;
+  const Clock* clock = nullptr;  // Measures; outlives the pool. Null: nothing is measured.
 };
 
 // A few threads that turn pictures into events, so that neither the engine nor gRPC waits for a
@@ -65,12 +69,16 @@ class EncoderPool {
   // this first.
   size_t waiting_bytes() const;
 
+  // Until all that waits has been encoded, by measured times.
+  absl::Duration backlog_time() const;
+
  private:
   void Push(const std::shared_ptr<Strand>& strand, Strand::Job job)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunJobs();
 
   const EncoderPoolOptions options_;
+  WorkRate rate_;
   mutable absl::Mutex mutex_;
   std::deque<std::shared_ptr<Strand>> runnable_ ABSL_GUARDED_BY(mutex_);
   size_t preview_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,8 +1,8 @@
 #include "server/calls/generation.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
@@ -18,18 +18,6 @@ std::vector<std::shared_ptr<EncoderPool::Strand>> NewStrands(const EncoderPool& 
   std::vector<std::shared_ptr<EncoderPool::Strand>> strands;
   for (uint32_t i = 0; i < count; ++i) strands.push_back(pool.NewStrand());
   return strands;
-}
-
-size_t UploadedBytes(const EditUpload& upload) {
-  const auto* mask = std::get_if<GenerateMask>(&upload.region);
-  return upload.image_png.size() + (mask == nullptr ? 0 : mask->png.size());
-}
-
-// What is kept of an upload until its call ends: the picture, what the compositor makes of it, keep
-// maps.
-size_t KeptBytes(const ModelConfig& config) {
-  const auto side = static_cast<size_t>(config.image_size);
-  return side * side * (3 + 4 * sizeof(float)) + static_cast<size_t>(config.total_tokens());
 }
 
 // What the scheduler says of a failed request, with the reason that the API gives it.
@@ -51,61 +39,50 @@ absl::Status Explain(const absl::Status& status) {
 Generation::Generation(const ServiceContext* context, ResolvedRequest request, CallOrigin origin,
                        std::shared_ptr<EventSink> sink)
     : context_(context),
-      upload_(request.edit.has_value() ? std::move(request.edit->upload) : EditUpload()),
-      request_(std::move(request)),
       origin_(std::move(origin)),
       sink_(std::move(sink)),
+      intake_(IntakeOf(&request)),
+      request_(std::move(request)),
       started_at_(context->clock->Now()),
       strands_(NewStrands(*context->encoder, request_.validate_only ? 0 : request_.job.images)),
       images_left_(request_.job.images) {}
 
+// Takes the PNGs out of the request.
+std::unique_ptr<EditIntake> Generation::IntakeOf(ResolvedRequest* request) const {
+  if (!request->edit.has_value()) return nullptr;
+  return std::make_unique<EditIntake>(context_, std::move(*request->edit),
+                                      context_->catalog->models()[request->job.model].config,
+                                      origin_.client, request->field_prefix);
+}
+
 absl::Status Generation::Start() {
-  const size_t waiting = request_.validate_only ? 0 : context_->encoder->waiting_bytes();
-  if (waiting > context_->encoder_backlog_bytes) {
-    return ErrorOf(Reason::kEncoderBacklog,
-                   absl::StrCat(waiting, " bytes of pictures wait for the encoder; at most ",
-                                context_->encoder_backlog_bytes));
-  }
-  return request_.edit.has_value() ? ReadLater() : Submit();
+  if (!request_.validate_only) HMAR_RETURN_IF_ERROR(CheckEncoder());
+  if (intake_ == nullptr) return Submit();
+  return intake_->Start([self = shared_from_this()](absl::StatusOr<PreparedEdit> edit) {
+    self->OnEditRead(std::move(edit));
+  });
 }
 
-absl::Status Generation::ReadLater() {
-  const size_t read = KeptBytes(model().config);
-  const size_t bytes = UploadedBytes(upload_) + read;
-  std::optional<ByteBudget::Share> share = context_->upload_budget->Take(bytes);
-  if (!share.has_value()) {
-    if (context_->metrics != nullptr) {
-      context_->metrics->AdmissionRejected(RejectReason::kUploadBacklog);
-    }
-    return ErrorOf(Reason::kUploadBacklog,
-                   absl::StrCat("the request's upload needs ", bytes, " bytes, others hold ",
-                                context_->upload_budget->held_bytes(), "; the limit is ",
-                                context_->upload_budget->limit_bytes()));
-  }
-  upload_bytes_ = *std::move(share);
-  context_->upload_readers->PostFinal(context_->upload_readers->NewStrand(), bytes,
-                                      [self = shared_from_this(), read] {
-                                        self->ReadUpload();
-                                        self->upload_bytes_.ShrinkTo(read);
-                                      });
-  return absl::OkStatus();
-}
-
-void Generation::ReadUpload() {
-  const EditUpload upload = std::exchange(upload_, {});
-  if (ended()) return;
-  const absl::Time start = context_->clock->Now();
-  absl::StatusOr<PreparedEdit> edit = PrepareEdit(upload, *request_.edit, model().config,
-                                                  context_->limits.upload, request_.field_prefix);
-  if (context_->metrics != nullptr) context_->metrics->UploadRead(context_->clock->Now() - start);
+void Generation::OnEditRead(absl::StatusOr<PreparedEdit> edit) {
   absl::Status status = edit.status();
   if (status.ok()) {
     edit_ = *std::move(edit);
     status = Submit();
   }
-  if (status.ok()) return;
-  ended_.store(true, std::memory_order_release);
-  sink_->OnFailed(status);
+  if (!status.ok() && !ended_.exchange(true, std::memory_order_acq_rel)) sink_->OnFailed(status);
+}
+
+absl::Status Generation::CheckEncoder() const {
+  const size_t waiting = context_->encoder->waiting_bytes();
+  if (waiting <= context_->encoder_buffer_bytes) return absl::OkStatus();
+  const absl::Status full =
+      ErrorOf(Reason::kEncoderBacklog,
+              absl::StrCat(waiting, " bytes of pictures wait for the encoder; at most ",
+                           context_->encoder_buffer_bytes));
+  if (context_->metrics != nullptr) {
+    context_->metrics->AdmissionRejected(RejectReason::kEncoderBacklog);
+  }
+  return RetryAfter(full, context_->encoder->backlog_time());
 }
 
 absl::Status Generation::Submit() {
@@ -134,6 +111,7 @@ absl::Status Generation::Price() {
 
 void Generation::Cancel() {
   ended_.store(true, std::memory_order_release);
+  if (intake_ != nullptr) intake_->Cancel();
   std::optional<WorkId> id;
   {
     absl::MutexLock lock(&mutex_);
@@ -165,7 +143,8 @@ void Generation::OnPreview(uint32_t index, uint32_t scale, Picture picture) {
       strands_[index], bytes,
       [self = shared_from_this(), index, scale,
        picture = std::move(picture)](uint32_t skipped) mutable {
-        self->EncodePreview(index, scale, std::move(picture), skipped);
+        self->RunEncoding(
+            [&] { return self->EncodePreview(index, scale, std::move(picture), skipped); });
       });
   if (dropped > 0) CountDroppedPreviews(dropped);
 }
@@ -173,11 +152,12 @@ void Generation::OnPreview(uint32_t index, uint32_t scale, Picture picture) {
 void Generation::OnImage(uint32_t index, FinishedImage image) {
   NoteCosts(image);
   const size_t bytes = image.picture.rgb.size();
-  context_->encoder->PostFinal(strands_[index], bytes,
-                               [self = shared_from_this(), index, image = std::move(image),
-                                now = context_->clock->Now()]() mutable {
-                                 self->EncodeImage(index, std::move(image), now);
-                               });
+  context_->encoder->PostFinal(
+      strands_[index], bytes,
+      [self = shared_from_this(), index, image = std::move(image),
+       now = context_->clock->Now()]() mutable {
+        self->RunEncoding([&] { return self->EncodeImage(index, std::move(image), now); });
+      });
 }
 
 void Generation::OnFailed(const absl::Status& status) {
@@ -207,30 +187,44 @@ void Generation::Composite(Picture* picture) const {
   if (edit_.compositor != nullptr) edit_.compositor->Apply(picture);
 }
 
-void Generation::EncodePreview(uint32_t index, uint32_t scale, Picture picture, uint32_t skipped) {
+// A job of the encoder's: what goes wrong with a picture ends the call, not the process.
+template <typename Encoding>
+void Generation::RunEncoding(Encoding encode) {
   if (ended()) return;
+  absl::Status status;
+  try {
+    status = encode();
+  } catch (const std::bad_alloc&) {
+    status = ErrorOf(Reason::kOutOfMemory, "no memory for a finished picture");
+  }
+  if (status.ok()) return;
+  Cancel();
+  sink_->OnFailed(status);
+}
+
+absl::Status Generation::EncodePreview(uint32_t index, uint32_t scale, Picture picture,
+                                       uint32_t skipped) {
   Composite(&picture);
   v1::Preview message = PreviewMessage(model().config, index, scale);
   *message.mutable_picture() = PictureMessage(picture, request_.output.format);
-  absl::StatusOr<std::string> bytes = PictureBytes(picture, "");
-  if (!bytes.ok()) return FailEncoding(bytes.status());
-  message.mutable_picture()->set_data(*std::move(bytes));
+  HMAR_ASSIGN_OR_RETURN(*message.mutable_picture()->mutable_data(), PictureBytes(picture, ""));
   sink_->OnPreview(std::move(message), skipped);
+  return absl::OkStatus();
 }
 
-void Generation::EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at) {
-  if (ended()) return;
+absl::Status Generation::EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at) {
   Composite(&image.picture);
   v1::Image message = ImageMessage(request_, index, image);
   if (edit_.keep != nullptr) SetGeneratedTokens(edit_.keep->back(), &message);
   const UploadRecord* upload = request_.edit.has_value() ? &edit_.upload : nullptr;
   *message.mutable_receipt() = ReceiptMessage(request_, model(), index, upload, image, finished_at);
-  absl::StatusOr<std::string> bytes = PictureBytes(
-      image.picture, request_.output.receipt_in_png ? ReceiptJson(message.receipt()) : "");
-  if (!bytes.ok()) return FailEncoding(bytes.status());
-  message.mutable_picture()->set_data(*std::move(bytes));
+  HMAR_ASSIGN_OR_RETURN(
+      *message.mutable_picture()->mutable_data(),
+      PictureBytes(image.picture,
+                   request_.output.receipt_in_png ? ReceiptJson(message.receipt()) : ""));
   sink_->OnImage(std::move(message));
   ImageSent();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> Generation::PictureBytes(const Picture& picture,
@@ -243,6 +237,7 @@ absl::StatusOr<std::string> Generation::PictureBytes(const Picture& picture,
   if (context_->metrics != nullptr) {
     context_->metrics->PictureEncoded(context_->clock->Now() - start);
   }
+  if (!png.ok()) return WithReason(png.status(), Reason::kEncodingFailed);
   return png;
 }
 
@@ -253,11 +248,6 @@ void Generation::ImageSent() {
   *completed.mutable_queued() = ToProto(costs().queued);
   *completed.mutable_total() = ToProto(context_->clock->Now() - started_at_);
   sink_->OnCompleted(std::move(completed));
-}
-
-void Generation::FailEncoding(const absl::Status& status) {
-  Cancel();
-  sink_->OnFailed(WithReason(status, Reason::kEncodingFailed));
 }
 
 }  // namespace hmar

@@ -14,7 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "hmar/v1/image_generation.pb.h"
-#include "server/base/byte_budget.h"
+#include "server/calls/edit_intake.h"
 #include "server/calls/prepared_edit.h"
 #include "server/calls/service_context.h"
 #include "server/operations/access_log.h"
@@ -50,10 +50,12 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
 
   // Hands the request to the scheduler; with validate_only only asks its price, and OnCompleted
   // follows OnAccepted. An edit's upload is read first, by another thread: what is found wrong with
-  // it then comes as OnFailed. An error: why it was refused at once; the sink hears nothing.
+  // it then comes as OnFailed, as does DRAINING where the readers stop before. An error: why it was
+  // refused at once; the sink hears nothing.
   absl::Status Start();
 
-  // Takes the images off the scheduler at once. Events already made may still come.
+  // Takes the images off the scheduler, or the upload from its readers, at once: a reader that is
+  // at it stops at the next row. Events already made may still come.
   void Cancel();
 
   const ResolvedRequest& request() const { return request_; }
@@ -73,26 +75,25 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   Work MakeWork();
   absl::Status Submit();
   absl::Status Price();
-  absl::Status ReadLater();
-  void ReadUpload();
+  absl::Status CheckEncoder() const;
+  std::unique_ptr<EditIntake> IntakeOf(ResolvedRequest* request) const;
+  void OnEditRead(absl::StatusOr<PreparedEdit> edit);
   void Composite(Picture* picture) const;
   void NoteCosts(const FinishedImage& image);
-  void EncodePreview(uint32_t index, uint32_t scale, Picture picture, uint32_t skipped);
-  void EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at);
+  absl::Status EncodePreview(uint32_t index, uint32_t scale, Picture picture, uint32_t skipped);
+  absl::Status EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at);
   absl::StatusOr<std::string> PictureBytes(const Picture& picture, std::string receipt_json);
   void ImageSent();
-  void FailEncoding(const absl::Status& status);
+  template <typename Encoding>
+  void RunEncoding(Encoding encode);
   bool ended() const { return ended_.load(std::memory_order_acquire); }
 
   const ServiceContext* const context_;
-  // Of an edit: first its upload, which the reader takes; then what that has become, which no
-  // thread looks at before Submit.
-  EditUpload upload_;
-  ByteBudget::Share upload_bytes_;
-  PreparedEdit edit_;
-  const ResolvedRequest request_;  // Less the upload.
   const CallOrigin origin_;
   const std::shared_ptr<EventSink> sink_;
+  const std::unique_ptr<EditIntake> intake_;  // Null: no edit.
+  const ResolvedRequest request_;             // Less an edit's PNGs.
+  PreparedEdit edit_;  // What the upload has become; no thread looks at it before Submit.
   const absl::Time started_at_;
   const std::vector<std::shared_ptr<EncoderPool::Strand>> strands_;  // By image.
   std::atomic<uint32_t> images_left_;

@@ -1,5 +1,6 @@
 #include "server/calls/prepared_edit.h"
 
+#include <new>
 #include <utility>
 #include <variant>
 
@@ -30,16 +31,8 @@ UploadRecord RecordOf(const EditUpload& upload) {
   return record;
 }
 
-}  // namespace
-
-absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditChoice& choice,
-                                         const ModelConfig& config, const UploadLimits& limits,
-                                         const std::string& field_prefix) {
-  auto read = ReadEditSource(upload, static_cast<uint32_t>(config.image_size), limits);
-  if (const auto* violation = std::get_if<Violation>(&read)) {
-    return ToStatus(*violation, field_prefix);
-  }
-  auto& source = std::get<EditSource>(read);
+// What takes an edit through the scheduler, from its picture and region.
+PreparedEdit Prepare(EditSource source, const EditChoice& choice, const ModelConfig& config) {
   PreparedEdit edit;
   edit.keep = std::make_shared<const std::vector<KeepMap>>(
       KeepMaps(KeepCells(source.region, config), config));
@@ -48,8 +41,25 @@ absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditCho
   picture->digest = Sha256OfText({source.picture.rgb.begin(), source.picture.rgb.end()});
   picture->picture = std::move(source.picture);
   edit.picture = std::move(picture);
-  edit.upload = RecordOf(upload);
   return edit;
+}
+
+}  // namespace
+
+absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditChoice& choice,
+                                         const ModelConfig& config, const UploadLimits& limits,
+                                         const std::string& field_prefix, CancelCheck cancelled) {
+  try {
+    auto read = ReadEditSource(upload, static_cast<uint32_t>(config.image_size), limits, cancelled);
+    if (const auto* violation = std::get_if<Violation>(&read)) {
+      return ToStatus(*violation, field_prefix);
+    }
+    PreparedEdit edit = Prepare(std::get<EditSource>(std::move(read)), choice, config);
+    edit.upload = RecordOf(upload);
+    return edit;
+  } catch (const std::bad_alloc&) {
+    return ErrorOf(Reason::kOutOfMemory, field_prefix + "edit: no memory to prepare it");
+  }
 }
 
 }  // namespace hmar

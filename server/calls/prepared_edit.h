@@ -24,12 +24,14 @@ struct PreparedEdit {
   UploadRecord upload;                           // For receipts.
 };
 
-// Reads and resizes an edit's upload for a model: up to seconds of work and 3 bytes a pixel of the
-// upload. INVALID_ARGUMENT: what the headers could not tell (truncated or damaged data), on a field
-// path that starts with `field_prefix`. RESOURCE_EXHAUSTED: out of memory. Thread-safe.
+// Reads and resizes `upload` for a model, with what else `choice` says: up to seconds of work and 3
+// bytes a pixel of the upload. INVALID_ARGUMENT: what the headers could not tell (truncated or
+// damaged data), on a field path that starts with `field_prefix`. RESOURCE_EXHAUSTED: out of
+// memory. CANCELLED: `cancelled` said so. Thread-safe.
 absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditChoice& choice,
                                          const ModelConfig& config, const UploadLimits& limits,
-                                         const std::string& field_prefix);
+                                         const std::string& field_prefix,
+                                         CancelCheck cancelled = NeverCancelled);
 
 }  // namespace hmar
 

@@ -8,6 +8,7 @@
 #include "server/calls/deliveries.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/mailbox.h"
+#include "server/calls/upload_readers.h"
 #include "server/operations/access_log.h"
 #include "server/operations/metrics.h"
 #include "server/scheduling/scheduler.h"
@@ -21,8 +22,9 @@ struct ServiceContext {
   const ModelCatalog* catalog = nullptr;
   Scheduler* scheduler = nullptr;
   EncoderPool* encoder = nullptr;
-  EncoderPool* upload_readers = nullptr;
-  ByteBudget* upload_budget = nullptr;  // What the uploads of open calls take.
+  UploadReaders* upload_readers = nullptr;
+  // What the uploads of open calls take, but for what their readers hold decoded.
+  ByteBudget* upload_budget = nullptr;
   const Clock* clock = nullptr;
   RandomSource* random = nullptr;
   Deliveries* deliveries = nullptr;
@@ -32,7 +34,7 @@ struct ServiceContext {
   MailboxOptions mailbox;
   absl::Duration receive_limit = absl::Seconds(30);  // For a request to arrive in full.
   // Pictures that may wait for the encoder before new requests are refused.
-  size_t encoder_backlog_bytes = size_t{256} << 20;
+  size_t encoder_buffer_bytes = size_t{256} << 20;
 
   ValidationContext validation() const { return {catalog, limits, random}; }
 };

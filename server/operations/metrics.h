@@ -14,7 +14,8 @@
 // | hmar_upload_read_duration_seconds              | an edit's PNGs to picture and region      |
 // by the scheduler, probe images left out but for the gauges and the time of scales:
 // | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING; |
-// |                                                | by the service: UPLOAD_BACKLOG, NOT_READY |
+// |                                                | by the service: UPLOAD_BACKLOG,           |
+// |                                                | ENCODER_BACKLOG, NOT_READY                |
 // | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
 // | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
 // | hmar_queue_images{model}                       | images that wait now                      |
@@ -65,10 +66,11 @@ enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
 
 // Why a request was not taken in.
 enum class RejectReason {
-  kQueueFull,      // QUEUE_FULL
-  kDraining,       // DRAINING
-  kUploadBacklog,  // UPLOAD_BACKLOG
-  kNotReady,       // NOT_READY
+  kQueueFull,       // QUEUE_FULL
+  kDraining,        // DRAINING
+  kUploadBacklog,   // UPLOAD_BACKLOG
+  kEncoderBacklog,  // ENCODER_BACKLOG
+  kNotReady,        // NOT_READY
 };
 
 // Why a connection was closed at once.

@@ -52,9 +52,10 @@ void Compositor::Apply(Picture* picture) const {
 const Compositor::Layer& Compositor::LayerOf(uint32_t width, uint32_t height) const {
   if (width == side_ && height == side_) return full_;
   absl::MutexLock lock(&mutex_);
-  const auto [layer, is_new] = reduced_.try_emplace({width, height});
-  if (is_new) layer->second = Reduced(width, height);
-  return layer->second;
+  const auto known = reduced_.find({width, height});
+  if (known != reduced_.end()) return known->second;
+  Layer made = Reduced(width, height);  // May throw: before the map knows of it.
+  return reduced_.emplace(std::make_pair(width, height), std::move(made)).first->second;
 }
 
 Compositor::Layer Compositor::Reduced(uint32_t width, uint32_t height) const {

@@ -23,7 +23,7 @@ namespace hmar {
 // take the box average of the source's share and the generated share of the pixels they cover. One
 // that covers only pixels outside is the average of the source there.
 //
-// Thread-safe.
+// Both calls may throw std::bad_alloc and then have changed nothing. Thread-safe.
 class Compositor {
  public:
   // `feather` in pixels of the source; any value. The source is not needed afterwards. REQUIRES: it

@@ -13,10 +13,19 @@ namespace {
 constexpr char kImage[] = "edit.image";
 constexpr char kMask[] = "edit.mask";
 
+Reason ReasonFor(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kResourceExhausted:
+      return Reason::kOutOfMemory;
+    case absl::StatusCode::kCancelled:
+      return Reason::kCancelled;
+    default:
+      return Reason::kImageInvalid;
+  }
+}
+
 Violation ViolationOf(const char* field, const absl::Status& error) {
-  const bool no_memory = error.code() == absl::StatusCode::kResourceExhausted;
-  return {no_memory ? Reason::kOutOfMemory : Reason::kImageInvalid, field,
-          absl::StrCat(error.message())};
+  return {ReasonFor(error.code()), field, absl::StrCat(error.message())};
 }
 
 std::string SizeText(const PngHeader& header) {
@@ -101,7 +110,7 @@ class Checks {
 
 // The region in the square. Only a mask can fail. REQUIRES: CheckEditUpload found nothing.
 absl::StatusOr<Region> ReadRegion(const UploadRegion& region, const Fit& fit, uint32_t side,
-                                  const UploadLimits& limits) {
+                                  const UploadLimits& limits, CancelCheck cancelled) {
   if (const auto* inside = std::get_if<GenerateBox>(&region)) {
     return BoxRegion(inside->box, fit, side);
   }
@@ -109,7 +118,7 @@ absl::StatusOr<Region> ReadRegion(const UploadRegion& region, const Fit& fit, ui
     return KeepBoxRegion(outside->box, fit, side);
   }
   if (const auto* white = std::get_if<GenerateMask>(&region)) {
-    const absl::StatusOr<PngMask> mask = ReadPngMask(white->png, limits);
+    const absl::StatusOr<PngMask> mask = ReadPngMask(white->png, limits, cancelled);
     if (!mask.ok()) return mask.status();
     return MaskRegion(*mask, fit, side);
   }
@@ -124,18 +133,31 @@ std::vector<Violation> CheckEditUpload(const EditUpload& upload, uint32_t side,
 }
 
 std::variant<EditSource, Violation> ReadEditSource(const EditUpload& upload, uint32_t side,
-                                                   const UploadLimits& limits) {
+                                                   const UploadLimits& limits,
+                                                   CancelCheck cancelled) {
   std::vector<Violation> violations = CheckEditUpload(upload, side, limits);
   if (!violations.empty()) return std::move(violations.front());
-  absl::StatusOr<Picture> uploaded = ReadPng(upload.image_png, limits);
+  absl::StatusOr<Picture> uploaded = ReadPng(upload.image_png, limits, cancelled);
   if (!uploaded.ok()) return ViolationOf(kImage, uploaded.status());
   const Fit fit = FitInto(uploaded->width, uploaded->height, side, upload.resize);
   // Moved, so that the full-size picture is gone before the mask comes.
-  absl::StatusOr<Picture> picture = Resize(*std::move(uploaded), fit, side);
+  absl::StatusOr<Picture> picture = Resize(*std::move(uploaded), fit, side, cancelled);
   if (!picture.ok()) return ViolationOf(kImage, picture.status());
-  absl::StatusOr<Region> region = ReadRegion(upload.region, fit, side, limits);
+  absl::StatusOr<Region> region = ReadRegion(upload.region, fit, side, limits, cancelled);
   if (!region.ok()) return ViolationOf(kMask, region.status());
   return EditSource{*std::move(picture), *std::move(region)};
+}
+
+size_t DecodedBytes(const EditUpload& upload, const UploadLimits& limits) {
+  const absl::StatusOr<PngHeader> header = ReadPngHeader(upload.image_png, limits);
+  if (!header.ok()) return 0;
+  constexpr size_t kPictureBytes = 3;  // A pixel; the mask, read later, takes one.
+  return kPictureBytes * header->width * header->height;
+}
+
+size_t EncodedBytes(const EditUpload& upload) {
+  const auto* mask = std::get_if<GenerateMask>(&upload.region);
+  return upload.image_png.size() + (mask == nullptr ? 0 : mask->png.size());
 }
 
 }  // namespace hmar

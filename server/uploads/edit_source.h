@@ -5,6 +5,7 @@
 // Two steps: CheckEditUpload takes microseconds and runs before a request is accepted;
 // ReadEditSource decodes, up to seconds for the largest upload. Pure and thread-safe.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -12,6 +13,7 @@
 
 #include "model/picture.h"
 #include "server/base/violation.h"
+#include "server/uploads/cancel_check.h"
 #include "server/uploads/edit_region.h"
 #include "server/uploads/png_reader.h"
 #include "server/uploads/resize.h"
@@ -47,7 +49,7 @@ struct EditSource {
 // What is wrong with an upload is a Violation whose field is edit.image, edit.mask, edit.box,
 // edit.keep_box or, if no region was given, edit.region. The reason is FIELD_MISSING,
 // FIELD_OUT_OF_RANGE, IMAGE_INVALID, IMAGE_SIZE_MISMATCH, or from ReadEditSource OUT_OF_MEMORY,
-// which is no fault of the client.
+// which is no fault of the client, or CANCELLED.
 
 // All that can be told from the PNGs' headers: both PNGs within the limits and of equal size, the
 // size the model's (`side`) or a resize, the box not empty and inside the image, a region present.
@@ -57,9 +59,17 @@ std::vector<Violation> CheckEditUpload(const EditUpload& upload, uint32_t side,
 
 // Decodes and resizes to side x side. Checks everything that CheckEditUpload does, and the PNGs'
 // data. One full-size decode is in memory at a time: at most 3 bytes a pixel of the upload beyond
-// `upload` itself and a few rows.
+// `upload` itself and a few rows. `cancelled` is asked at every row.
 std::variant<EditSource, Violation> ReadEditSource(const EditUpload& upload, uint32_t side,
-                                                   const UploadLimits& limits);
+                                                   const UploadLimits& limits,
+                                                   CancelCheck cancelled = NeverCancelled);
+
+// What ReadEditSource holds of the upload decoded, at most, in bytes: known from the header of its
+// image, so at once. 0 if that is wrong.
+size_t DecodedBytes(const EditUpload& upload, const UploadLimits& limits);
+
+// What the upload's PNGs have as they are, in bytes.
+size_t EncodedBytes(const EditUpload& upload);
 
 }  // namespace hmar
 

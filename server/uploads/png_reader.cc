@@ -94,33 +94,6 @@ absl::Status CheckKind(const PngHeader& header, const uint8_t* methods) {
   return absl::OkStatus();
 }
 
-// What libpng's callbacks work on. libpng reports errors by longjmp, which runs no destructors: so
-// this, and every other object that has one, lives outside the frame of Decode.
-struct Source {
-  absl::string_view png;
-  size_t at = 0;  // Bytes read so far.
-  bool truncated = false;
-  char error[128] = "";
-};
-
-[[noreturn]] void OnError(png_structp png, png_const_charp message) {
-  auto* source = static_cast<Source*>(png_get_error_ptr(png));
-  std::snprintf(source->error, sizeof(source->error), "%s", message);
-  png_longjmp(png, 1);
-}
-
-void OnWarning(png_structp, png_const_charp) {}
-
-void OnRead(png_structp png, png_bytep data, size_t size) {
-  auto* source = static_cast<Source*>(png_get_io_ptr(png));
-  if (size > source->png.size() - source->at) {
-    source->truncated = true;
-    png_error(png, "truncated");
-  }
-  std::memcpy(data, source->png.data() + source->at, size);
-  source->at += size;
-}
-
 // Where the pixels of a decoded row belong: pixel i of `count` at column x0 + i * dx of row y.
 struct RowPlace {
   uint32_t y;
@@ -188,63 +161,105 @@ class MaskSink final : public RowSink {
   PngMask* const mask_;
 };
 
-void Prepare(png_structp png, const PngHeader& header, bool wants_alpha) {
-  png_set_user_limits(png, header.width, header.height);
-  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);  // Known ones too.
-  png_set_expand(png);
-  png_set_scale_16(png);
-  if (!wants_alpha) png_set_strip_alpha(png);
+// The rows that libpng delivers of a picture: all passes of an interlaced one.
+uint64_t RowsOf(const PngHeader& header) {
+  if (!header.interlaced) return header.height;
+  uint64_t rows = 0;
+  for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
+    if (PNG_PASS_COLS(header.width, pass) > 0) rows += PNG_PASS_ROWS(header.height, pass);
+  }
+  return rows;
 }
 
 // libpng could put the passes of an interlaced picture together, but only with alpha and all in
 // memory; taken pass by pass, pixels go where they belong as RGB.
-void ReadPasses(png_structp png, const PngHeader& header, int channels, uint8_t* row,
-                RowSink* sink) {
-  if (!header.interlaced) {
-    for (uint32_t y = 0; y < header.height; ++y) {
-      png_read_row(png, row, nullptr);
-      sink->Put(row, channels, {y, 0, 1, header.width});
-    }
-    return;
-  }
-  for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
-    const uint32_t columns = PNG_PASS_COLS(header.width, pass);
-    const uint32_t rows = columns == 0 ? 0 : PNG_PASS_ROWS(header.height, pass);
-    for (uint32_t i = 0; i < rows; ++i) {
-      png_read_row(png, row, nullptr);
-      sink->Put(row, channels,
-                {static_cast<uint32_t>(PNG_ROW_FROM_PASS_ROW(i, pass)),
-                 static_cast<uint32_t>(PNG_PASS_START_COL(pass)), 1u << PNG_PASS_COL_SHIFT(pass),
-                 columns});
-    }
-  }
+RowPlace PlaceOf(const PngHeader& header, uint32_t row, int pass) {
+  if (!header.interlaced) return {row, 0, 1, header.width};
+  return {static_cast<uint32_t>(PNG_ROW_FROM_PASS_ROW(row, pass)),
+          static_cast<uint32_t>(PNG_PASS_START_COL(pass)), 1u << PNG_PASS_COL_SHIFT(pass),
+          static_cast<uint32_t>(PNG_PASS_COLS(header.width, pass))};
 }
 
-// All that may jump. Its locals are plain, and none changes after setjmp. `row` has 4 bytes a pixel
-// of the picture's width: libpng writes that many even in a pass with fewer columns.
-bool Decode(png_structp png, png_infop info, const PngHeader& header, uint8_t* row, RowSink* sink) {
-  if (setjmp(png_jmpbuf(png)) != 0) return false;
-  Prepare(png, header, sink->wants_alpha());
-  png_read_info(png, info);
+// What libpng's callbacks work on. libpng reports errors by longjmp, which runs no destructors: so
+// this, and every other object that has one, lives outside the frame of Decode.
+struct Reading {
+  const PngHeader& header;
+  RowSink* const sink;
+  const CancelCheck cancelled;
+  int channels = 0;
+  uint64_t rows = 0;  // Taken so far.
+  bool at_end = false;
+  bool was_cancelled = false;
+  char error[128] = "";
+};
+
+[[noreturn]] void OnError(png_structp png, png_const_charp message) {
+  auto* reading = static_cast<Reading*>(png_get_error_ptr(png));
+  std::snprintf(reading->error, sizeof(reading->error), "%s", message);
+  png_longjmp(png, 1);
+}
+
+void OnWarning(png_structp, png_const_charp) {}
+
+void OnInfo(png_structp png, png_infop info) {
+  auto* reading = static_cast<Reading*>(png_get_progressive_ptr(png));
+  png_set_expand(png);
+  png_set_scale_16(png);
+  if (!reading->sink->wants_alpha()) png_set_strip_alpha(png);
   png_read_update_info(png, info);
-  ReadPasses(png, header, png_get_channels(png, info), row, sink);
-  png_read_end(png, nullptr);
+  reading->channels = png_get_channels(png, info);
+}
+
+void OnRow(png_structp png, png_bytep row, png_uint_32 number, int pass) {
+  auto* reading = static_cast<Reading*>(png_get_progressive_ptr(png));
+  reading->was_cancelled = reading->cancelled();
+  if (reading->was_cancelled) png_error(png, "cancelled");
+  reading->sink->Put(row, reading->channels, PlaceOf(reading->header, number, pass));
+  ++reading->rows;
+}
+
+void OnEnd(png_structp png, png_infop) {
+  static_cast<Reading*>(png_get_progressive_ptr(png))->at_end = true;
+}
+
+// All that may jump. Its locals are plain, and none changes after setjmp. Of libpng's two readers
+// this is the progressive one: it inflates row by row and stops at the first byte behind the last
+// row, where the other would inflate all that follows, however much that is.
+bool Decode(png_structp png, png_infop info, Reading* reading, absl::string_view bytes) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  png_set_user_limits(png, reading->header.width, reading->header.height);
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);  // Known ones too.
+  png_set_progressive_read_fn(png, reading, OnInfo, OnRow, OnEnd);
+  png_process_data(png, info, const_cast<png_bytep>(Bytes(bytes)), bytes.size());  // Only reads.
   return true;
 }
 
-absl::Status ReadInto(absl::string_view bytes, const PngHeader& header, RowSink* sink) {
-  Source source{bytes};
-  std::vector<uint8_t> row(size_t{header.width} * 4);
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, OnError, OnWarning);
+absl::Status Outcome(const Reading& reading, bool decoded, size_t bytes) {
+  if (reading.was_cancelled) {
+    return absl::CancelledError(
+        absl::StrCat("cancelled after ", reading.rows, " of ", RowsOf(reading.header), " rows"));
+  }
+  if (!decoded) return Damaged(reading.error);
+  if (!reading.at_end) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("truncated PNG: it ends after ", bytes, " bytes, before IEND"));
+  }
+  if (reading.rows < RowsOf(reading.header)) {
+    return Damaged(
+        absl::StrCat("it ends after ", reading.rows, " of ", RowsOf(reading.header), " rows"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadInto(absl::string_view bytes, const PngHeader& header, CancelCheck cancelled,
+                      RowSink* sink) {
+  Reading reading{header, sink, cancelled};
+  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reading, OnError, OnWarning);
   if (png == nullptr) return absl::ResourceExhaustedError("libpng could not start");
-  png_set_read_fn(png, &source, OnRead);
   png_infop info = png_create_info_struct(png);
-  const bool read = info != nullptr && Decode(png, info, header, row.data(), sink);
+  const bool decoded = info != nullptr && Decode(png, info, &reading, bytes);
   png_destroy_read_struct(&png, &info, nullptr);
-  if (read) return absl::OkStatus();
-  if (!source.truncated) return Damaged(source.error);
-  return absl::InvalidArgumentError(
-      absl::StrCat("truncated PNG: it ends after ", bytes.size(), " bytes, before IEND"));
+  return Outcome(reading, decoded, bytes.size());
 }
 
 absl::Status NoMemory(const PngHeader& header) {
@@ -264,26 +279,28 @@ absl::StatusOr<PngHeader> ReadPngHeader(absl::string_view png, const UploadLimit
   return header;
 }
 
-absl::StatusOr<Picture> ReadPng(absl::string_view png, const UploadLimits& limits) {
+absl::StatusOr<Picture> ReadPng(absl::string_view png, const UploadLimits& limits,
+                                CancelCheck cancelled) {
   HMAR_ASSIGN_OR_RETURN(const PngHeader header, ReadPngHeader(png, limits));
   try {
     Picture picture{header.width, header.height,
                     std::vector<uint8_t>(size_t{header.width} * header.height * 3)};
     PictureSink sink(&picture);
-    HMAR_RETURN_IF_ERROR(ReadInto(png, header, &sink));
+    HMAR_RETURN_IF_ERROR(ReadInto(png, header, cancelled, &sink));
     return picture;
   } catch (const std::bad_alloc&) {
     return NoMemory(header);
   }
 }
 
-absl::StatusOr<PngMask> ReadPngMask(absl::string_view png, const UploadLimits& limits) {
+absl::StatusOr<PngMask> ReadPngMask(absl::string_view png, const UploadLimits& limits,
+                                    CancelCheck cancelled) {
   HMAR_ASSIGN_OR_RETURN(const PngHeader header, ReadPngHeader(png, limits));
   try {
     PngMask mask{header.width, header.height,
                  std::vector<uint8_t>(size_t{header.width} * header.height)};
     MaskSink sink(&mask);
-    HMAR_RETURN_IF_ERROR(ReadInto(png, header, &sink));
+    HMAR_RETURN_IF_ERROR(ReadInto(png, header, cancelled, &sink));
     return mask;
   } catch (const std::bad_alloc&) {
     return NoMemory(header);

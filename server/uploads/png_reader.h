@@ -6,8 +6,8 @@
 // (text, profiles, unknown ones) is inflated or kept.
 //
 // All errors are INVALID_ARGUMENT and say what is wrong, with the value and the limit, but not
-// which field of the request it was; RESOURCE_EXHAUSTED where there is no memory for the pixels.
-// All functions are thread-safe.
+// which field of the request it was; RESOURCE_EXHAUSTED where there is no memory for the pixels;
+// CANCELLED where a check said so. All functions are thread-safe.
 
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "model/picture.h"
+#include "server/uploads/cancel_check.h"
 
 namespace hmar {
 
@@ -41,8 +42,11 @@ absl::StatusOr<PngHeader> ReadPngHeader(absl::string_view png, const UploadLimit
 // The whole picture as 8-bit RGB. 16-bit samples are scaled to 8; alpha and transparent colours are
 // composited over white. Samples are taken as they are, without any gamma or colour profile, so an
 // opaque 8-bit RGB picture comes back byte for byte. Needs 3 bytes a pixel and a few rows, for
-// interlaced pictures too. A PNG must be whole, to its IEND chunk; what follows that is ignored.
-absl::StatusOr<Picture> ReadPng(absl::string_view png, const UploadLimits& limits);
+// interlaced pictures too. A PNG must be whole, to its IEND chunk; what follows that is ignored,
+// and so is what IDAT holds behind the last row: no more than a row of it is inflated. `cancelled`
+// is asked before each row is taken.
+absl::StatusOr<Picture> ReadPng(absl::string_view png, const UploadLimits& limits,
+                                CancelCheck cancelled = NeverCancelled);
 
 // A mask: which pixels are white.
 struct PngMask {
@@ -54,7 +58,8 @@ struct PngMask {
 // The same PNGs as a mask: a pixel is white from 128 on of 255. Of grey the value itself counts
 // (scaled to 8 bits), of colour 0.299 R + 0.587 G + 0.114 B, rounded to nearest; alpha and
 // transparent colours are ignored. Needs 1 byte a pixel and a few rows.
-absl::StatusOr<PngMask> ReadPngMask(absl::string_view png, const UploadLimits& limits);
+absl::StatusOr<PngMask> ReadPngMask(absl::string_view png, const UploadLimits& limits,
+                                    CancelCheck cancelled = NeverCancelled);
 
 }  // namespace hmar
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "model/picture.h"
+#include "server/uploads/cancel_check.h"
 
 namespace hmar {
 
@@ -46,8 +47,10 @@ Fit FitInto(uint32_t width, uint32_t height, uint32_t side, ResizeMode mode);
 // filter, antialiased where it gets smaller, on the bytes as they are (no gamma). kContain's bars
 // repeat the outermost pixels of the picture: what the encoder and a feather see there goes on
 // smoothly. A picture that needs no scaling keeps its bytes. RESOURCE_EXHAUSTED: no memory.
-// REQUIRES: fit is FitInto's for this picture and side.
-absl::StatusOr<Picture> Resize(Picture picture, const Fit& fit, uint32_t side);
+// CANCELLED: `cancelled`, asked at each row of the square, said so. REQUIRES: fit is FitInto's for
+// this picture and side.
+absl::StatusOr<Picture> Resize(Picture picture, const Fit& fit, uint32_t side,
+                               CancelCheck cancelled = NeverCancelled);
 
 // Pixels first .. last - 1 along one axis; never empty.
 struct PixelSpan {

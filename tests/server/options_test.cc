@@ -180,6 +180,14 @@ TEST(OptionsTest, TheLargestPictureFitsAReplyAndAStream) {
               HasSubstr("--max-message-bytes"));
 }
 
+TEST(OptionsTest, TheLargestUploadFitsWhatUploadsMayTakeDecoded) {
+  EXPECT_THAT(ErrorOf({"--max-upload-pixels", "70000000"}),
+              AllOf(HasSubstr("--max-upload-pixels 70000000"), HasSubstr("--upload-decode-bytes"),
+                    HasSubstr("at least 280000000, not 268435456")));
+  EXPECT_TRUE(
+      Parse({"--max-upload-pixels", "70000000", "--upload-decode-bytes", "280000000"}).ok());
+}
+
 TEST(OptionsTest, HelpListsEveryOptionWithItsDefault) {
   const auto parsed = Parse({"--help"});
   ASSERT_TRUE(parsed.ok() && parsed->print.has_value());

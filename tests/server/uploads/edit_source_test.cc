@@ -169,5 +169,29 @@ TEST(EditSourceTest, DamageInsideNamesItsField) {
   }
 }
 
+// However often it is asked before it says yes: in the image, in the resize or in the mask.
+TEST(EditSourceTest, ACancelledReadSaysSoWhereverItIs) {
+  const EditUpload upload{RgbPng(40, 30), GenerateMask{RgbPng(40, 30)}, ResizeMode::kCover};
+  int whole = 0;
+  ReadEditSource(upload, kSide, kLimits, [&whole] { return ++whole < 0; });
+  EXPECT_GE(whole, 30 + static_cast<int>(kSide) + 30);
+  for (int asks = 0; asks < whole; ++asks) {
+    int asked = 0;
+    const auto source =
+        ReadEditSource(upload, kSide, kLimits, [&asked, asks] { return asked++ >= asks; });
+    ASSERT_TRUE(std::holds_alternative<Violation>(source)) << asks;
+    EXPECT_EQ(std::get<Violation>(source).reason, Reason::kCancelled) << asks;
+    EXPECT_EQ(asked, asks + 1);
+  }
+}
+
+TEST(EditSourceTest, HeadersTellWhatAnUploadTakes) {
+  const std::string image = RgbPng(40, 30), mask = GrayPng(40, 30, std::vector<uint16_t>(1200));
+  EXPECT_EQ(DecodedBytes({image, GenerateMask{mask}}, kLimits), 3600u);
+  EXPECT_EQ(EncodedBytes({image, GenerateMask{mask}}), image.size() + mask.size());
+  EXPECT_EQ(EncodedBytes({image, KeepBox{}}), image.size());
+  EXPECT_EQ(DecodedBytes({"no PNG", {}}, kLimits), 0u);
+}
+
 }  // namespace
 }  // namespace hmar

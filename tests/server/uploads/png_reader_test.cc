@@ -166,6 +166,37 @@ TEST(PngReaderTest, WhatFollowsThePixelsIsIgnored) {
   }
 }
 
+// Says yes when it has been asked so many times.
+class CancelAfter {
+ public:
+  explicit CancelAfter(int asks) : left_(asks) {}
+  bool operator()() const { return left_-- <= 0; }
+  int left() const { return left_; }
+
+ private:
+  mutable int left_;
+};
+
+TEST(PngReaderTest, ACancelledReadEndsAtTheNextRow) {
+  const std::string png = PlainPng();
+  CancelAfter picture_check(3), mask_check(6);
+  const absl::Status picture = ReadPng(png, kLimits, picture_check).status();
+  EXPECT_EQ(picture, absl::CancelledError("cancelled after 3 of 7 rows"));
+  EXPECT_EQ(picture_check.left(), -1);  // Not asked again.
+  EXPECT_EQ(ReadPngMask(png, kLimits, mask_check).status(),
+            absl::CancelledError("cancelled after 6 of 7 rows"));
+  CancelAfter too_late(7);
+  EXPECT_TRUE(ReadPng(png, kLimits, too_late).ok());
+}
+
+TEST(PngReaderTest, AnInterlacedReadEndsAtTheNextRowOfItsPass) {
+  PngSpec spec = kPlain;
+  spec.interlaced = true;
+  CancelAfter check(1);
+  EXPECT_EQ(ReadPng(MakePng(spec, std::vector<uint16_t>(9 * 7 * 3)), kLimits, check).status(),
+            absl::CancelledError("cancelled after 1 of 14 rows"));
+}
+
 void ExpectRefused(const std::string& png, const UploadLimits& limits, const std::string& message) {
   for (const absl::Status& status :
        {ReadPng(png, limits).status(), ReadPngMask(png, limits).status()}) {
@@ -235,13 +266,13 @@ TEST(PngReaderTest, DamageIsNamedWithItsChunk) {
   palette.palette.resize(3);
   auto chunks = SplitChunks(MakePng(palette, std::vector<uint16_t>(16, 2)));
   chunks.erase(chunks.begin() + 1);
-  ExpectRefused(JoinChunks(chunks), kLimits, "damaged PNG: IDAT: Missing PLTE before IDAT");
+  ExpectRefused(JoinChunks(chunks), kLimits, "damaged PNG: Missing PLTE before IDAT");
   chunks = SplitChunks(PlainPng());
   chunks.insert(chunks.begin() + 1, {"CRIT", "a critical chunk from the future"});
   ExpectRefused(JoinChunks(chunks), kLimits, "damaged PNG: CRIT: unhandled critical chunk");
   chunks = SplitChunks(PlainPng());
   ChunkOf("IDAT", &chunks).data.resize(40);
-  ExpectRefused(JoinChunks(chunks), kLimits, "damaged PNG: Not enough image data");
+  ExpectRefused(JoinChunks(chunks), kLimits, "damaged PNG: Not enough compressed data");
 }
 
 TEST(PngReaderTest, ATruncationAnywhereIsRefused) {

@@ -140,5 +140,22 @@ TEST(ResizeTest, AGradientStaysInPlace) {
   }
 }
 
+TEST(ResizeTest, ACancelledResizeEndsAtTheNextRow) {
+  const Fit fit = FitInto(64, 48, 16, ResizeMode::kCover);
+  for (const int rows : {0, 1, 9}) {
+    int asked = 0;
+    const auto resized =
+        Resize(RandomPicture(64, 48), fit, 16, [&asked, rows] { return asked++ >= rows; });
+    EXPECT_EQ(resized.status().code(), absl::StatusCode::kCancelled);
+    EXPECT_EQ(asked, rows + 1);
+  }
+  int asked = 0;
+  const auto never = [&asked] { return ++asked < 0; };
+  const auto resized = Resize(RandomPicture(64, 48), fit, 16, never);
+  ASSERT_TRUE(resized.ok()) << resized.status();
+  EXPECT_GE(asked, 16);
+  EXPECT_EQ(resized->rgb, Resized(RandomPicture(64, 48), 16, ResizeMode::kCover).rgb);
+}
+
 }  // namespace
 }  // namespace hmar
