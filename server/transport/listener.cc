@@ -1,6 +1,7 @@
 #include "server/transport/listener.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <spdlog/logger.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,6 +23,7 @@ namespace hmar {
 namespace {
 
 constexpr int kBurst = 64;               // Accepted before closed connections are counted again.
+constexpr int kQuietMilliseconds = 500;  // After the last closed connection: time to tidy up.
 constexpr int kPauseMilliseconds = 100;  // Without descriptors or memory.
 constexpr absl::Duration kBetweenWarnings = absl::Seconds(10);
 
@@ -106,9 +108,11 @@ void Listener::Run() {
 
 bool Listener::HandleEvents() {
   std::array<epoll_event, 256> events;
-  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                               accepting_ ? -1 : kPauseMilliseconds);
+  const int count =
+      epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), WaitMilliseconds());
   if (!accepting_) SetAccepting(true);
+  // What closed connections held is free, but glibc keeps it for the next; a crowd's is too much.
+  if (count == 0 && std::exchange(untidy_, false)) malloc_trim(0);
   std::vector<int> listening;
   for (int i = 0; i < count; ++i) {
     const int fd = events[static_cast<size_t>(i)].data.fd;
@@ -122,6 +126,11 @@ bool Listener::HandleEvents() {
   // Last, so that what has closed makes room first.
   for (const int fd : listening) AcceptFrom(fd);
   return true;
+}
+
+int Listener::WaitMilliseconds() const {
+  if (!accepting_) return kPauseMilliseconds;
+  return untidy_ ? kQuietMilliseconds : -1;
 }
 
 bool Listener::IsListening(int fd) const {
@@ -174,6 +183,7 @@ void Listener::Forget(int duplicate) {
   // Closing alone would leave it in the set for as long as gRPC has its own descriptor open.
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, duplicate, nullptr);
   close(duplicate);
+  untidy_ = true;
   metrics_->ConnectionsChanged(table_.size());
 }
 

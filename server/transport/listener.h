@@ -56,6 +56,7 @@ class Listener {
   void Run();
   // Handles what epoll reports; false: stop.
   bool HandleEvents();
+  int WaitMilliseconds() const;  // For the next event; -1: as long as it takes.
   bool IsListening(int fd) const;
   void AcceptFrom(int listening);
   void Admit(Descriptor connection, const std::string& peer);
@@ -74,6 +75,7 @@ class Listener {
   Descriptor spare_;  // Given up for a moment to refuse a connection when there is no other.
   std::unordered_map<int, std::string> peers_;  // By our duplicate.
   bool accepting_ = true;
+  bool untidy_ = false;  // Connections have closed since memory was last given back.
   absl::Time last_warning_ = absl::InfinitePast();
   std::thread thread_;
 };
