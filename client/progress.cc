@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/printable.h"
 
 namespace hmar {
 namespace {
@@ -23,8 +24,9 @@ absl::Duration ToAbsl(const google::protobuf::Duration& duration) {
 }
 
 std::string AcceptedLine(const v1::Accepted& accepted) {
-  return absl::StrCat("request ", accepted.request_id(), ": ", accepted.model(), ", seed ",
-                      accepted.seed(), ", ", Images(accepted.images_ahead()), " ahead, about ",
+  return absl::StrCat("request ", Printable(accepted.request_id()), ": ",
+                      Printable(accepted.model()), ", seed ", accepted.seed(), ", ",
+                      Images(accepted.images_ahead()), " ahead, about ",
                       Seconds(ToAbsl(accepted.estimated_time())));
 }
 

@@ -2,7 +2,7 @@
 #define HMAR_CLIENT_PROGRESS_H_
 
 // What `hmar generate` and `hmar edit` say while a stream runs: one line an event, without a line
-// end.
+// end, fit to print whatever the server sent (client/printable.h).
 
 #include <cstdint>
 #include <string>

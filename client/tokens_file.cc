@@ -35,7 +35,10 @@ absl::Status NoTokensFile(const std::string& source, const std::string& reason) 
 }  // namespace
 
 std::string FormatTokens(const TokensFile& file) {
-  return absl::StrCat(nlohmann::json(file).dump(), "\n");
+  // All but ASCII is escaped, and bytes that are no UTF-8 are replaced: the name is the server's.
+  return absl::StrCat(nlohmann::json(file).dump(-1, ' ', /*ensure_ascii=*/true,
+                                                nlohmann::json::error_handler_t::replace),
+                      "\n");
 }
 
 absl::StatusOr<TokensFile> ParseTokens(const std::string& text, const std::string& source) {

@@ -24,6 +24,7 @@ struct TokensFile {
   std::vector<ImageTokens> images;
 };
 
+// ASCII, whatever the model's name is.
 std::string FormatTokens(const TokensFile& file);
 
 // `source` names the text in errors. INVALID_ARGUMENT: not such JSON; the message says what is

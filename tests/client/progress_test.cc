@@ -15,6 +15,14 @@ TEST(ProgressTest, AcceptedSaysWhatToExpect) {
   EXPECT_EQ(AcceptedLine(accepted), "request r-1: tiny, seed 7, 1 image ahead, about 0.40 s");
 }
 
+TEST(ProgressTest, NamesOfTheServersAreFitToPrint) {
+  v1::Accepted accepted;
+  accepted.set_request_id("\x1b[2J");
+  accepted.set_model("\xe2\x80\xae");
+  EXPECT_EQ(AcceptedLine(accepted),
+            "request \\u001B[2J: \\u202E, seed 0, 0 images ahead, about 0.00 s");
+}
+
 TEST(ProgressTest, PreviewsCountFromOne) {
   v1::Preview preview;
   preview.set_image_index(1);

@@ -29,6 +29,16 @@ TEST(TokensFileTest, SurvivesARoundTripWithTheLargestSeed) {
   EXPECT_EQ(parsed->images[1].seed, std::numeric_limits<uint64_t>::max());
 }
 
+TEST(TokensFileTest, TheModelsNameIsWrittenInAsciiWhateverItIs) {
+  TokensFile file = TwoImages();
+  file.model = "\x1b[2J\n\xe2\x80\xae";
+  const std::string text = FormatTokens(file);
+  EXPECT_THAT(text, HasSubstr(R"("model":"\u001b[2J\n\u202e")"));
+  EXPECT_EQ(ParseTokens(text, "test")->model, file.model);
+  file.model = "\xff";
+  EXPECT_EQ(ParseTokens(FormatTokens(file), "test")->model, "\xef\xbf\xbd");
+}
+
 TEST(TokensFileTest, APrefixIsTheFirstScalesOfOneImage) {
   const auto prefix = MakePrefix(TwoImages(), "t.json", 1, 1);
   ASSERT_TRUE(prefix.ok()) << prefix.status();
