@@ -1,10 +1,16 @@
 #include "client/client.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/substitute.h"
+#include "absl/time/clock.h"
 #include "client/call_error.h"
+#include "client/reply_stream.h"
+#include "grpc/compression.h"
+#include "model/status_macros.h"
 
 namespace hmar {
 namespace {
@@ -12,20 +18,69 @@ namespace {
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
-// A batch of large pictures comes in one reply of GenerateImages; gRPC's own limit is 4 MiB.
-constexpr int kMaxReplyBytes = 1 << 30;
+constexpr char kService[] = "hmar.v1.ImageGenerationService";
+
+// Fields of a message, known and unknown: some hundred bytes of memory each. An event of ours has
+// less than a thousand: tokens are packed, a field a scale.
+constexpr uint32_t kMaxEventFields = 10'000;
+constexpr uint32_t kMaxImagesReplyFields = 2'000'000;
+constexpr uint32_t kMaxModelsReplyFields = 200'000;  // A class is one.
+
+constexpr int kMaxHealthBytes = 4096;
 
 // A server that starts up refuses connections for a while; gRPC's own first pause is a second and
 // grows to minutes.
 constexpr int kMaxReconnectPauseMs = 200;
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxReplyBytes);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMaxReconnectPauseMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMaxReconnectPauseMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectPauseMs);
-  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+// How long an attempt to connect may take, to the server's first words; what gRPC calls the least
+// backoff. Over a slow network, or to a busy server, more than a pause.
+constexpr int kConnectMs = 10'000;
+
+// gRPC refuses a message over its limit by the length that goes before it. Channels have one limit;
+// only a service configuration, which elsewhere comes from the name service, has one a method.
+std::string ServiceConfig() {
+  return absl::Substitute(
+      R"({"methodConfig": [
+           {"name": [{"service": "$0", "method": "Generate"}], "maxResponseMessageBytes": $1},
+           {"name": [{"service": "$0", "method": "ListModels"},
+                     {"service": "$0", "method": "GetModel"}], "maxResponseMessageBytes": $2},
+           {"name": [{"service": "grpc.health.v1.Health"}], "maxResponseMessageBytes": $3}]})",
+      kService, kMaxEventBytes, kMaxModelsReplyBytes, kMaxHealthBytes);
+}
+
+std::string Method(absl::string_view name) { return absl::StrCat("/", kService, "/", name); }
+
+// The one reply of a unary call. DATA_LOSS: none came, or more than one.
+absl::Status ReadReply(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context,
+                       absl::string_view method, const google::protobuf::Message& request,
+                       const ReplyLimits& limits, google::protobuf::Message& reply) {
+  int replies = 0;
+  HMAR_RETURN_IF_ERROR(
+      ReadReplies(channel, context, Method(method), request, [&](grpc::ByteBuffer& bytes) {
+        if (++replies > 1) return absl::DataLossError("more than one reply");
+        return ParseReply(bytes, limits, reply);
+      }));
+  return replies == 1 ? absl::OkStatus() : absl::DataLossError("no reply");
+}
+
+// The reply holds what a stream would, in the order of one.
+absl::Status CheckReply(const v1::GenerateRequest& request, const AnswerLimits& limits,
+                        const v1::GenerateImagesResponse& reply) {
+  AnswerCheck check(request, limits);
+  v1::GenerateResponse event;
+  if (reply.has_accepted()) {
+    *event.mutable_accepted() = reply.accepted();
+    HMAR_RETURN_IF_ERROR(check.Event(event));
+  }
+  for (const v1::Image& image : reply.images()) {
+    *event.mutable_image() = image;
+    HMAR_RETURN_IF_ERROR(check.Event(event));
+  }
+  if (reply.has_completed()) {
+    *event.mutable_completed() = reply.completed();
+    HMAR_RETURN_IF_ERROR(check.Event(event));
+  }
+  return check.End();
 }
 
 const char* HealthName(HealthCheckResponse::ServingStatus status) {
@@ -84,22 +139,43 @@ class CancellableCall {
   Canceller* const canceller_;
 };
 
-Client::Client(const std::string& server) : Client(MakeChannel(server)) {}
+grpc::ChannelArguments SafeChannelArguments() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxReplyBytes);
+  arguments.SetServiceConfigJSON(ServiceConfig());
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  // gRPC inflates a message before it looks at its size.
+  arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
+  arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+  // There is no policy to retry by, and with retries gRPC 1.51 ends the process where a reply has
+  // headers alone and no status.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMaxReconnectPauseMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectPauseMs);
+  return arguments;
+}
+
+Client::Client(const std::string& server)
+    : Client(grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(),
+                                       SafeChannelArguments())) {}
 
 Client::Client(std::shared_ptr<grpc::Channel> channel)
-    : images_(v1::ImageGenerationService::NewStub(channel)),
-      health_(grpc::health::v1::Health::NewStub(channel)) {}
+    : channel_(std::move(channel)), health_(grpc::health::v1::Health::NewStub(channel_)) {}
 
 absl::Status Client::Generate(const v1::GenerateRequest& request, const EventCallback& on_event,
                               const CallOptions& options) {
   CancellableCall call(options);
-  auto reader = images_->Generate(&call.context(), request);
+  AnswerCheck check(request, options.answer);
   v1::GenerateResponse event;
-  absl::Status callback_status;
-  while (callback_status.ok() && reader->Read(&event)) callback_status = on_event(event);
-  if (!callback_status.ok()) call.context().TryCancel();
-  const grpc::Status status = reader->Finish();
-  return callback_status.ok() ? StatusFromGrpc(status) : callback_status;
+  HMAR_RETURN_IF_ERROR(ReadReplies(
+      channel_, call.context(), Method("Generate"), request,
+      [&](grpc::ByteBuffer& bytes) -> absl::Status {
+        HMAR_RETURN_IF_ERROR(ParseReply(bytes, {kMaxEventBytes, kMaxEventFields}, event));
+        HMAR_RETURN_IF_ERROR(check.Event(event));
+        return on_event(event);
+      }));
+  return check.End();
 }
 
 absl::StatusOr<v1::GenerateImagesResponse> Client::GenerateImages(
@@ -107,28 +183,34 @@ absl::StatusOr<v1::GenerateImagesResponse> Client::GenerateImages(
   CancellableCall call(options);
   v1::GenerateImagesRequest wrapped;
   *wrapped.mutable_request() = request;
-  v1::GenerateImagesResponse response;
-  const grpc::Status status = images_->GenerateImages(&call.context(), wrapped, &response);
-  if (!status.ok()) return StatusFromGrpc(status);
-  return response;
+  const uint64_t fields = kMaxEventFields * (uint64_t{request.num_images()} + 2);
+  const ReplyLimits limits{
+      kMaxReplyBytes, static_cast<uint32_t>(std::min<uint64_t>(fields, kMaxImagesReplyFields))};
+  v1::GenerateImagesResponse reply;
+  HMAR_RETURN_IF_ERROR(
+      ReadReply(channel_, call.context(), "GenerateImages", wrapped, limits, reply));
+  HMAR_RETURN_IF_ERROR(CheckReply(request, options.answer, reply));
+  return reply;
 }
 
 absl::StatusOr<v1::ListModelsResponse> Client::ListModels(const CallOptions& options) {
   CancellableCall call(options);
-  v1::ListModelsResponse response;
-  const grpc::Status status = images_->ListModels(&call.context(), {}, &response);
-  if (!status.ok()) return StatusFromGrpc(status);
-  return response;
+  v1::ListModelsResponse reply;
+  HMAR_RETURN_IF_ERROR(ReadReply(channel_, call.context(), "ListModels", v1::ListModelsRequest(),
+                                 {kMaxModelsReplyBytes, kMaxModelsReplyFields}, reply));
+  if (reply.models_size() <= kMaxModels) return reply;
+  return absl::DataLossError(
+      absl::StrCat("the server lists ", reply.models_size(), " models; at most ", kMaxModels));
 }
 
 absl::StatusOr<v1::Model> Client::GetModel(const std::string& name, const CallOptions& options) {
   CancellableCall call(options);
   v1::GetModelRequest request;
   request.set_name(name);
-  v1::GetModelResponse response;
-  const grpc::Status status = images_->GetModel(&call.context(), request, &response);
-  if (!status.ok()) return StatusFromGrpc(status);
-  return std::move(*response.mutable_model());
+  v1::GetModelResponse reply;
+  HMAR_RETURN_IF_ERROR(ReadReply(channel_, call.context(), "GetModel", request,
+                                 {kMaxModelsReplyBytes, kMaxModelsReplyFields}, reply));
+  return std::move(*reply.mutable_model());
 }
 
 absl::Status Client::Health(const std::string& service, const CallOptions& options) {
@@ -160,8 +242,10 @@ absl::Status Client::WaitUntilReady(const std::string& service, const CallOption
     }
     const absl::Status status = StatusFromGrpc(reader->Finish());
     // A connection lost while the server starts is one more reason to wait; every other end is
-    // final.
+    // final. A server that ends the call itself, again and again, is asked no faster than one that
+    // is not there.
     if (!absl::IsUnavailable(status)) return status;
+    absl::SleepFor(std::min(absl::Milliseconds(kMaxReconnectPauseMs), deadline - absl::Now()));
   }
 }
 

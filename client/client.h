@@ -3,6 +3,18 @@
 
 // A blocking client of hmar.v1.ImageGenerationService. What a request's edit says is quickest made
 // with client/edit_options.h.
+//
+// Servers are not trusted. Whatever one sends, a call ends in an answer to its request or in an
+// error, and holds no more memory than the limits below allow:
+// - Each reply is bounded in bytes, and in fields before it is parsed; compressed ones are refused
+//   unread, for a few bytes can stand for gigabytes.
+// - Every answer is held against its request (client/answer_check.h). Events that do not belong to
+//   it end the call with DATA_LOSS before the callback sees them.
+// What is left to the application: a deadline (CallOptions::timeout), since a server may also send
+// nothing; texts, which are to be escaped where they are shown (client/printable.h; messages of
+// errors already are) and never belong in a path; a PNG's pixels, whose size and bytes are checked,
+// not its content: decode within Picture.width x height and stop at the last row; and gRPC's log,
+// on standard error, which quotes headers raw unless gpr_set_log_function says otherwise.
 
 #include <functional>
 #include <memory>
@@ -13,9 +25,10 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "client/answer_check.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/grpcpp.h"
-#include "hmar/v1/image_generation.grpc.pb.h"
+#include "hmar/v1/image_generation.pb.h"
 
 namespace hmar {
 
@@ -35,15 +48,26 @@ class Canceller {
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+// A message larger than these is never held.
+inline constexpr int kMaxEventBytes = 64 << 20;   // Of a stream: a picture of 4096 x 4096 pixels.
+inline constexpr int kMaxReplyBytes = 256 << 20;  // Of GenerateImages; Generate has no such limit.
+inline constexpr int kMaxModelsReplyBytes = 16 << 20;
+inline constexpr int kMaxModels = 1000;
+
+// How Client's own channels keep to the limits, and gRPC from known ways to end the process: for a
+// channel that an application makes itself, with TLS, say.
+grpc::ChannelArguments SafeChannelArguments();
+
 struct CallOptions {
   absl::Duration timeout =
       absl::InfiniteDuration();    // The call's deadline from now; DEADLINE_EXCEEDED after it.
   Canceller* canceller = nullptr;  // May be null; else outlives the call. For one call at a time.
+  AnswerLimits answer = {};        // Of Generate and GenerateImages.
 };
 
 // Thread-safe: calls of different threads share one connection. The errors of all calls are those
 // of call_error.h: the server's code, its message and the details it sent; UNAVAILABLE when there
-// is no server.
+// is no server; DATA_LOSS when what came is no answer, RESOURCE_EXHAUSTED when it is too large.
 class Client {
  public:
   // Called for each event of a stream, in order, on the thread that called Generate. An error
@@ -52,17 +76,22 @@ class Client {
 
   // `server` is HOST:PORT, without TLS. Returns at once: the connection is made by the first call.
   explicit Client(const std::string& server);
+
+  // The channel's own arguments hold: give it SafeChannelArguments.
   explicit Client(std::shared_ptr<grpc::Channel> channel);
 
-  // Streams a request's events to `on_event`; returns after the last. The callback's own error is
-  // returned as it is.
+  // Streams a request's events to `on_event`, each checked against the request; returns after the
+  // last. OK: Completed came, and every image before it. The callback's own error is returned as it
+  // is.
   absl::Status Generate(const v1::GenerateRequest& request, const EventCallback& on_event,
                         const CallOptions& options = {});
 
-  // The same work in one reply; request.previews must be off.
+  // The same work in one reply, checked likewise, at most kMaxReplyBytes; request.previews must be
+  // off.
   absl::StatusOr<v1::GenerateImagesResponse> GenerateImages(const v1::GenerateRequest& request,
                                                             const CallOptions& options = {});
 
+  // At most kMaxModels, in at most kMaxModelsReplyBytes; DATA_LOSS beyond.
   absl::StatusOr<v1::ListModelsResponse> ListModels(const CallOptions& options = {});
 
   // An empty name: the server's default model.
@@ -72,12 +101,12 @@ class Client {
   // the process itself.
   absl::Status Health(const std::string& service, const CallOptions& options = {});
 
-  // Waits until the service is ready, through refused connections too. DEADLINE_EXCEEDED after
-  // options.timeout.
+  // Waits until the service is ready, through refused connections too; asks again at most five
+  // times a second. DEADLINE_EXCEEDED after options.timeout.
   absl::Status WaitUntilReady(const std::string& service, const CallOptions& options);
 
  private:
-  std::unique_ptr<v1::ImageGenerationService::Stub> images_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 

@@ -114,7 +114,7 @@ CLI::App* AddGenerate(CLI::App& app, GenerateCommand& command) {
 
 void AddRegionOptions(CLI::App& app, EditCommand& command) {
   const std::string group = "Where to edit (one of --box, --mask, --keep-box)";
-  app.add_option("--image", command.image, "PNG file to edit, at most 16 MiB; sent as it is")
+  app.add_option("--image", command.image, "PNG file to edit; sent as it is")
       ->required()
       ->group(group);
   CLI::Option* box = AddBox(app, "--box", command.box,

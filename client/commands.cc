@@ -9,7 +9,10 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/contact_sheet.h"
-#include "client/png_file.h"
+#include "client/files.h"
+#include "client/png_codec.h"
+#include "client/printable.h"
+#include "client/sheet_rows.h"
 #include "model/status_macros.h"
 
 namespace hmar {
@@ -17,32 +20,35 @@ namespace {
 
 constexpr char kModelRow[] = "%-20s %-8s %6s %8s %7s %10s  %-9s %-12s %s\n";
 
+constexpr size_t kMaxCellBytes = 128;
+
+std::string Cell(const std::string& text) { return Printable(text, kMaxCellBytes); }
+
 std::string ModelTable(const v1::ListModelsResponse& models) {
   std::string table = absl::StrFormat(kModelRow, "NAME", "ARCH", "PIXELS", "CLASSES", "SCALES",
                                       "PARAMETERS", "PRECISION", "DEVICES", "DIGEST");
   for (const v1::Model& model : models.models()) {
     absl::StrAppend(
-        &table,
-        absl::StrFormat(kModelRow, absl::StrCat(model.name(), model.is_default() ? " *" : ""),
-                        model.architecture(), absl::StrCat(model.image_size()),
-                        absl::StrCat(model.classes_size()), absl::StrCat(model.patch_nums_size()),
-                        absl::StrFormat("%.1f M", model.parameters() / 1e6), model.precision(),
-                        absl::StrJoin(model.devices(), ","), model.digest().substr(0, 12)));
+        &table, absl::StrFormat(
+                    kModelRow, absl::StrCat(Cell(model.name()), model.is_default() ? " *" : ""),
+                    Cell(model.architecture()), absl::StrCat(model.image_size()),
+                    absl::StrCat(model.classes_size()), absl::StrCat(model.patch_nums_size()),
+                    absl::StrFormat("%.1f M", model.parameters() / 1e6), Cell(model.precision()),
+                    Cell(absl::StrJoin(model.devices(), ",")), Cell(model.digest().substr(0, 12))));
   }
   return absl::StrCat(table, "* the default model\n");
 }
 
 absl::StatusOr<std::vector<std::vector<Picture>>> ReadRows(const SheetCommand& command) {
-  std::vector<std::vector<Picture>> rows;
-  for (const std::string& path : command.pictures) {
+  SheetRows rows;
+  for (size_t i = 0; i < command.pictures.size(); ++i) {
+    const std::string& path = command.pictures[i];
     HMAR_ASSIGN_OR_RETURN(const std::string png, ReadFile(path));
     HMAR_ASSIGN_OR_RETURN(Picture picture, DecodePng(png, path));
-    const bool row_is_full =
-        command.columns > 0 && !rows.empty() && rows.back().size() == command.columns;
-    if (rows.empty() || row_is_full) rows.emplace_back();
-    rows.back().push_back(std::move(picture));
+    const size_t row = command.columns == 0 ? 0 : i / command.columns;
+    rows.Append(static_cast<uint32_t>(row), std::move(picture));
   }
-  return rows;
+  return rows.Take();
 }
 
 absl::StatusOr<std::string> MakeSheet(const SheetCommand& command) {
@@ -55,7 +61,7 @@ absl::StatusOr<std::string> MakeSheet(const SheetCommand& command) {
 
 void PrintError(const absl::Status& status) {
   absl::FPrintF(stderr, "hmar: %s: %s\n", absl::StatusCodeToString(status.code()),
-                std::string(status.message()));
+                PrintableLines(std::string(status.message())));
 }
 
 ExitCode ReportCall(const absl::Status& status, const Canceller& canceller) {
@@ -81,10 +87,10 @@ ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canc
   options.preserve_proto_field_names = true;
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(*models, &json, options).ok()) {
-    PrintError(absl::InternalError("the server's answer is no valid UTF-8"));
+    PrintError(absl::DataLossError("the server's answer cannot be written as JSON"));
     return kExitCallFailed;
   }
-  absl::PrintF("%s", json);
+  absl::PrintF("%s", PrintableJson(json));
   return kExitOk;
 }
 

@@ -19,7 +19,8 @@ ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canc
 ExitCode RunHealth(const HealthCommand& command, Client& client, Canceller& canceller);
 ExitCode RunSheet(const SheetCommand& command);
 
-// Prints "hmar: <code>: <message>" to standard error.
+// Prints "hmar: <code>: <message>" to standard error, whatever the message holds but line feeds
+// escaped.
 void PrintError(const absl::Status& status);
 
 // Prints a failed call's status and returns its exit code; a cancelled call is told and counted as

@@ -16,9 +16,6 @@
 
 namespace hmar {
 
-// The server takes no larger PNG, neither as image nor as mask.
-inline constexpr uint64_t kMaxUploadBytes = uint64_t{16} << 20;
-
 // Pixels of the uploaded picture, before any resize; half open: x0 <= x < x1, y0 <= y < y1.
 struct EditBox {
   uint32_t x0 = 0;

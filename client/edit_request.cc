@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/edit_options.h"
+#include "client/files.h"
 #include "client/generate_request.h"
-#include "client/png_file.h"
 #include "model/status_macros.h"
 
 namespace hmar {

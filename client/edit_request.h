@@ -1,11 +1,18 @@
 #ifndef HMAR_CLIENT_EDIT_REQUEST_H_
 #define HMAR_CLIENT_EDIT_REQUEST_H_
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
 #include "client/command_line.h"
 #include "hmar/v1/image_generation.pb.h"
 
 namespace hmar {
+
+// What is read of a file: an image and a mask of this size fill the largest message that a server
+// can be told to take. How large a PNG may be is the server's to say (--max-upload-bytes, 16 MiB by
+// default).
+inline constexpr uint64_t kMaxUploadBytes = uint64_t{512} << 20;
 
 // The request `hmar edit` asks for: MakeGenerateRequest's, with the files that --image and --mask
 // name, byte for byte. Whether they are PNGs, and where a box may lie, is the server's to say.

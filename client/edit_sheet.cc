@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "client/contact_sheet.h"
-#include "client/png_file.h"
+#include "client/png_codec.h"
 #include "model/status_macros.h"
 
 namespace hmar {

@@ -5,7 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "client/png_file.h"
+#include "client/files.h"
 #include "client/token_lists.h"
 #include "client/tokens_file.h"
 #include "model/status_macros.h"

@@ -7,6 +7,7 @@
 #include "client/command_line.h"
 #include "client/commands.h"
 #include "client/interrupt.h"
+#include "client/standard_streams.h"
 
 namespace {
 
@@ -21,9 +22,7 @@ struct Runner {
   int operator()(const hmar::SheetCommand& c) { return RunSheet(c); }
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Run(int argc, const char* const* argv) {
   const auto parsed = hmar::ParseCommandLine(argc, argv);
   if (const auto* early = std::get_if<hmar::EarlyExit>(&parsed)) {
     std::fputs(early->out.c_str(), stdout);
@@ -35,4 +34,15 @@ int main(int argc, char** argv) {
   const hmar::InterruptWatcher watcher([&canceller] { canceller.Cancel(); });
   hmar::Client client(command_line.server);
   return std::visit(Runner{client, canceller}, command_line.command);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  hmar::PrepareStandardStreams();
+  const int exit_code = Run(argc, argv);
+  const absl::Status written = hmar::FlushStandardOutput();
+  if (written.ok()) return exit_code;
+  hmar::PrintError(written);
+  return exit_code == hmar::kExitOk ? hmar::kExitOutput : exit_code;
 }

@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <iterator>
 #include <map>
 #include <system_error>
 #include <utility>
@@ -15,26 +14,32 @@
 #include "absl/time/clock.h"
 #include "client/commands.h"
 #include "client/contact_sheet.h"
-#include "client/png_file.h"
+#include "client/files.h"
+#include "client/png_codec.h"
+#include "client/printable.h"
 #include "client/progress.h"
+#include "client/sheet_rows.h"
 #include "client/tokens_file.h"
 #include "model/status_macros.h"
 
 namespace hmar {
 namespace {
 
-// The picture as the server sent it, as pixels.
+// The picture as the server sent it, as pixels. Its size, and the bytes of FORMAT_RGB8, are checked
+// already. DATA_LOSS: a damaged PNG.
 absl::StatusOr<Picture> Pixels(const v1::Picture& picture, const std::string& source) {
-  if (picture.format() != v1::OutputOptions::FORMAT_RGB8) return DecodePng(picture.data(), source);
-  if (picture.data().size() != size_t{3} * picture.width() * picture.height()) {
-    return absl::DataLossError(absl::StrCat(source, ": ", picture.data().size(), " bytes for ",
-                                            picture.width(), " x ", picture.height(), " pixels"));
+  if (picture.format() == v1::OutputOptions::FORMAT_RGB8) {
+    return Picture{
+        picture.width(), picture.height(), {picture.data().begin(), picture.data().end()}};
   }
-  return Picture{picture.width(), picture.height(), {picture.data().begin(), picture.data().end()}};
+  absl::StatusOr<Picture> pixels = DecodePng(picture.data(), source);
+  if (pixels.ok()) return pixels;
+  return absl::DataLossError(std::string(pixels.status().message()));
 }
 
-// Takes a stream's events in, writes their files and remembers what the sheet and the tokens file
-// need. Its errors are those of the disk, or of pictures that are none.
+// Takes a stream's events in, which are an answer to the request (client/answer_check.h), writes
+// their files and remembers what the sheet and the tokens file need. Its errors are those of the
+// disk, or DATA_LOSS: of what the server sent.
 class AnswerWriter {
  public:
   AnswerWriter(const RequestFlags& flags, const AnswerFiles& files, absl::Time start)
@@ -61,8 +66,8 @@ class AnswerWriter {
   // reads standard output.
   absl::Status Finish() {
     if (flags_.validate_only) return absl::OkStatus();
-    HMAR_RETURN_IF_ERROR(WriteSheet());
     HMAR_RETURN_IF_ERROR(WriteTokens());
+    HMAR_RETURN_IF_ERROR(WriteSheet());
     for (const std::string& path : results_) absl::PrintF("%s\n", path);
     return absl::OkStatus();
   }
@@ -86,7 +91,7 @@ class AnswerWriter {
     const std::string path = absl::StrFormat("%s-scale-%02d.png", stem, preview.scale());
     HMAR_ASSIGN_OR_RETURN(Picture pixels, Pixels(preview.picture(), path));
     if (files_.writes_previews) HMAR_RETURN_IF_ERROR(WritePng(preview.picture(), pixels, path));
-    if (!files_.sheet.empty()) rows_[preview.image_index()].push_back(std::move(pixels));
+    if (!files_.sheet.empty()) rows_.Append(preview.image_index(), std::move(pixels));
     return absl::OkStatus();
   }
 
@@ -98,11 +103,7 @@ class AnswerWriter {
     HMAR_RETURN_IF_ERROR(WritePng(image.picture(), pixels, path));
     results_.push_back(path);
     if (!files_.sheet.empty()) HMAR_RETURN_IF_ERROR(FinishRow(image, std::move(pixels)));
-    ImageTokens tokens{.seed = image.seed(), .scales = {}};
-    for (const v1::ScaleTokens& scale : image.tokens()) {
-      tokens.scales.emplace_back(scale.tokens().begin(), scale.tokens().end());
-    }
-    image_tokens_[image.image_index()] = std::move(tokens);
+    if (!flags_.save_tokens.empty()) KeepTokens(image);
     return flags_.receipt ? WriteReceipt(image.receipt(), stem) : absl::OkStatus();
   }
 
@@ -116,14 +117,21 @@ class AnswerWriter {
 
   // Events of one image come in scale order, so its row has its previews in order already.
   absl::Status FinishRow(const v1::Image& image, Picture pixels) {
-    std::vector<Picture>& row = rows_[image.image_index()];
+    const uint32_t row = image.image_index();
     if (files_.row_opening) {
       HMAR_ASSIGN_OR_RETURN(std::vector<Picture> opening, files_.row_opening(image, pixels));
-      row.insert(row.begin(), std::make_move_iterator(opening.begin()),
-                 std::make_move_iterator(opening.end()));
+      for (; !opening.empty(); opening.pop_back()) rows_.Prepend(row, std::move(opening.back()));
     }
-    row.push_back(std::move(pixels));
+    rows_.Append(row, std::move(pixels));
     return absl::OkStatus();
+  }
+
+  void KeepTokens(const v1::Image& image) {
+    ImageTokens& tokens = image_tokens_[image.image_index()];
+    tokens.seed = image.seed();
+    for (const v1::ScaleTokens& scale : image.tokens()) {
+      tokens.scales.emplace_back(scale.tokens().begin(), scale.tokens().end());
+    }
   }
 
   absl::Status WriteReceipt(const v1::Receipt& receipt, const std::string& stem) {
@@ -132,19 +140,18 @@ class AnswerWriter {
     options.preserve_proto_field_names = true;
     std::string json;
     if (!google::protobuf::util::MessageToJsonString(receipt, &json, options).ok()) {
-      return absl::DataLossError(absl::StrCat(stem, ": the receipt is no valid UTF-8"));
+      return absl::DataLossError(absl::StrCat(stem, ": the receipt cannot be written as JSON"));
     }
-    return WriteFile(absl::StrCat(stem, ".json"), json);
+    return WriteFile(absl::StrCat(stem, ".json"), PrintableJson(json));
   }
 
   absl::Status WriteSheet() {
     if (files_.sheet.empty()) return absl::OkStatus();
-    std::vector<std::vector<Picture>> rows;
-    for (auto& [index, row] : rows_) rows.push_back(std::move(row));
-    HMAR_ASSIGN_OR_RETURN(const Picture sheet, MakeContactSheet(rows));
+    HMAR_ASSIGN_OR_RETURN(const Picture sheet, MakeContactSheet(rows_.Take()));
     HMAR_ASSIGN_OR_RETURN(const std::string png, EncodePng(sheet));
+    HMAR_RETURN_IF_ERROR(WriteFile(files_.sheet, png));
     results_.push_back(files_.sheet);
-    return WriteFile(files_.sheet, png);
+    return absl::OkStatus();
   }
 
   absl::Status WriteTokens() {
@@ -163,8 +170,8 @@ class AnswerWriter {
   const AnswerFiles& files_;
   const absl::Time start_;
   uint64_t first_seed_ = 0;
-  std::map<uint32_t, std::vector<Picture>> rows_;  // By image index.
-  std::map<uint32_t, ImageTokens> image_tokens_;   // By image index: images finish in any order.
+  SheetRows rows_;                                // By image index.
+  std::map<uint32_t, ImageTokens> image_tokens_;  // By image index: images finish in any order.
   TokensFile tokens_;
   std::vector<std::string> results_;  // Paths of what the request asked for.
 };
@@ -206,7 +213,7 @@ ExitCode RunRequest(const RequestFlags& flags, const AnswerFiles& files,
   if (call.ok()) written = writer.Finish();
   if (!written.ok()) {
     PrintError(written);
-    return kExitOutput;
+    return absl::IsDataLoss(written) ? kExitCallFailed : kExitOutput;
   }
   return ReportCall(call, canceller);
 }

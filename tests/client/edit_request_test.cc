@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/edit_options.h"
-#include "client/png_file.h"
+#include "client/files.h"
 #include "client/tokens_file.h"
 
 namespace hmar {
@@ -116,21 +116,25 @@ TEST_F(EditRequestTest, AnEmptyFileIsRefused) {
                 absl::StrCat("--image: '", command_.image, "' is empty: 0 bytes")));
 }
 
+TEST_F(EditRequestTest, AFileMayBeLargerThanServersTakeByDefault) {
+  command_.image = Write("large.png", "");
+  std::filesystem::resize_file(command_.image, 17 << 20);
+  EXPECT_EQ(Edit().image().size(), 17 << 20);
+}
+
 TEST_F(EditRequestTest, AFileOverTheLimitIsRefusedWithSizeAndLimit) {
   const std::string path = Write("large.png", "");
-  std::filesystem::resize_file(path, kMaxUploadBytes);  // Sparse.
+  std::filesystem::resize_file(path, kMaxUploadBytes + 1);  // Sparse.
   command_.image = path;
-  EXPECT_EQ(Edit().image().size(), 16777216);
-  std::filesystem::resize_file(path, kMaxUploadBytes + 1);
   EXPECT_EQ(MakeEditRequest(command_).status(),
             absl::InvalidArgumentError(
-                absl::StrCat("--image: '", path, "' has 16777217 bytes; at most 16777216")));
+                absl::StrCat("--image: '", path, "' has 536870913 bytes; at most 536870912")));
   command_.image = Write("image.png", "image");
   command_.box.reset();
   command_.mask = path;
   EXPECT_EQ(MakeEditRequest(command_).status(),
             absl::InvalidArgumentError(
-                absl::StrCat("--mask: '", path, "' has 16777217 bytes; at most 16777216")));
+                absl::StrCat("--mask: '", path, "' has 536870913 bytes; at most 536870912")));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "client/contact_sheet.h"
 #include "client/edit_options.h"
-#include "client/png_file.h"
+#include "client/png_codec.h"
 
 namespace hmar {
 namespace {

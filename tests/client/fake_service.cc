@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
-#include "client/png_file.h"
+#include "client/png_codec.h"
 #include "grpcpp/health_check_service_interface.h"
 
 namespace hmar {
@@ -24,17 +24,6 @@ v1::Model CifarLikeModel() {
   model.set_precision("fp32");
   model.set_parameters(1'500'000);
   return model;
-}
-
-void Fill(const Picture& pixels, v1::OutputOptions::Format format, v1::Picture& picture) {
-  picture.set_format(format);
-  picture.set_width(pixels.width);
-  picture.set_height(pixels.height);
-  if (format == v1::OutputOptions::FORMAT_RGB8) {
-    picture.set_data(pixels.rgb.data(), pixels.rgb.size());
-  } else {
-    picture.set_data(EncodePng(pixels).value());
-  }
 }
 
 // Writes a script's events one by one, then ends or hangs. Deletes itself when gRPC is done with
@@ -64,6 +53,8 @@ class StreamReactor final : public grpc::ServerWriteReactor<v1::GenerateResponse
   void Continue() {
     if (next_ < script_.events.size()) {
       StartWrite(&script_.events[next_++]);
+    } else if (script_.more && script_.more(more_++, event_)) {
+      StartWrite(&event_);
     } else if (script_.hang) {
       events_sent_.Notify();
     } else {
@@ -82,7 +73,9 @@ class StreamReactor final : public grpc::ServerWriteReactor<v1::GenerateResponse
   const Script script_;
   absl::Notification& events_sent_;
   absl::Notification& cancelled_;
-  size_t next_ = 0;
+  size_t next_ = 0;             // Of the script's events.
+  size_t more_ = 0;             // Of those it makes.
+  v1::GenerateResponse event_;  // The one on its way.
   absl::Mutex mutex_;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -118,7 +111,9 @@ grpc::ServerUnaryReactor* FakeService::GenerateImages(grpc::CallbackServerContex
   absl::MutexLock lock(&mutex_);
   last_request_ = request->request();
   for (const v1::GenerateResponse& event : script_.events) {
+    if (event.has_accepted()) *response->mutable_accepted() = event.accepted();
     if (event.has_image()) *response->add_images() = event.image();
+    if (event.has_completed()) *response->mutable_completed() = event.completed();
   }
   return Reply(context, script_.status);
 }
@@ -126,7 +121,12 @@ grpc::ServerUnaryReactor* FakeService::GenerateImages(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* FakeService::ListModels(grpc::CallbackServerContext* context,
                                                   const v1::ListModelsRequest*,
                                                   v1::ListModelsResponse* response) {
-  *response->add_models() = CifarLikeModel();
+  absl::MutexLock lock(&mutex_);
+  if (script_.models) {
+    *response = *script_.models;
+  } else {
+    *response->add_models() = CifarLikeModel();
+  }
   return Reply(context, grpc::Status::OK);
 }
 
@@ -165,27 +165,41 @@ Picture Square(uint32_t side, uint8_t red) {
   return picture;
 }
 
+v1::Picture MakePicture(const Picture& pixels, v1::OutputOptions::Format format) {
+  v1::Picture picture;
+  picture.set_format(format);
+  picture.set_width(pixels.width);
+  picture.set_height(pixels.height);
+  if (format == v1::OutputOptions::FORMAT_RGB8) {
+    picture.set_data(pixels.rgb.data(), pixels.rgb.size());
+  } else {
+    picture.set_data(EncodePng(pixels).value());
+  }
+  return picture;
+}
+
 std::vector<v1::GenerateResponse> StreamOf(uint32_t images, uint64_t seed,
-                                           v1::OutputOptions::Format format) {
+                                           v1::OutputOptions::Format format, Previews previews) {
   std::vector<v1::GenerateResponse> events(1);
   events[0].mutable_accepted()->set_request_id("r-1");
   events[0].mutable_accepted()->set_model("tiny");
   events[0].mutable_accepted()->set_seed(seed);
-  for (uint32_t scale = 0; scale < 2; ++scale) {
+  for (uint32_t scale = 0; previews != Previews::kNone && scale < 2; ++scale) {
     for (uint32_t i = 0; i < images; ++i) {
       v1::Preview& preview = *events.emplace_back().mutable_preview();
       preview.set_image_index(i);
       preview.set_scale(scale);
       preview.set_num_scales(3);
       preview.set_grid(1U << scale);
-      Fill(Square(4, static_cast<uint8_t>(10 * i + scale)), format, *preview.mutable_picture());
+      *preview.mutable_picture() =
+          MakePicture(Square(4, static_cast<uint8_t>(10 * i + scale)), format);
     }
   }
   for (uint32_t i = images; i-- > 0;) {  // The last first: images finish in any order.
     v1::Image& image = *events.emplace_back().mutable_image();
     image.set_image_index(i);
     image.set_seed(seed + i);
-    Fill(Square(8, static_cast<uint8_t>(10 * i + 2)), format, *image.mutable_picture());
+    *image.mutable_picture() = MakePicture(Square(8, static_cast<uint8_t>(10 * i + 2)), format);
     image.add_tokens()->add_tokens(i);
     image.add_tokens()->mutable_tokens()->Resize(4, 7);
     image.mutable_receipt()->set_request_id("r-1");

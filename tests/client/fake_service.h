@@ -3,7 +3,9 @@
 
 // A service that says what a test wrote down, on a real port.
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +18,17 @@
 
 namespace hmar {
 
-// What the fake answers to every Generate.
+// What the fake answers to every call. GenerateImages makes one reply of the events.
 struct Script {
   std::vector<v1::GenerateResponse> events;
   grpc::Status status;  // After the events.
   bool hang = false;    // After the events, wait for the client to cancel.
+
+  // Makes one more event, number i after `events`, until it returns false: for more of them than
+  // memory holds. May be null.
+  std::function<bool(size_t i, v1::GenerateResponse& event)> more = nullptr;
+
+  std::optional<v1::ListModelsResponse> models = std::nullopt;  // Else one, "tiny".
 };
 
 // Thread-safe.
@@ -74,11 +82,16 @@ class FakeServer {
 // A square picture of one colour, recognisable by `red`.
 Picture Square(uint32_t side, uint8_t red);
 
-// The stream of a request for `images` images of 3 scales with previews at scales 0 and 1, events
-// of different images interleaved; image i has seed `seed` + i, pictures of 8 x 8 and previews of 4
-// x 4 pixels.
+// The stream of a request for `images` images of 3 scales, with previews at scales 0 and 1 if asked
+// for, events of different images interleaved; image i has seed `seed` + i, pictures of 8 x 8 and
+// previews of 4 x 4 pixels.
+enum class Previews { kNone, kAllButTheLast };
 std::vector<v1::GenerateResponse> StreamOf(uint32_t images, uint64_t seed,
-                                           v1::OutputOptions::Format format);
+                                           v1::OutputOptions::Format format,
+                                           Previews previews = Previews::kNone);
+
+// A picture as a server sends it.
+v1::Picture MakePicture(const Picture& pixels, v1::OutputOptions::Format format);
 
 }  // namespace hmar
 

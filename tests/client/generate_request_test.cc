@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "client/png_file.h"
+#include "client/files.h"
 #include "client/tokens_file.h"
 
 namespace hmar {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "client/edit_request.h"
 #include "client/tokens_file.h"
 #include "tests/client/fake_service.h"
 #include "tests/client/hmar_fixture.h"
@@ -21,8 +22,8 @@ class HmarEditTest : public HmarTest {
   }
 
   // The answer to `variations` images: of 2 x 2 tokens, the upper left one generated.
-  void Answer(uint32_t variations) {
-    auto events = StreamOf(variations, 7, v1::OutputOptions::FORMAT_PNG);
+  void Answer(uint32_t variations, Previews previews = Previews::kNone) {
+    auto events = StreamOf(variations, 7, v1::OutputOptions::FORMAT_PNG, previews);
     for (v1::GenerateResponse& event : events) {
       if (!event.has_image()) continue;
       for (const bool generated : {true, false, false, false}) {
@@ -60,7 +61,7 @@ TEST_F(HmarEditTest, SendsTheFileAndWritesTheAnswerAndNothingElse) {
 }
 
 TEST_F(HmarEditTest, TheSheetHasSourceRegionPreviewsAndResultARowAVariation) {
-  Answer(2);
+  Answer(2, Previews::kAllButTheLast);
   const ProcessResult result =
       Edit({"--box", "0,0,2,2", "--count", "2", "--sheet", Path("sheets/s.png")});
   EXPECT_EQ(result.exit_code, 0) << result.error;
@@ -88,11 +89,11 @@ TEST_F(HmarEditTest, TheSheetHasSourceRegionPreviewsAndResultARowAVariation) {
 }
 
 TEST_F(HmarEditTest, PreviewsAskedForAreFilesToo) {
-  Answer(1);
+  Answer(1, Previews::kAllButTheLast);
   ASSERT_EQ(Edit({"--box", "0,0,4,4", "--previews", "full"}).exit_code, 0);
   EXPECT_THAT(FilesIn("out"), ElementsAre("cat-scale-00.png", "cat-scale-01.png", "cat.png"));
   EXPECT_EQ(server_.service().last_request().previews().mode(), v1::PreviewOptions::MODE_FULL);
-  Answer(2);
+  Answer(2, Previews::kAllButTheLast);
   ASSERT_EQ(Edit({"--box", "0,0,4,4", "--previews", "full", "--count", "2"}).exit_code, 0);
   EXPECT_TRUE(FilesIn("out").count("cat-8-scale-01.png"));
 }
@@ -112,7 +113,7 @@ TEST_F(HmarEditTest, AMaskTravelsAndIsDrawn) {
 }
 
 TEST_F(HmarEditTest, ContainNeedsNoRegion) {
-  Answer(1);
+  Answer(1, Previews::kAllButTheLast);
   EXPECT_EQ(Edit({"--resize", "contain", "--sheet", Path("s.png")}).exit_code, 0);
   const v1::EditOptions edit = server_.service().last_request().edit();
   EXPECT_EQ(edit.region_case(), v1::EditOptions::REGION_NOT_SET);
@@ -126,7 +127,7 @@ TEST_F(HmarEditTest, TokensOfEditsAreSavedAndContinuedLikeAnyOthers) {
   EXPECT_TRUE(server_.service().last_request().output().return_tokens());
   EXPECT_EQ(ParseTokens(ReadFile(Path("t.json")).value(), "t.json")->images.size(), 2);
   ASSERT_EQ(Edit({"--box", "0,0,4,4", "--from-tokens", Path("t.json"), "--from-image", "1",
-                  "--scales", "1"})
+                  "--scales", "1", "--count", "2"})
                 .exit_code,
             0);
   const v1::GenerateRequest request = server_.service().last_request();
@@ -136,8 +137,8 @@ TEST_F(HmarEditTest, TokensOfEditsAreSavedAndContinuedLikeAnyOthers) {
 }
 
 TEST_F(HmarEditTest, ValidateOnlyPrintsThePriceAndWritesNothing) {
-  server_.service().SetScript(
-      {.events = {StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG)[0]}, .status = {}});
+  const auto events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG);
+  server_.service().SetScript({.events = {events.front(), events.back()}, .status = {}});
   const ProcessResult result =
       Run({"edit", "--image", Path("in.png"), "--box", "0,0,4,4", "--validate-only"});
   EXPECT_EQ(result.exit_code, 0) << result.error;
@@ -172,18 +173,18 @@ TEST_F(HmarEditTest, MistakesExitWith2BeforeAnythingIsSent) {
   }
   const std::string large = Path("large.png");
   ASSERT_TRUE(WriteFile(large, "").ok());
-  std::filesystem::resize_file(large, (16 << 20) + 1);
+  std::filesystem::resize_file(large, kMaxUploadBytes + 1);
   const ProcessResult result =
       Run({"edit", "--image", large, "--box", "0,0,4,4", "--class", "unsent", "--out", "o.png"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(result.error, "hmar: INVALID_ARGUMENT: --image: '" + large +
-                              "' has 16777217 bytes; at most 16777216\n");
+                              "' has 536870913 bytes; at most 536870912\n");
   EXPECT_EQ(server_.service().last_request().class_name(), "");
   EXPECT_FALSE(std::filesystem::exists(Path("out")));
 }
 
 TEST_F(HmarEditTest, ASheetThatCannotBeWrittenExitsWith4AfterTheResult) {
-  Answer(1);
+  Answer(1, Previews::kAllButTheLast);
   std::filesystem::create_directories(Path("s.png"));  // A folder in its place.
   const ProcessResult result = Edit({"--box", "0,0,4,4", "--sheet", Path("s.png")});
   EXPECT_EQ(result.exit_code, 4);

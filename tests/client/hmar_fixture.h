@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/png_file.h"
+#include "client/files.h"
+#include "client/png_codec.h"
 #include "tests/client/fake_service.h"
 #include "tests/client/subprocess.h"
 
@@ -35,6 +36,12 @@ class HmarTest : public testing::Test {
         arguments, folder_, std::vector<std::string>{"HMAR_SERVER=" + server_.address()});
   }
   ProcessResult Run(const std::vector<std::string>& arguments) { return Start(arguments)->Wait(); }
+
+  // Runs it from a line of sh that ends in "$@", the program and its arguments.
+  ProcessResult RunInShell(const std::string& line, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"/bin/sh", "-c", line, "sh", HMAR_PROGRAM});
+    return Subprocess(arguments, folder_, {"HMAR_SERVER=" + server_.address()}).Wait();
+  }
 
   std::set<std::string> FilesIn(const std::string& name) const {
     std::set<std::string> files;

@@ -7,7 +7,8 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
-#include "client/png_file.h"
+#include "client/files.h"
+#include "client/png_codec.h"
 #include "client/tokens_file.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -25,7 +26,8 @@ constexpr absl::Duration kGenerous = absl::Seconds(60);
 
 TEST_F(HmarTest, GenerateWritesImagesPreviewsAndASheet) {
   server_.service().SetScript(
-      {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+      {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG, Previews::kAllButTheLast),
+       .status = {}});
   const ProcessResult result = Run({"generate", "--class", "ship", "--seed", "7", "--count", "2",
                                     "--previews", "fast", "--out", Path("out/deep")});
   EXPECT_EQ(result.exit_code, 0) << result.error;
@@ -40,8 +42,10 @@ TEST_F(HmarTest, GenerateWritesImagesPreviewsAndASheet) {
 
 TEST_F(HmarTest, TheSheetHasScalesFromLeftToRightAndImagesFromTopToBottom) {
   server_.service().SetScript(
-      {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
-  ASSERT_EQ(Run({"generate", "--previews", "fast", "--out", Path("out")}).exit_code, 0);
+      {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG, Previews::kAllButTheLast),
+       .status = {}});
+  ASSERT_EQ(Run({"generate", "--count", "2", "--previews", "fast", "--out", Path("out")}).exit_code,
+            0);
   const Picture sheet = ReadPicture("out/sheet.png");
   ASSERT_EQ(sheet.width, 3 * 128 + 4 * 4);
   ASSERT_EQ(sheet.height, 2 * 128 + 3 * 4);
@@ -64,8 +68,11 @@ TEST_F(HmarTest, RawPixelsBecomeTheSamePngFiles) {
 
 TEST_F(HmarTest, SeedsWrapAroundInFileNames) {
   server_.service().SetScript(
-      {.events = StreamOf(2, 18446744073709551615U, v1::OutputOptions::FORMAT_PNG), .status = {}});
-  ASSERT_EQ(Run({"generate", "--out", Path("out")}).exit_code, 0);
+      {.events = StreamOf(2, 18446744073709551615U, v1::OutputOptions::FORMAT_PNG,
+                          Previews::kAllButTheLast),
+       .status = {}});
+  ASSERT_EQ(Run({"generate", "--count", "2", "--previews", "fast", "--out", Path("out")}).exit_code,
+            0);
   EXPECT_TRUE(FilesIn("out").count("image-18446744073709551615-scale-00.png"));
   EXPECT_TRUE(FilesIn("out").count("image-0-scale-01.png"));
   EXPECT_TRUE(FilesIn("out").count("image-0.png"));
@@ -74,14 +81,16 @@ TEST_F(HmarTest, SeedsWrapAroundInFileNames) {
 TEST_F(HmarTest, TokensAreSavedInImageOrderAndGoOutAgainAsAPrefix) {
   server_.service().SetScript(
       {.events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
-  ASSERT_EQ(Run({"generate", "--save-tokens", Path("t.json"), "--out", Path("out")}).exit_code, 0);
+  ASSERT_EQ(Run({"generate", "--count", "2", "--save-tokens", Path("t.json"), "--out", Path("out")})
+                .exit_code,
+            0);
   const TokensFile saved = ParseTokens(ReadFile(Path("t.json")).value(), "t.json").value();
   ASSERT_EQ(saved.images.size(), 2);
   EXPECT_EQ(saved.images[1].seed, 8);
   EXPECT_THAT(saved.images[1].scales, ElementsAre(ElementsAre(1), ElementsAre(7, 7, 7, 7)));
 
-  ASSERT_EQ(Run({"generate", "--from-tokens", Path("t.json"), "--from-image", "1", "--scales", "2",
-                 "--out", Path("out")})
+  ASSERT_EQ(Run({"generate", "--count", "2", "--from-tokens", Path("t.json"), "--from-image", "1",
+                 "--scales", "2", "--out", Path("out")})
                 .exit_code,
             0);
   const v1::ScalePrefix prefix = server_.service().last_request().prefix();

@@ -1,7 +1,9 @@
-#ifndef HMAR_CLIENT_PNG_FILE_H_
-#define HMAR_CLIENT_PNG_FILE_H_
+#ifndef HMAR_CLIENT_PNG_CODEC_H_
+#define HMAR_CLIENT_PNG_CODEC_H_
 
-// Files, and PNGs in them.
+// PNGs to pixels and back. PNGs are not trusted: a size over the limits is found before anything is
+// decoded, nothing but pixels is inflated or kept (no text, no profile), and nothing is inflated
+// behind the last row. All functions are thread-safe.
 
 #include <cstdint>
 #include <string>
@@ -14,19 +16,10 @@
 
 namespace hmar {
 
-// The whole file, or pipe. NOT_FOUND: it cannot be read; INVALID_ARGUMENT: it is larger than
-// `max_bytes`, told without reading more than that. The message names the file and the reason, or
-// its size and the limit.
-absl::StatusOr<std::string> ReadFile(const std::string& path,
-                                     uint64_t max_bytes = uint64_t{1} << 30);
-
-// Replaces the file. UNKNOWN when it cannot be written; the message names it and the system's
-// reason.
-absl::Status WriteFile(const std::string& path, absl::string_view bytes);
-
 // A PNG of any depth and colour type as 8-bit RGB, transparency over the grey level `background`;
-// at most 32,768 pixels a side and 2^28 in all. `source` names it in errors. INVALID_ARGUMENT: not
-// a PNG, damaged or too large.
+// samples as they are, without gamma or colour profile. At most 32,768 pixels a side and 2^28 in
+// all; takes 3 bytes each. `source` names it in errors. INVALID_ARGUMENT: not a PNG, damaged, cut
+// off or too large.
 absl::StatusOr<Picture> DecodePng(absl::string_view png, const std::string& source,
                                   uint8_t background = 0);
 
@@ -45,4 +38,4 @@ absl::StatusOr<std::string> EncodePng(const Picture& picture);
 
 }  // namespace hmar
 
-#endif  // HMAR_CLIENT_PNG_FILE_H_
+#endif  // HMAR_CLIENT_PNG_CODEC_H_
