@@ -207,6 +207,23 @@ def test_what_the_server_refuses_of_an_edit_names_the_field(run_hmar, ship, tmp_
     assert not out.exists()
 
 
+def test_how_large_an_upload_may_be_is_the_servers_to_say(run_hmar, hmar, start_server, tmp_path):
+    noise = np.random.default_rng(5).integers(0, 256, (2500, 2500, 3), np.uint8)
+    large, out = tmp_path / "large.png", tmp_path / "out.png"
+    Image.fromarray(noise).save(large, compress_level=0)
+    assert large.stat().st_size > 16 << 20
+    edit = ("edit", "--image", large, "--resize", "cover", "--box", "0,0,1250,2500", "--seed", 3, "--out", out)
+    ended = run_hmar(*edit)
+    assert ended.returncode == 1
+    assert "edit.image" in ended.stderr and "at most 16777216" in ended.stderr
+    running = start_server("--max-upload-bytes=20000000")
+    running.wait_until_ready()
+    ended = subprocess.run([hmar, "--server", running.address, *map(str, edit)], capture_output=True, text=True,
+                           timeout=180)
+    assert ended.returncode == 0, ended.stderr
+    assert read(out).shape == (IMAGE_SIZE, IMAGE_SIZE, 3)
+
+
 def test_a_refused_request_shows_the_field(run_hmar, tmp_path):
     ended = run_hmar("generate", "--class", "ship", "--top-p", 1.5, "--out", tmp_path)
     assert ended.returncode == 1
