@@ -72,7 +72,6 @@ std::string QuotedName(const std::string& name) {
 }
 
 std::optional<int64_t> CheckedElements(DType dtype, absl::Span<const int64_t> shape) {
-  constexpr size_t kMaxDims = 16;
   const int64_t limit = (int64_t{1} << 46) / static_cast<int64_t>(DTypeSize(dtype));
   if (shape.size() > kMaxDims) return std::nullopt;
   int64_t elements = 1;

@@ -47,8 +47,11 @@ std::string ShapeText(absl::Span<const int64_t> shape);
 // A name from a file, in quotes, with what could garble a log line escaped and what is long cut.
 std::string QuotedName(const std::string& name);
 
+constexpr size_t kMaxDims = 16;  // Dimensions of a tensor in a file.
+
 // The elements of a tensor with `shape`, or nothing if a dimension is negative, there are more than
-// 16 of them, or the elements take 2^46 bytes (64 TiB) or more: sums of a few such sizes are safe.
+// kMaxDims of them, or the elements take 2^46 bytes (64 TiB) or more: sums of a few such sizes are
+// safe.
 std::optional<int64_t> CheckedElements(DType dtype, absl::Span<const int64_t> shape);
 
 // An opened weight file. Safe from any thread. Opening checks everything a file claims (sizes,
@@ -69,6 +72,10 @@ class Checkpoint {
   virtual absl::StatusOr<absl::Span<const uint8_t>> Read(const std::string& name,
                                                          std::vector<uint8_t>* buffer) const = 0;
 
+  // SHA-256, as lower-case hex, of the file that Read reads, whatever has come to lie under its
+  // name since it was opened. Reads it from end to end. DATA_LOSS on an unreadable file.
+  virtual absl::StatusOr<std::string> Sha256() const = 0;
+
  protected:
   Checkpoint(std::string path, std::map<std::string, TensorInfo> tensors)
       : path_(std::move(path)), tensors_(std::move(tensors)) {}
@@ -82,7 +89,8 @@ class Checkpoint {
 // 100 MB).
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenSafetensors(const std::string& path);
 
-// Opens a PyTorch state dict saved by torch.save (zip with a pickle of plain tensors). Runs no
+// Opens a PyTorch state dict saved by torch.save (zip with a pickle of plain tensors, all stored
+// without compression). Runs no
 // pickled code: a small machine understands exactly the opcodes and the few globals that state
 // dicts use; any other is an error that names it. Where the file holds more than the state dict,
 // the state dict may stand under one of the keys "model", "module" and "state_dict".

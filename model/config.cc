@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <set>
@@ -15,7 +16,8 @@ namespace hmar {
 namespace {
 
 // Far above any model in sight, and small enough that no product of them overflows 64 bits.
-constexpr size_t kMaxTextBytes = 16 << 20;
+constexpr size_t kMaxTextBytes = 4 << 20;
+constexpr int kMaxBrackets = 16;  // Inside each other: parsed, each takes 80 times its byte.
 constexpr size_t kMaxClasses = 1'000'000;
 constexpr size_t kMaxNameBytes = 256;
 constexpr int kMaxScales = 64;
@@ -28,6 +30,21 @@ constexpr int kMaxDepth = 256;
 constexpr int kMaxHeads = 1024;
 constexpr int kMaxMlpRatio = 64;
 constexpr int kGroups = 32;  // GroupNorm's, throughout the tokenizer.
+
+// How deep brackets lie inside each other; anything for what is no JSON.
+int DepthOf(absl::string_view text) {
+  int depth = 0, deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string && c == '\\') ++i;
+    if (c == '"') in_string = !in_string;
+    if (in_string) continue;
+    if (c == '[' || c == '{') deepest = std::max(deepest, ++depth);
+    if (c == ']' || c == '}') --depth;
+  }
+  return deepest;
+}
 
 void ReadClasses(JsonReader& in, ModelConfig* config) {
   config->classes = in.Strings("classes", kMaxClasses, kMaxNameBytes);
@@ -125,12 +142,17 @@ int ModelConfig::total_tokens() const {
   return total;
 }
 
-absl::StatusOr<ModelConfig> ParseModelConfig(const std::string& text, const std::string& source) {
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, const std::string& source) {
   if (text.size() > kMaxTextBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat(source, ": ", text.size(), " bytes; at most ", kMaxTextBytes));
   }
-  const auto root = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (const int depth = DepthOf(text); depth > kMaxBrackets) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(source, ": has ", depth, " levels of brackets; at most ", kMaxBrackets));
+  }
+  const auto root =
+      nlohmann::json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (!root.is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(source, ": is not a JSON object"));
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace hmar {
 
@@ -66,12 +67,13 @@ struct ModelConfig {
   int total_tokens() const;                                                   // L
 };
 
-// Parses and checks the text of a config.json. `source` names it in errors. INVALID_ARGUMENT names
-// the field, the value found and what was wanted; any text is safe, and sizes are bounded so that
-// no product of two or three of them overflows int64. Keys it does not know are ignored. In the
+// Parses and checks the text of a config.json, at most 4 MiB and 16 levels of brackets. `source`
+// names it in errors. INVALID_ARGUMENT names the field, the value found and what was wanted; any
+// text is safe, and sizes are bounded so that no product of two or three of them overflows int64.
+// Keys it does not know are ignored. In the
 // file, "sampling" has cfg, top_k, top_p (0: off, like 1), mask_schedule and, if it likes,
 // temperature.
-absl::StatusOr<ModelConfig> ParseModelConfig(const std::string& text, const std::string& source);
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, const std::string& source);
 
 // The configuration of the released models, which come without a config.json: "hmar-d16",
 // "hmar-d20", "hmar-d24", "hmar-d30" (256 px, 1,000 classes named by number), and the same with

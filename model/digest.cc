@@ -1,17 +1,17 @@
 #include "model/digest.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 namespace hmar {
@@ -48,19 +48,22 @@ std::string Sha256OfText(const std::string& text) {
   return std::move(sha).Hex();
 }
 
-absl::StatusOr<std::string> Sha256OfFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, path);
-  const absl::Cleanup close_fd = [fd] { close(fd); };
+absl::StatusOr<std::string> Sha256OfFile(const MappedFile& file) {
+  const size_t size = file.bytes().size();
   Sha256 sha;
-  std::vector<uint8_t> chunk(kChunkBytes);
-  for (;;) {
-    const ssize_t size = read(fd, chunk.data(), chunk.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return absl::ErrnoToStatus(errno, path);
-    if (size == 0) return std::move(sha).Hex();
-    sha.Update(chunk.data(), static_cast<size_t>(size));
+  std::vector<uint8_t> chunk(std::min(size, kChunkBytes));
+  for (size_t at = 0; at < size;) {
+    const size_t wanted = std::min(size - at, chunk.size());
+    const ssize_t got = pread(file.fd(), chunk.data(), wanted, static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return absl::ErrnoToStatus(errno, "cannot be read");
+    if (got == 0) {
+      return absl::DataLossError(absl::StrCat("was cut from ", size, " to ", at, " bytes"));
+    }
+    sha.Update(chunk.data(), static_cast<size_t>(got));
+    at += static_cast<size_t>(got);
   }
+  return std::move(sha).Hex();
 }
 
 }  // namespace hmar

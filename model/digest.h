@@ -6,14 +6,16 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "model/mapped_file.h"
 
 namespace hmar {
 
 std::string Sha256OfText(const std::string& text);
 
-// Reads the file from end to end, without mapping it: the pages of a large checkpoint are not kept.
-// NOT_FOUND, or as the system says.
-absl::StatusOr<std::string> Sha256OfFile(const std::string& path);
+// Of as many bytes as the file had when it was opened. Reads them past the mapping, so that the
+// pages of a large checkpoint are not kept. DATA_LOSS if it has become shorter, or as the system
+// says.
+absl::StatusOr<std::string> Sha256OfFile(const MappedFile& file);
 
 }  // namespace hmar
 

@@ -86,6 +86,7 @@ struct ImageReport {
   TokenPyramid tokens;  // K maps.
 };
 
+// INTERNAL: logits or a picture of the image were not finite.
 struct FailureReport {
   ImageId id = 0;
   absl::Status status;
@@ -131,7 +132,8 @@ class Engine {
   virtual const EngineInfo& info() const = 0;
 
   // Takes an image in. RESOURCE_EXHAUSTED when max_images are in flight, ALREADY_EXISTS for an id
-  // in use; nothing changes on failure. The image first runs in the next Step that names it.
+  // in use, FAILED_PRECONDITION for FAST previews where the engine has none; nothing changes on
+  // failure. The image first runs in the next Step that names it.
   virtual absl::Status Admit(ImageId id, ImageTask task) = 0;
 
   // Drops an image at once and frees its slot; unknown ids are ignored. It is in no later report.
@@ -150,7 +152,8 @@ class Engine {
   // The tokens of source images, S x S each, in their order: what an edit keeps. Those of a picture
   // depend on it and the model alone. Takes no slot and changes no image in flight; blocks for the
   // time of the encoder. INVALID_ARGUMENT: a picture of another size. RESOURCE_EXHAUSTED: out of
-  // memory; fewer pictures may do. UNAVAILABLE: as Step.
+  // memory; fewer pictures may do. INTERNAL: what the encoder makes of a picture is not finite; the
+  // others may do without it. UNAVAILABLE: as Step.
   virtual absl::StatusOr<std::vector<TokenPyramid>> Encode(
       absl::Span<const Picture* const> pictures) = 0;
 };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
@@ -17,21 +18,23 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& 
   // O_NONBLOCK: opening a pipe must not wait for its other end.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, path);
-  const absl::Cleanup close_fd = [fd] { close(fd); };
+  absl::Cleanup close_fd = [fd] { close(fd); };
   struct stat info = {};
   if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, path);
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is not a regular file"));
   }
   const auto size = static_cast<size_t>(info.st_size);
-  if (size == 0) return std::unique_ptr<MappedFile>(new MappedFile(nullptr, 0));
-  void* const data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  // Nothing cannot be mapped.
+  void* const data = size == 0 ? nullptr : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (data == MAP_FAILED) return absl::ErrnoToStatus(errno, path);
-  return std::unique_ptr<MappedFile>(new MappedFile(static_cast<const uint8_t*>(data), size));
+  std::move(close_fd).Cancel();
+  return std::unique_ptr<MappedFile>(new MappedFile(fd, static_cast<const uint8_t*>(data), size));
 }
 
 MappedFile::~MappedFile() {
   if (size_ != 0) munmap(const_cast<uint8_t*>(data_), size_);
+  close(fd_);
 }
 
 }  // namespace hmar

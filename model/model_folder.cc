@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "model/digest.h"
 #include "model/mapped_file.h"
 #include "model/status_macros.h"
@@ -79,9 +80,10 @@ absl::StatusOr<std::string> ReadConfig(const std::string& folder,
   if (std::binary_search(files.begin(), files.end(), "config.json")) {
     const std::string path = (fs::path(folder) / "config.json").string();
     HMAR_ASSIGN_OR_RETURN(const auto file, MappedFile::Open(path));
-    const std::string text(file->bytes().begin(), file->bytes().end());
+    const absl::string_view text(reinterpret_cast<const char*>(file->bytes().data()),
+                                 file->bytes().size());
     HMAR_ASSIGN_OR_RETURN(*config, ParseModelConfig(text, path));
-    return absl::StrCat("config ", Sha256OfText(text), "\n");
+    return absl::StrCat("config ", Sha256OfText(std::string(text)), "\n");
   }
   if (architecture.empty()) {
     return absl::NotFoundError(
@@ -90,6 +92,14 @@ absl::StatusOr<std::string> ReadConfig(const std::string& folder,
   }
   HMAR_ASSIGN_OR_RETURN(*config, OfficialArchitecture(architecture));
   return absl::StrCat("architecture ", architecture, "\n");
+}
+
+// The digest's line for a weight file.
+absl::StatusOr<std::string> DigestLine(const char* what, const Checkpoint& checkpoint) {
+  const auto sha = checkpoint.Sha256();
+  if (sha.ok()) return absl::StrCat(what, " ", *sha, "\n");
+  return absl::Status(sha.status().code(),
+                      absl::StrCat(checkpoint.path(), ": ", std::string(sha.status().message())));
 }
 
 }  // namespace
@@ -113,10 +123,11 @@ absl::StatusOr<ModelFolder> OpenModelFolder(const std::string& path,
   HMAR_RETURN_IF_ERROR(CheckTensors(*model.tokenizer, tokenizer));
   model.parameters = CountParameters(transformer) + CountParameters(tokenizer);
 
-  HMAR_ASSIGN_OR_RETURN(const std::string transformer_sha, Sha256OfFile(transformer_path));
-  HMAR_ASSIGN_OR_RETURN(const std::string tokenizer_sha, Sha256OfFile(tokenizer_path));
-  model.digest = Sha256OfText(absl::StrCat(config_line, "transformer ", transformer_sha,
-                                           "\ntokenizer ", tokenizer_sha, "\n"));
+  HMAR_ASSIGN_OR_RETURN(const std::string transformer_line,
+                        DigestLine("transformer", *model.transformer));
+  HMAR_ASSIGN_OR_RETURN(const std::string tokenizer_line,
+                        DigestLine("tokenizer", *model.tokenizer));
+  model.digest = Sha256OfText(absl::StrCat(config_line, transformer_line, tokenizer_line));
   return model;
 }
 

@@ -30,8 +30,9 @@ struct ModelFolder {
 // tokenizer's (vqvae.safetensors, or vqvae.pth, or the one file vqvae*.* or vae*.*). Of each,
 // safetensors come before .pth. Then checks every tensor against the tensor table. A missing, extra
 // or misshapen tensor, a wrong or unreadable file is an error that names file, tensor, found and
-// wanted; a missing folder or file NOT_FOUND. Reads the weight files once for the digest; maps
-// safetensors otherwise.
+// wanted; a missing folder or file NOT_FOUND. Each file is opened once: the digest is that of the
+// very files that the checkpoints read, also when others are renamed to their places meanwhile.
+// Reads the weight files once for it; maps safetensors otherwise.
 absl::StatusOr<ModelFolder> OpenModelFolder(const std::string& path,
                                             const std::string& architecture = "");
 

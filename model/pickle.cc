@@ -35,14 +35,14 @@ class Machine {
 
  private:
   template <typename T>
-  PickleRef New(T data) {
-    return &pickle_.values.emplace_back(PickleValue{std::move(data)});
+  absl::Status Push(T data) {
+    if (pickle_.values.size() == kMaxPickleValues) return TooMany("values");
+    stack_.push_back(&pickle_.values.emplace_back(PickleValue{std::move(data)}));
+    return absl::OkStatus();
   }
 
-  template <typename T>
-  absl::Status Push(T data) {
-    stack_.push_back(New(std::move(data)));
-    return absl::OkStatus();
+  static absl::Status TooMany(const char* what) {
+    return Broken(absl::StrCat("the pickle has more than ", kMaxPickleValues, " ", what));
   }
 
   size_t Floor() const { return marks_.empty() ? 0 : marks_.back(); }
@@ -188,7 +188,7 @@ class Machine {
   absl::Status Remember(uint32_t index) {
     if (stack_.size() <= Floor()) return Broken("the pickle remembers nothing");
     memo_[index] = stack_.back();
-    return absl::OkStatus();
+    return memo_.size() > kMaxPickleValues ? TooMany("memos") : absl::OkStatus();
   }
 
   absl::Status Recall(uint32_t index) {

@@ -7,6 +7,7 @@
 // nothing: it builds numbers, strings, tuples, lists and dicts, and leaves calls and persistent ids
 // standing as data for the caller to interpret. Globals must be on the caller's list.
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <set>
@@ -66,10 +67,13 @@ struct Pickle {
   PickleRef top = nullptr;
 };
 
+// A state dict of 10,000 tensors has 200,000. A value takes 56 bytes, and one byte can make it.
+constexpr size_t kMaxPickleValues = 1 << 20;
+
 // Runs a pickle of protocol 2 to 5. `globals` are the names allowed ("collections.OrderedDict").
 // INVALID_ARGUMENT, with the byte where it stopped, for an opcode that data does not need, a global
-// that is not allowed, or a broken pickle; `bytes` may be anything: time and memory are bounded by
-// a small multiple of its length.
+// that is not allowed, a broken pickle, or one of more than kMaxPickleValues values. `bytes` may be
+// anything: time and memory are bounded by a small multiple of its length, and by that many values.
 absl::StatusOr<Pickle> ParsePickle(absl::Span<const uint8_t> bytes,
                                    const std::set<std::string>& globals);
 

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint.h"
+#include "model/digest.h"
 #include "model/mapped_file.h"
 #include "model/state_dict.h"
 #include "model/status_macros.h"
@@ -73,6 +74,8 @@ class PthFile : public Checkpoint {
     *buffer = tensor.is_contiguous() ? *std::move(bytes) : Gather(*bytes, tensor);
     return absl::MakeConstSpan(*buffer);
   }
+
+  absl::StatusOr<std::string> Sha256() const override { return Sha256OfFile(*file_); }
 
  private:
   const std::unique_ptr<MappedFile> file_;  // What the archive reads.

@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint.h"
+#include "model/digest.h"
 #include "model/mapped_file.h"
 #include "model/safetensors_header.h"
 #include "model/status_macros.h"
@@ -42,6 +43,8 @@ class SafetensorsFile : public Checkpoint {
     buffer->assign(bytes.begin(), bytes.end());
     return absl::MakeConstSpan(*buffer);
   }
+
+  absl::StatusOr<std::string> Sha256() const override { return Sha256OfFile(*file_); }
 
  private:
   const std::unique_ptr<MappedFile> file_;

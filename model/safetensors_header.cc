@@ -40,7 +40,7 @@ class HeaderEvents : public json::json_sax_t {
   bool number_unsigned(json::number_unsigned_t value) override {
     if (place_ != Place::kNumbers) return Refuse(absl::StrCat("the number ", value));
     if (value > uint64_t{INT64_MAX}) return Refuse(absl::StrCat("the number ", value));
-    if (numbers_->size() == kMaxNumbers) return Refuse("a long array");
+    if (numbers_->size() == kMaxDims) return Refuse("a long array");
     numbers_->push_back(static_cast<int64_t>(value));
     return true;
   }
@@ -107,7 +107,6 @@ class HeaderEvents : public json::json_sax_t {
 
  private:
   enum class Place { kBefore, kRoot, kMetadata, kEntry, kNumbers };
-  static constexpr size_t kMaxNumbers = 16;  // Dimensions of a tensor.
 
   bool Fail(const std::string& what) {
     status_ = absl::InvalidArgumentError(absl::StrCat("tensor ", QuotedName(name_), " ", what));

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "model/pickle.h"
 #include "model/status_macros.h"
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr char kRebuildTensor[] = "torch._utils._rebuild_tensor_v2";
 constexpr char kRebuildParameter[] = "torch._utils._rebuild_parameter";
+
+constexpr size_t kMaxKeyBytes = 64;  // torch.save counts: "0", "1", ...
 
 struct StorageRow {
   const char* global;
@@ -41,8 +44,9 @@ const T* Item(const PickleTuple& tuple, size_t index) {
   return index < tuple.items.size() ? PickleValue::As<T>(tuple.items[index]) : nullptr;
 }
 
+// A shape, or strides. A tuple may be of any length and serve many tensors.
 std::optional<std::vector<int64_t>> Integers(const PickleTuple* tuple) {
-  if (tuple == nullptr) return std::nullopt;
+  if (tuple == nullptr || tuple->items.size() > kMaxDims) return std::nullopt;
   std::vector<int64_t> values;
   for (size_t i = 0; i < tuple->items.size(); ++i) {
     const int64_t* const value = Item<int64_t>(*tuple, i);
@@ -60,6 +64,11 @@ absl::Status ReadStorage(const PicklePersistentId* id, StoredTensor* tensor) {
   const auto* key = Item<std::string>(*tuple, 2);
   const auto* elements = Item<int64_t>(*tuple, 4);
   if (type == nullptr || key == nullptr || elements == nullptr) return Bad("has no storage");
+  // Each tensor of a storage keeps the key.
+  if (key->size() > kMaxKeyBytes) {
+    return Bad(
+        absl::StrCat("has a storage key of ", key->size(), " bytes; at most ", kMaxKeyBytes));
+  }
   for (const StorageRow& row : kStorages) {
     if (type->name != row.global) continue;
     tensor->info.dtype = row.dtype;
@@ -122,7 +131,9 @@ absl::StatusOr<StoredTensor> ReadTensor(const PickleTuple& arguments) {
   const int64_t* const offset = Item<int64_t>(arguments, 1);
   auto shape = Integers(Item<PickleTuple>(arguments, 2));
   auto strides = Integers(Item<PickleTuple>(arguments, 3));
-  if (offset == nullptr || !shape || !strides) return Bad("has no offset, shape and strides");
+  if (offset == nullptr || !shape || !strides) {
+    return Bad(absl::StrCat("has no offset, shape and strides of at most ", kMaxDims, " numbers"));
+  }
   HMAR_RETURN_IF_ERROR(ReadStorage(Item<PicklePersistentId>(arguments, 0), &tensor));
   tensor.offset = *offset;
   tensor.info.shape = *std::move(shape);
@@ -142,6 +153,15 @@ std::optional<std::string> OddEntry(const PickleDict& dict) {
   return std::nullopt;
 }
 
+// The dict under `name`; of several the last, as in Python. Null if there is none.
+const PickleDict* InnerDict(const PickleDict& dict, absl::string_view name) {
+  for (auto item = dict.items.rbegin(); item != dict.items.rend(); ++item) {
+    const auto* key = PickleValue::As<std::string>(item->first);
+    if (key != nullptr && *key == name) return PickleValue::As<PickleDict>(item->second);
+  }
+  return nullptr;
+}
+
 // The dict itself, or the one that stands under a usual name in it.
 absl::StatusOr<const PickleDict*> FindStateDict(const PickleValue* top) {
   const auto* dict = PickleValue::As<PickleDict>(top);
@@ -149,12 +169,9 @@ absl::StatusOr<const PickleDict*> FindStateDict(const PickleValue* top) {
   const std::optional<std::string> odd = OddEntry(*dict);
   if (!odd) return dict;
   std::vector<const PickleDict*> found;
-  for (const auto& [key, value] : dict->items) {
-    const auto* name = PickleValue::As<std::string>(key);
-    const auto* inner = PickleValue::As<PickleDict>(value);
-    const bool usual =
-        name != nullptr && (*name == "model" || *name == "module" || *name == "state_dict");
-    if (usual && inner != nullptr && !OddEntry(*inner)) found.push_back(inner);
+  for (const char* const name : {"model", "module", "state_dict"}) {
+    const PickleDict* const inner = InnerDict(*dict, name);
+    if (inner != nullptr && !OddEntry(*inner)) found.push_back(inner);
   }
   if (found.size() == 1) return found.front();
   return Bad(absl::StrCat("holds no dict of tensors (", *odd,

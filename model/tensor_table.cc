@@ -180,25 +180,27 @@ TensorTable TokenizerTable(const ModelConfig& config, const Checkpoint& has) {
 }
 
 absl::Status CheckTensors(const Checkpoint& checkpoint, const TensorTable& table) {
-  std::vector<std::string> wrong;
+  std::string first;  // What is wrong; of the others, which may be a million, only the number.
+  size_t wrong = 0;
+  const auto note = [&](const std::string& name, const std::string& what) {
+    if (wrong++ == 0) first = absl::StrCat("tensor ", QuotedName(name), " ", what);
+  };
   const auto& tensors = checkpoint.tensors();
   for (const auto& [name, shape] : table) {
     const auto found = tensors.find(name);
     const std::string what = found == tensors.end()
                                  ? absl::StrCat("is missing; wanted shape ", ShapeText(shape))
                                  : WrongTensor(found->second, shape);
-    if (!what.empty()) wrong.push_back(absl::StrCat("tensor ", QuotedName(name), " ", what));
+    if (!what.empty()) note(name, what);
   }
   for (const auto& [name, info] : tensors) {
     if (table.count(name) != 0 || IsKnownBuffer(name)) continue;
-    wrong.push_back(absl::StrCat("tensor ", QuotedName(name), " of shape ", ShapeText(info.shape),
-                                 " has no place in this model"));
+    note(name, absl::StrCat("of shape ", ShapeText(info.shape), " has no place in this model"));
   }
-  if (wrong.empty()) return absl::OkStatus();
-  const size_t others = wrong.size() - 1;
-  return absl::InvalidArgumentError(
-      absl::StrCat(checkpoint.path(), ": ", wrong.front(),
-                   others == 0 ? "" : absl::StrCat(" (and ", others, " more tensors are wrong)")));
+  if (wrong == 0) return absl::OkStatus();
+  const std::string others =
+      wrong == 1 ? "" : absl::StrCat(" (and ", wrong - 1, " more tensors are wrong)");
+  return absl::InvalidArgumentError(absl::StrCat(checkpoint.path(), ": ", first, others));
 }
 
 uint64_t CountParameters(const TensorTable& table) {

@@ -12,8 +12,6 @@
 namespace hmar {
 namespace {
 
-constexpr uint64_t kMaxDeflateRatio = 1032;  // zlib's own bound.
-
 std::string ErrorText(zip_error_t* error) {
   std::string text = zip_error_strerror(error);
   zip_error_fini(error);
@@ -40,6 +38,29 @@ absl::Status Skip(zip_file_t* file, uint64_t size) {
     size -= part;
   }
   return absl::OkStatus();
+}
+
+// That nothing follows. libzip compares the CRC when it meets the end.
+absl::Status ExpectEnd(zip_file_t* file) {
+  uint8_t beyond = 0;
+  const zip_int64_t got = zip_fread(file, &beyond, 1);
+  if (got < 0) return absl::DataLossError(zip_file_strerror(file));
+  if (got > 0) return absl::DataLossError("is longer than it claims");
+  return absl::OkStatus();
+}
+
+// What is wrong with an entry in itself; empty: nothing.
+std::string WrongEntry(const zip_stat_t& stat, uint64_t archive_bytes) {
+  if (stat.comp_method != ZIP_CM_STORE) {
+    return absl::StrCat("is compressed (method ", stat.comp_method,
+                        "), as torch.save writes none; load it in Python and torch.save it again");
+  }
+  if (stat.encryption_method != ZIP_EM_NONE) return "is encrypted";
+  if (stat.comp_size > archive_bytes || stat.size != stat.comp_size) {
+    return absl::StrCat("claims ", stat.size, " bytes out of ", stat.comp_size, " in a file of ",
+                        archive_bytes);
+  }
+  return "";
 }
 
 }  // namespace
@@ -72,27 +93,21 @@ absl::Status ZipArchive::ListEntries(uint64_t archive_bytes) {
   for (zip_int64_t i = 0; i < count; ++i) {
     zip_stat_t stat;
     zip_stat_init(&stat);
-    constexpr zip_uint64_t kNeeded =
-        ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
+    constexpr zip_uint64_t kNeeded = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE |
+                                     ZIP_STAT_COMP_METHOD | ZIP_STAT_CRC |
+                                     ZIP_STAT_ENCRYPTION_METHOD;
     if (zip_stat_index(archive_, i, 0, &stat) != 0 || (stat.valid & kNeeded) != kNeeded) {
       return absl::InvalidArgumentError(absl::StrCat("zip entry ", i, " cannot be read"));
     }
-    const bool stored = stat.comp_method == ZIP_CM_STORE;
-    const uint64_t ratio = stored ? 1 : kMaxDeflateRatio;
-    const std::string name = absl::StrCat("zip entry ", QuotedName(stat.name));
-    if (!stored && stat.comp_method != ZIP_CM_DEFLATE) {
+    std::string wrong = WrongEntry(stat, archive_bytes);
+    const ZipEntry entry = {static_cast<uint64_t>(i), stat.size};
+    if (wrong.empty() && !entries_.emplace(stat.name, entry).second) wrong = "is there twice";
+    if (!wrong.empty()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(name, " has compression method ", stat.comp_method, "; wanted 0 or 8"));
-    }
-    if (stat.comp_size > archive_bytes || stat.size > stat.comp_size * ratio) {
-      return absl::InvalidArgumentError(absl::StrCat(name, " claims ", stat.size, " bytes out of ",
-                                                     stat.comp_size, " in a file of ",
-                                                     archive_bytes));
-    }
-    if (!entries_.emplace(stat.name, ZipEntry{static_cast<uint64_t>(i), stat.size}).second) {
-      return absl::InvalidArgumentError(absl::StrCat(name, " is there twice"));
+          absl::StrCat("zip entry ", QuotedName(stat.name), " ", wrong));
     }
   }
+  sound_.resize(static_cast<size_t>(count));
   return absl::OkStatus();
 }
 
@@ -102,16 +117,19 @@ absl::StatusOr<std::vector<uint8_t>> ZipArchive::Read(const ZipEntry& entry, uin
   zip_file_t* const file = zip_fopen_index(archive_, entry.index, 0);
   if (file == nullptr) return absl::DataLossError(zip_strerror(archive_));
   const absl::Cleanup close_file = [file] { zip_fclose(file); };
-  HMAR_RETURN_IF_ERROR(Skip(file, begin));
   std::vector<uint8_t> bytes(size);
-  HMAR_RETURN_IF_ERROR(ReadExactly(file, bytes.data(), size));
-  if (begin + size == entry.size) {
-    // libzip compares the CRC when it meets the end.
-    uint8_t beyond = 0;
-    const zip_int64_t got = zip_fread(file, &beyond, 1);
-    if (got < 0) return absl::DataLossError(zip_file_strerror(file));
-    if (got > 0) return absl::DataLossError("is longer than it claims");
+  if (sound_[entry.index]) {
+    if (zip_fseek(file, static_cast<zip_int64_t>(begin), SEEK_SET) != 0) {
+      return absl::DataLossError(zip_file_strerror(file));
+    }
+    HMAR_RETURN_IF_ERROR(ReadExactly(file, bytes.data(), size));
+    return bytes;
   }
+  HMAR_RETURN_IF_ERROR(Skip(file, begin));
+  HMAR_RETURN_IF_ERROR(ReadExactly(file, bytes.data(), size));
+  HMAR_RETURN_IF_ERROR(Skip(file, entry.size - begin - size));
+  HMAR_RETURN_IF_ERROR(ExpectEnd(file));
+  sound_[entry.index] = true;
   return bytes;
 }
 

@@ -66,4 +66,4 @@ tests/run.sh --sanitize thread
 
 tests/fuzz/run.sh 30 "$build_dir-fuzz"
 
-"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/hostile --build-dir "$build_dir"
+"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/hostile tests/reference --build-dir "$build_dir"

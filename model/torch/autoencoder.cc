@@ -82,7 +82,7 @@ at::Tensor Autoencoder::Decode(const at::Tensor& f_hat_BZPP) const {
     if (i > 0) h = Conv(absl::StrCat("decoder.up.", i, ".upsample.conv"), h, ConvShape::kUpsample);
   }
   h = Conv("decoder.conv_out", Norm("decoder.norm_out", h, /*silu=*/true));
-  return h.permute({0, 3, 1, 2}).contiguous().clamp_(-1, 1);
+  return h.permute({0, 3, 1, 2}).contiguous();
 }
 
 at::Tensor Autoencoder::Encode(const at::Tensor& image_B3SS) const {

@@ -19,7 +19,8 @@ class Autoencoder {
   // Takes encoder.*, decoder.*, quant_conv.* and post_quant_conv.* out of `weights`.
   Autoencoder(const ModelConfig& config, Weights* weights);
 
-  // Feature map (B, Z, P, P) -> image (B, 3, S, S), clamped to [-1, 1].
+  // Feature map (B, Z, P, P) -> image (B, 3, S, S), in and around [-1, 1]. Not clamped: that would
+  // make an infinity look like white.
   at::Tensor Decode(const at::Tensor& f_hat_BZPP) const;
 
   // Image (B, 3, S, S) in [-1, 1] -> what the quantizer sees, (B, Z, P, P).

@@ -34,16 +34,20 @@ at::Tensor ImageTensor(absl::Span<const Picture* const> pictures) {
   return at::stack(images).permute({0, 3, 1, 2}).to(at::kFloat).div_(127.5).sub_(1);
 }
 
-// Pictures to make at the end of a step, each for one slot and scale.
+// A picture to make at the end of a step.
 struct PictureOrder {
-  Slot* slot;
+  const Slot* slot;
   int scale;
   at::Tensor f_hat_ZPP;
+  bool final = false;  // Else a preview.
+
+  bool fast() const { return !final && slot->task.preview_mode == PreviewMode::kFast; }
 };
 
 // Runs `work`, torch's exceptions become statuses; `what` names the work.
 template <typename Result>
-absl::StatusOr<Result> Guarded(const std::string& what, const std::function<Result()>& work) {
+absl::StatusOr<Result> Guarded(const std::string& what,
+                               const std::function<absl::StatusOr<Result>()>& work) {
   const c10::InferenceMode guard;
   try {
     return work();
@@ -74,13 +78,13 @@ class CpuEngine final : public Engine {
  private:
   absl::StatusOr<std::vector<Slot*>> Find(absl::Span<const ImageId> ids);
   void Start(Slot* slot);
-  at::Tensor Lay(Slot* slot, at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
-                 std::vector<PictureOrder>* previews) const;
+  at::Tensor Lay(const Slot* slot, at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
+                 std::vector<PictureOrder>* orders) const;
   StepReport RunStep(const std::vector<Slot*>& slots);
-  void MakePictures(const std::vector<PictureOrder>& previews,
-                    const std::vector<PictureOrder>& finals, StepReport* report) const;
+  std::set<const Slot*> MakePictures(const std::vector<PictureOrder>& orders,
+                                     StepReport* report) const;
   void Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome> outcomes,
-              StepReport* report);
+              const std::set<const Slot*>& failed, StepReport* report);
 
   std::unique_ptr<LoadedModel> model_;
   const EngineInfo info_;
@@ -96,7 +100,8 @@ absl::Status CpuEngine::Admit(ImageId id, ImageTask task) {
   }
   if (task.preview_mode == PreviewMode::kFast && !pictures_.has_fast()) {
     return absl::FailedPreconditionError(
-        "FAST previews were switched off when the model was loaded");
+        "this engine has no FAST previews: they were switched off when the model was loaded, or "
+        "could not be fitted to it");
   }
   slots_.try_emplace(id, id, std::move(task), info_.config);
   return absl::OkStatus();
@@ -129,11 +134,13 @@ absl::StatusOr<std::vector<TokenPyramid>> CpuEngine::Encode(
     absl::Span<const Picture* const> pictures) {
   HMAR_RETURN_IF_ERROR(CheckPictures(pictures, info_.config));
   const std::string what = absl::StrCat("the encoding of ", pictures.size(), " images");
-  return Guarded<std::vector<TokenPyramid>>(what, [&] {
+  using Encoded = absl::StatusOr<std::vector<TokenPyramid>>;
+  return Guarded<std::vector<TokenPyramid>>(what, [&]() -> Encoded {
     std::vector<TokenPyramid> tokens;
     const size_t at_once = model_->images_at_once();
     for (size_t i = 0; i < pictures.size(); i += at_once) {
-      std::vector<TokenPyramid> some = model_->Encode(ImageTensor(pictures.subspan(i, at_once)));
+      HMAR_ASSIGN_OR_RETURN(std::vector<TokenPyramid> some,
+                            model_->Encode(ImageTensor(pictures.subspan(i, at_once))));
       std::move(some.begin(), some.end(), std::back_inserter(tokens));
     }
     return tokens;
@@ -144,19 +151,20 @@ absl::StatusOr<std::vector<TokenPyramid>> CpuEngine::Encode(
 void CpuEngine::Start(Slot* slot) {
   if (slot->f_hat_ZPP.defined()) return;
   std::vector<PictureOrder> previews;
-  const TokenPyramid tokens = slot->LaidTokens(0, slot->scale_of(0));
+  TokenPyramid tokens = slot->LaidTokens(0, slot->scale_of(0));
   at::Tensor f_hat = Lay(slot, model_->EmptyFHat(), 0, tokens, &previews);
-  StepReport report;
-  MakePictures(previews, {}, &report);
-  slot->early_previews = std::move(report.previews);
-  slot->settled = tokens;
+  for (PictureOrder& order : previews) {
+    slot->early_previews.emplace_back(order.scale, std::move(order.f_hat_ZPP));
+  }
+  slot->settled = std::move(tokens);
   slot->f_hat_ZPP = std::move(f_hat);
 }
 
-at::Tensor CpuEngine::Lay(Slot* slot, at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
-                          std::vector<PictureOrder>* previews) const {
+// Orders the previews of the scales that it lays, too.
+at::Tensor CpuEngine::Lay(const Slot* slot, at::Tensor f_hat_ZPP, int first,
+                          const TokenPyramid& tokens, std::vector<PictureOrder>* orders) const {
   return model_->Lay(std::move(f_hat_ZPP), first, tokens, [&](int scale, const at::Tensor& f_hat) {
-    if (slot->wants_preview(scale)) previews->push_back({slot, scale, f_hat});
+    if (slot->wants_preview(scale)) orders->push_back({slot, scale, f_hat});
   });
 }
 
@@ -171,58 +179,68 @@ StepReport CpuEngine::RunStep(const std::vector<Slot*>& slots) {
   if (!to_run.empty()) ran = model_->runner.Run(to_run, &report.rows);
 
   std::vector<PassOutcome> outcomes(slots.size());
-  std::vector<PictureOrder> previews, finals;
+  std::vector<PictureOrder> orders;
   auto next = ran.begin();
   for (size_t i = 0; i < slots.size(); ++i) {
     Slot* slot = slots[i];
     const int last_scale = info_.config.num_scales() - 1;
+    for (const auto& [scale, f_hat] : slot->early_previews) orders.push_back({slot, scale, f_hat});
     if (slot->done()) {  // Every scale was laid.
-      finals.push_back({slot, last_scale, slot->f_hat_ZPP});
+      orders.push_back({slot, last_scale, slot->f_hat_ZPP, true});
       continue;
     }
     outcomes[i] = std::move(*next++);
     if (!outcomes[i].finite || !slot->pass().settles_scale) continue;
     const int scale = slot->pass().scale, next_scale = slot->scale_of(slot->next_pass + 1);
     at::Tensor& f_hat = outcomes[i].f_hat_ZPP;
-    if (slot->wants_preview(scale)) previews.push_back({slot, scale, f_hat});
-    f_hat = Lay(slot, f_hat, scale + 1, slot->LaidTokens(scale + 1, next_scale), &previews);
-    if (next_scale > last_scale) finals.push_back({slot, last_scale, f_hat});
+    if (slot->wants_preview(scale)) orders.push_back({slot, scale, f_hat});
+    f_hat = Lay(slot, f_hat, scale + 1, slot->LaidTokens(scale + 1, next_scale), &orders);
+    if (next_scale > last_scale) orders.push_back({slot, last_scale, f_hat, true});
   }
-  MakePictures(previews, finals, &report);
-  Commit(slots, std::move(outcomes), &report);
+  const std::set<const Slot*> failed = MakePictures(orders, &report);
+  Commit(slots, std::move(outcomes), failed, &report);
   return report;
 }
 
-void CpuEngine::MakePictures(const std::vector<PictureOrder>& previews,
-                             const std::vector<PictureOrder>& finals, StepReport* report) const {
+// Returns the slots whose images fail because a picture of theirs is none. What the orders ask for
+// before it is delivered, what they ask for after it is not.
+std::set<const Slot*> CpuEngine::MakePictures(const std::vector<PictureOrder>& orders,
+                                              StepReport* report) const {
   const double start = Seconds();
   std::vector<at::Tensor> fast, full;
-  for (const PictureOrder& order : previews) {
-    (order.slot->task.preview_mode == PreviewMode::kFast ? fast : full).push_back(order.f_hat_ZPP);
+  for (const PictureOrder& order : orders) {
+    (order.fast() ? fast : full).push_back(order.f_hat_ZPP);
   }
-  for (const PictureOrder& order : finals) full.push_back(order.f_hat_ZPP);
-  std::vector<Picture> fast_pictures = pictures_.Fast(fast);
-  std::vector<Picture> full_pictures = pictures_.Full(full);
+  auto fast_pictures = pictures_.Fast(fast);
+  auto full_pictures = pictures_.Full(full);
   auto next_fast = fast_pictures.begin();
   auto next_full = full_pictures.begin();
-  for (const PictureOrder& order : previews) {
-    auto& next = order.slot->task.preview_mode == PreviewMode::kFast ? next_fast : next_full;
-    report->previews.push_back(
-        {order.slot->id, static_cast<uint32_t>(order.scale), std::move(*next++)});
+  std::set<const Slot*> failed;
+  for (const PictureOrder& order : orders) {
+    std::optional<Picture> picture = std::move(*(order.fast() ? next_fast : next_full)++);
+    const ImageId id = order.slot->id;
+    if (failed.count(order.slot) != 0) continue;
+    if (!picture.has_value()) {
+      failed.insert(order.slot);
+      report->failures.push_back(
+          {id, absl::InternalError(
+                   absl::StrCat("the picture of scale ", order.scale, " is not finite"))});
+    } else if (order.final) {
+      report->images.push_back({id, *std::move(picture), {}});
+    } else {
+      report->previews.push_back({id, static_cast<uint32_t>(order.scale), *std::move(picture)});
+    }
   }
-  for (const PictureOrder& order : finals)
-    report->images.push_back({order.slot->id, std::move(*next_full++), {}});
   report->decode_seconds += Seconds() - start;
+  return failed;
 }
 
 void CpuEngine::Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome> outcomes,
-                       StepReport* report) {
-  std::vector<PreviewReport> early_previews;
+                       const std::set<const Slot*>& failed, StepReport* report) {
   for (size_t i = 0; i < slots.size(); ++i) {
     Slot& slot = *slots[i];
     PassOutcome& outcome = outcomes[i];
-    std::move(slot.early_previews.begin(), slot.early_previews.end(),
-              std::back_inserter(early_previews));
+    if (failed.count(&slot) != 0) continue;
     slot.early_previews.clear();
     if (slot.done()) {
       report->passes.push_back(
@@ -250,9 +268,6 @@ void CpuEngine::Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome>
     report->passes.push_back(
         {slot.id, pass.scale, pass.step, pass.rows(), pass.settles_scale, slot.done()});
   }
-  // The previews of laid scales come before those of the scales that follow them.
-  std::move(report->previews.begin(), report->previews.end(), std::back_inserter(early_previews));
-  report->previews = std::move(early_previews);
   for (ImageReport& image : report->images) {
     image.tokens = std::move(slots_.at(image.id).settled);
     slots_.erase(image.id);

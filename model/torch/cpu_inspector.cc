@@ -25,13 +25,13 @@ class CpuInspector final : public Inspector {
   std::vector<TokenMap> Encode(const std::vector<float>& image_3SS) override {
     const c10::InferenceMode guard;
     const int64_t S = config().image_size;
-    return model_->Encode(Tensor(image_3SS, {1, 3, S, S})).front();
+    return model_->Encode(Tensor(image_3SS, {1, 3, S, S}))->front();
   }
 
   std::vector<float> Decode(const std::vector<float>& f_hat_ZPP) override {
     const c10::InferenceMode guard;
     const int64_t Z = config().tokenizer.z_channels, P = config().last_grid();
-    return Floats(model_->tokenizer.Decode(Tensor(f_hat_ZPP, {1, Z, P, P})));
+    return Floats(model_->tokenizer.Decode(Tensor(f_hat_ZPP, {1, Z, P, P})).clamp_(-1, 1));
   }
 
   std::vector<float> Contribution(int scale, const TokenMap& tokens_n) override {

@@ -35,7 +35,7 @@ at::Tensor FastPreview::Apply(const at::Tensor& f_hat_BZPP) const {
   const int64_t B = f_hat_BZPP.size(0), P = f_hat_BZPP.size(2);
   const at::Tensor patches =
       read_out_(Neighbourhoods(f_hat_BZPP)).view({B, P, P, -1}).permute({0, 3, 1, 2});
-  return at::pixel_shuffle(patches, pixels_).clamp_(-1, 1);
+  return at::pixel_shuffle(patches, pixels_);
 }
 
 }  // namespace hmar

@@ -14,10 +14,10 @@ namespace hmar {
 // guard on the calling thread.
 class FastPreview {
  public:
-  // f_hat (N, Z, P, P) of any scales, and what the decoder makes of them, (N, 3, S, S).
+  // f_hat (N, Z, P, P) of any scales, and what the decoder makes of them, (N, 3, S, S) in [-1, 1].
   static FastPreview Fit(const at::Tensor& f_hat_NZPP, const at::Tensor& image_N3SS);
 
-  // (B, Z, P, P) -> (B, 3, qP, qP), clamped to [-1, 1].
+  // (B, Z, P, P) -> (B, 3, qP, qP), in and around [-1, 1].
   at::Tensor Apply(const at::Tensor& f_hat_BZPP) const;
 
  private:

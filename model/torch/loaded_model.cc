@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "model/status_macros.h"
 #include "model/tensor_table.h"
 
@@ -52,9 +53,13 @@ at::Tensor LoadedModel::Lay(
   return f_hat_ZPP;
 }
 
-std::vector<TokenPyramid> LoadedModel::Encode(const at::Tensor& image_B3SS) const {
+absl::StatusOr<std::vector<TokenPyramid>> LoadedModel::Encode(const at::Tensor& image_B3SS) const {
+  const at::Tensor features = tokenizer.EncodeFeatures(image_B3SS);
+  if (!at::isfinite(features).all().item<bool>()) {
+    return absl::InternalError("the encoder's features are not finite");
+  }
   std::vector<TokenPyramid> images(image_B3SS.size(0));
-  for (const at::Tensor& tokens_Bn : tokenizer.Quantize(tokenizer.EncodeFeatures(image_B3SS))) {
+  for (const at::Tensor& tokens_Bn : tokenizer.Quantize(features)) {
     const int64_t* next = tokens_Bn.data_ptr<int64_t>();
     for (TokenPyramid& image : images) {
       image.emplace_back(next, next + tokens_Bn.size(1));

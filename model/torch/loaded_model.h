@@ -32,8 +32,9 @@ struct LoadedModel {
       at::Tensor f_hat_ZPP, int first, const TokenPyramid& tokens,
       const std::function<void(int scale, const at::Tensor& f_hat_ZPP)>& on_scale = nullptr) const;
 
-  // The tokens of images (B, 3, S, S) in [-1, 1].
-  std::vector<TokenPyramid> Encode(const at::Tensor& image_B3SS) const;
+  // The tokens of images (B, 3, S, S) in [-1, 1]. INTERNAL if what the encoder makes of one is not
+  // finite: every codebook vector would be as near as any.
+  absl::StatusOr<std::vector<TokenPyramid>> Encode(const at::Tensor& image_B3SS) const;
 
   const ModelConfig config;
   const Tokenizer tokenizer;

@@ -11,9 +11,11 @@ constexpr int64_t kFitEquations = 4096;
 constexpr int64_t kMinFitPictures = 8;
 constexpr int64_t kMinFitImages = 4;
 
-// (B, 3, h, w) in [-1, 1] -> pictures: floor(255 (x + 1) / 2 + 0.5).
-void AppendPictures(const at::Tensor& image_B3hw, std::vector<Picture>* pictures) {
-  const at::Tensor bytes = image_B3hw.add(1)
+// (B, 3, h, w) -> pictures: floor(255 (x + 1) / 2 + 0.5) of x clamped to [-1, 1].
+void AppendPictures(const at::Tensor& image_B3hw, std::vector<std::optional<Picture>>* pictures) {
+  const at::Tensor finite = at::isfinite(image_B3hw).flatten(1).all(1);
+  const at::Tensor bytes = image_B3hw.clamp(-1, 1)
+                               .add_(1)
                                .div_(2)
                                .mul_(255)
                                .add_(0.5)
@@ -24,8 +26,10 @@ void AppendPictures(const at::Tensor& image_B3hw, std::vector<Picture>* pictures
   const size_t size = static_cast<size_t>(bytes[0].numel());
   for (int64_t b = 0; b < bytes.size(0); ++b) {
     const uint8_t* data = bytes.data_ptr<uint8_t>() + b * size;
-    pictures->push_back({static_cast<uint32_t>(bytes.size(2)), static_cast<uint32_t>(bytes.size(1)),
-                         std::vector<uint8_t>(data, data + size)});
+    pictures->emplace_back();
+    if (!finite.data_ptr<bool>()[b]) continue;
+    pictures->back() = {static_cast<uint32_t>(bytes.size(2)), static_cast<uint32_t>(bytes.size(1)),
+                        std::vector<uint8_t>(data, data + size)};
   }
 }
 
@@ -67,18 +71,20 @@ void PictureMaker::FitFast(LoadedModel* model) {
   const int64_t wanted = std::max(kMinFitPictures, kFitEquations / (P * P));
   const int64_t images = std::max(kMinFitImages, (wanted + K - 1) / K);
   const std::vector<at::Tensor> maps = SampleFeatureMaps(model, images);
-  if (maps.empty()) return;  // Weights that give no finite logits: the probe image will say so.
+  if (maps.empty()) return;
   std::vector<at::Tensor> inputs, pictures;
   for (int64_t i = 0; i < wanted; ++i) {
     inputs.push_back(maps[i * maps.size() / wanted]);
     pictures.push_back(model->tokenizer.Decode(inputs.back().unsqueeze(0)));
+    if (!at::isfinite(pictures.back()).all().item<bool>()) return;
   }
-  fast_ = FastPreview::Fit(at::stack(inputs), at::cat(pictures));
+  fast_ = FastPreview::Fit(at::stack(inputs), at::cat(pictures).clamp_(-1, 1));
 }
 
-std::vector<Picture> PictureMaker::Full(const std::vector<at::Tensor>& f_hats) const {
+std::vector<std::optional<Picture>> PictureMaker::Full(
+    const std::vector<at::Tensor>& f_hats) const {
   const size_t at_once = model_->images_at_once();
-  std::vector<Picture> pictures;
+  std::vector<std::optional<Picture>> pictures;
   for (size_t i = 0; i < f_hats.size(); i += at_once) {
     const auto last = f_hats.begin() + std::min(f_hats.size(), i + at_once);
     const std::vector<at::Tensor> batch(f_hats.begin() + i, last);
@@ -87,8 +93,9 @@ std::vector<Picture> PictureMaker::Full(const std::vector<at::Tensor>& f_hats) c
   return pictures;
 }
 
-std::vector<Picture> PictureMaker::Fast(const std::vector<at::Tensor>& f_hats) const {
-  std::vector<Picture> pictures;
+std::vector<std::optional<Picture>> PictureMaker::Fast(
+    const std::vector<at::Tensor>& f_hats) const {
+  std::vector<std::optional<Picture>> pictures;
   if (!f_hats.empty()) AppendPictures(fast_->Apply(at::stack(f_hats)), &pictures);
   return pictures;
 }

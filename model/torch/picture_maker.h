@@ -10,24 +10,26 @@
 
 namespace hmar {
 
-// Turns feature maps into pictures. Needs an InferenceMode guard on the calling thread.
+// Turns feature maps into pictures. A picture of which a number is not finite is none: bytes would
+// hide it. Needs an InferenceMode guard on the calling thread.
 class PictureMaker {
  public:
   // `model` outlives the maker.
   explicit PictureMaker(const LoadedModel* model) : model_(model) {}
 
   // Makes Fast available: draws a few images of several classes, keeps their f_hat after every
-  // scale, and fits the read-out to the decoder's pictures of a sample of them. Deterministic.
+  // scale, and fits the read-out to the decoder's pictures of a sample of them. Deterministic. Does
+  // nothing where logits or pictures are not finite: the probe image will say so.
   void FitFast(LoadedModel* model);
 
   bool has_fast() const { return fast_.has_value(); }
 
   // The decoder's pictures of feature maps (Z, P, P) each, S x S, decoded in batches of bounded
   // memory.
-  std::vector<Picture> Full(const std::vector<at::Tensor>& f_hats) const;
+  std::vector<std::optional<Picture>> Full(const std::vector<at::Tensor>& f_hats) const;
 
   // Previews, q P x q P. REQUIRES: has_fast().
-  std::vector<Picture> Fast(const std::vector<at::Tensor>& f_hats) const;
+  std::vector<std::optional<Picture>> Fast(const std::vector<at::Tensor>& f_hats) const;
 
  private:
   const LoadedModel* model_;

@@ -1,6 +1,7 @@
 #ifndef HMAR_MODEL_TORCH_SLOT_H_
 #define HMAR_MODEL_TORCH_SLOT_H_
 
+#include <utility>
 #include <vector>
 
 #include "model/engine.h"
@@ -41,8 +42,8 @@ struct Slot {
   std::vector<float> confidence;  // Probability of each token when it was drawn.
   std::vector<uint8_t> open;      // 1: the next mask pass redraws it.
 
-  // Of the scales before the first pass; they leave with the next report.
-  std::vector<PreviewReport> early_previews;
+  // Previews of the scales before the first pass, to be made in the first step: scale and f_hat.
+  std::vector<std::pair<int, at::Tensor>> early_previews;
 };
 
 }  // namespace hmar

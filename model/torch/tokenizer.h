@@ -22,7 +22,7 @@ class Tokenizer {
  public:
   Tokenizer(const ModelConfig& config, Weights weights);
 
-  // Feature map -> image, clamped to [-1, 1].
+  // Feature map -> image, not clamped.
   at::Tensor Decode(const at::Tensor& f_hat_BZPP) const { return autoencoder_.Decode(f_hat_BZPP); }
 
   // Image -> what the quantizer sees, (B, Z, P, P).

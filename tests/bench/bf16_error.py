@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "reference"))
-from hmar_ref import Hmar, sample, truncate  # noqa: E402
+from ref import Hmar, sample, truncate  # noqa: E402
 
 CLASS, CFG = 3, 1.7
 

@@ -1,13 +1,13 @@
-"""Times hmar_ref.py, decoder included: the yardstick of RESULTS.md."""
+"""Times ref.py, decoder included: the yardstick of RESULTS.md."""
 import pathlib
 import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "reference"))
-import hmar_ref  # noqa: E402
+import ref  # noqa: E402
 
-hmar = hmar_ref.Hmar(ROOT / "deploy" / "models" / "hmar-cifar10")
+hmar = ref.Hmar(ROOT / "deploy" / "models" / "hmar-cifar10")
 for batch, runs in ((1, 8), (16, 3)):
     times = []
     for run in range(runs + 1):

@@ -14,7 +14,8 @@ from requests_under_test import IMAGE_SIZE, RGB8, pixels, tokens_of
 
 pytest.importorskip("torch", exc_type=ImportError)
 sys.path.insert(0, str(REPO / "tests" / "reference"))
-import hmar_ref  # noqa: E402
+import margins  # noqa: E402
+import ref  # noqa: E402
 import torch  # noqa: E402
 
 REQUESTS = 20
@@ -26,35 +27,14 @@ ALLOWED_TO_DIFFER = 1
 
 @pytest.fixture(scope="module")
 def reference(model_folder):
-    return hmar_ref.Hmar(model_folder)
+    return ref.Hmar(model_folder)
 
 
 def closest_call(reference, r):
-    """Runs a request. -> The decoder's pixels, and how close the closest of its decisions was: between two tokens of
-    the codebook, in probability, or between the last token to reopen and the first to stay, in confidence."""
-    calls, plain, still_open = [1.0], reference.draw, {}
-
-    def draw(logits, requests, scale, step):
-        tokens, confidence = plain(logits, requests, scale, step)
-        probs = hmar_ref.truncate(logits[0] / r.temperature, r.top_k, r.top_p).softmax(-1)
-        cdf = probs.double().cumsum(-1)
-        target = hmar_ref.token_uniforms(r.seed, scale, step, len(probs)).double()[:, None] * cdf[:, -1:]
-        keep = None if r.keep is None else r.keep[scale]
-        everything = torch.ones(len(probs), dtype=torch.bool) if keep is None else ~keep
-        drawn = (everything if step == 0 else still_open[scale]).nonzero()[:, 0]
-        calls.append((cdf - target)[drawn].abs().min().item() if len(drawn) else 1.0)
-        left = hmar_ref.reopened(sum(r.mask_schedule[scale][step + 1:]), len(probs), keep)
-        ranked, order = confidence[0][drawn].sort(stable=True)
-        if 0 < left < len(drawn):
-            calls.append((ranked[left] - ranked[left - 1]).item())
-        still_open[scale] = torch.zeros(len(probs), dtype=torch.bool).index_fill_(0, drawn[order[:left]], True)
-        return tokens, confidence
-
-    reference.draw = draw
-    try:
-        return reference.image(reference.generate([r]))[0].numpy().astype(int), min(calls)
-    finally:
-        reference.draw = plain
+    """Runs a request. -> The decoder's pixels, and how close the closest of its decisions was to falling the other way."""
+    with margins.watch(reference) as closest:
+        f_hat = reference.generate([r])
+    return reference.image(f_hat)[0].numpy().astype(int), closest.margin
 
 
 def is_same(picture, wanted, got_tokens, r, closest):
@@ -130,7 +110,7 @@ def edited(reference, r, source, region):
     P = reference.patch_nums[-1]
     cell = IMAGE_SIZE // P
     keep = ~torch.from_numpy(region).view(P, cell, P, cell).any(3).any(1)
-    r.keep = hmar_ref.keep_maps(keep, reference.patch_nums)
+    r.keep = ref.keep_maps(keep, reference.patch_nums)
     image = torch.from_numpy(source.copy()).permute(2, 0, 1)[None].float() / 255 * 2 - 1
     r.given = [tokens[0] for tokens in reference.tokenizer.encode(image)]
     return closest_call(reference, r)

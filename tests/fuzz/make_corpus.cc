@@ -1,5 +1,7 @@
-// make_corpus FOLDER: writes the seeds of the fuzzers into FOLDER/png and FOLDER/edit: a small PNG
-// of every kind, and bytes for edits. Inputs that once found a fault are kept beside them, by hand.
+// make_corpus FOLDER: writes the seeds of the fuzzers into FOLDER/png, FOLDER/edit and
+// FOLDER/weights: a small PNG of every kind, bytes for edits, a small file for each reader of a
+// model folder but the .pth files, of which tests/golden/pth has enough. Inputs that once found a
+// fault are kept beside them, by hand.
 
 #include <filesystem>
 #include <fstream>
@@ -39,11 +41,38 @@ void WriteEdits(const std::filesystem::path& folder) {
   }
 }
 
+// A string literal with its zero bytes.
+template <size_t n>
+std::string Bytes(const char (&literal)[n]) {
+  return std::string(literal, n - 1);
+}
+
+void WriteWeights(const std::filesystem::path& folder) {
+  const std::string header =
+      R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+      R"("b":{"dtype":"BF16","shape":[],"data_offsets":[24,26]}})";
+  Write(folder / "header.safetensors",
+        static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(26, '\1'));
+  // {"w": a parameter around a tensor (2, 2) of storage "0"}
+  Write(folder / "state_dict.pkl",
+        Bytes("\x80\x02}(\x8c\x01wctorch._utils\n_rebuild_parameter\n(ctorch._utils\n"
+              "_rebuild_tensor_v2\n((\x8c\x07storagectorch\nFloatStorage\n\x8c\x01"
+              "0\x8c\x03"
+              "cpuK\x04tQK\x00K\x02K\x02\x86K\x02K\x01\x86\x89"
+              "ccollections\nOrderedDict\n)RtR\x89NtRu."));
+  // {"model": {}}, remembered and recalled.
+  Write(folder / "wrapped.pkl", Bytes("\x80\x04}q\x01\x8c\x05model\x94h\x01\x94s."));
+  std::filesystem::copy_file("deploy/models/hmar-cifar10/config.json", folder / "config.json",
+                             std::filesystem::copy_options::overwrite_existing);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::filesystem::path folder = argc > 1 ? argv[1] : "tests/fuzz/corpus";
-  for (const char* part : {"png", "edit"}) std::filesystem::create_directories(folder / part);
+  for (const char* part : {"png", "edit", "weights"})
+    std::filesystem::create_directories(folder / part);
   WritePngs(folder / "png");
   WriteEdits(folder / "edit");
+  WriteWeights(folder / "weights");
 }

@@ -20,11 +20,13 @@ seconds=${1:-30} build_dir=${2:-build-fuzz}
 cmake -S tests/fuzz -B "$build_dir" -G Ninja -DCMAKE_CXX_COMPILER=clang++ >/dev/null
 cmake --build "$build_dir"
 
-for name in png edit; do
+for name in png edit weights; do
+  seeds=("tests/fuzz/corpus/$name")
+  [ "$name" != weights ] || seeds+=(tests/golden/pth)
   mkdir -p "$build_dir/found/$name" "$build_dir/faults"
   log=$build_dir/$name.log
   if ! "$build_dir/${name}_fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 \
-    -artifact_prefix="$build_dir/faults/$name-" "$build_dir/found/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
+    -artifact_prefix="$build_dir/faults/$name-" "$build_dir/found/$name" "${seeds[@]}" >"$log" 2>&1; then
     cat "$log"
     echo "Fuzzing $name: FAULT; its input is in $build_dir/faults" >&2
     exit 1

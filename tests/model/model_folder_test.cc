@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "model/digest.h"
 #include "model/tensor_table.h"
@@ -110,6 +112,36 @@ TEST(ModelFolder, HasAnotherDigestForAnyOtherByte) {
   EXPECT_NE(small.Open()->digest, before);
 }
 
+// Writes `bytes` under another name and renames them to `name`, which is always one file or
+// another.
+void Replace(const TempFolder& folder, const std::string& name, const std::string& bytes) {
+  std::filesystem::rename(folder.Write(name + ".new", bytes), folder / name);
+}
+
+TEST(ModelFolder, HasTheDigestOfTheFilesThatItReads) {
+  const SmallModel small;
+  const std::string zeros = small.transformer_;
+  std::string ones = zeros;
+  ones.back() ^= 1;
+  const std::string of_zeros = small.Open()->digest;
+  const std::jthread renames([&](const std::stop_token& stop) {
+    for (int i = 0; !stop.stop_requested(); ++i) {
+      Replace(small.folder_, "hmar.safetensors", i % 2 == 0 ? ones : zeros);
+    }
+  });
+  int seen[2] = {0, 0};
+  for (int i = 0; i < 5'000 && (i < 100 || seen[0] < 20 || seen[1] < 20); ++i) {
+    const auto model = small.Open();
+    ASSERT_TRUE(model.ok()) << model.status();
+    const std::string last_tensor = std::prev(model->transformer->tensors().end())->first;
+    std::vector<uint8_t> buffer;
+    const bool is_zeros = model->transformer->Read(last_tensor, &buffer)->back() == 0;
+    ASSERT_EQ(model->digest == of_zeros, is_zeros) << "at attempt " << i;
+    ++seen[is_zeros];
+  }
+  EXPECT_TRUE(seen[0] > 0 && seen[1] > 0);
+}
+
 TEST(ModelFolder, FindsWeightsUnderTheirPublishedNames) {
   const SmallModel small;
   small.Remove("hmar.safetensors");
@@ -193,10 +225,24 @@ TEST(Sha256, GivesThePublishedDigests) {
 TEST(Sha256, OfAFileIsThatOfItsBytes) {
   const TempFolder folder;
   const std::string bytes(3'000'001, 'x');  // More than two chunks of reading.
-  EXPECT_EQ(*Sha256OfFile(folder.Write("file", bytes)), Sha256OfText(bytes));
-  EXPECT_EQ(*Sha256OfFile(folder.Write("file", "")), Sha256OfText(""));
-  EXPECT_EQ(Sha256OfFile(folder / "none").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_FALSE(Sha256OfFile(folder.path()).ok());
+  EXPECT_EQ(*Sha256OfFile(**MappedFile::Open(folder.Write("file", bytes))), Sha256OfText(bytes));
+  EXPECT_EQ(*Sha256OfFile(**MappedFile::Open(folder.Write("none", ""))), Sha256OfText(""));
+}
+
+TEST(Sha256, OfAFileIsThatOfTheOneThatWasOpened) {
+  const TempFolder folder;
+  const auto file = *MappedFile::Open(folder.Write("file", "old"));
+  Replace(folder, "file", "new");
+  EXPECT_EQ(*Sha256OfFile(*file), Sha256OfText("old"));
+  std::filesystem::remove(folder / "file");
+  EXPECT_EQ(*Sha256OfFile(*file), Sha256OfText("old"));
+}
+
+TEST(Sha256, OfAFileThatWasCutShortIsNone) {
+  const TempFolder folder;
+  const auto file = *MappedFile::Open(folder.Write("file", std::string(10'000, 'x')));
+  std::filesystem::resize_file(folder / "file", 9'000);
+  EXPECT_EQ(Sha256OfFile(*file).status(), absl::DataLossError("was cut from 10000 to 9000 bytes"));
 }
 
 }  // namespace

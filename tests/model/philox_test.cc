@@ -27,7 +27,7 @@ TEST(Philox, IsAConstantExpression) {
   static_assert(TokenUniform(0, 0, 0, 0) == static_cast<float>(0x6627e8) * 0x1p-24f);
 }
 
-// Values of token_uniforms in tests/reference/hmar_ref.py.
+// Values of token_uniforms in tests/reference/ref.py.
 TEST(TokenUniform, EqualsTheReferenceScript) {
   EXPECT_EQ(TokenUniform(0u, 0, 0, 0), 0x1.989fa00000000p-2f);
   EXPECT_EQ(TokenUniform(7u, 0, 0, 0), 0x1.e8c0f40000000p-1f);

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <numeric>
 
 #include "model/checkpoint.h"
+#include "model/pickle.h"
 #include "model/state_dict.h"
 #include "tests/model/weight_files.h"
 
@@ -246,6 +248,72 @@ TEST_F(CraftedPth, MayNestDeeplyAndRememberMuchWithoutHarm) {
   EXPECT_THAT(Error(File(std::string(9 << 20, 'N'))), HasSubstr("at most 8388608"));
 }
 
+// The bytes that push a string of any length.
+std::string LongText(const std::string& text) {
+  std::string size(4, '\0');
+  for (int i = 0; i < 4; ++i) size[i] = static_cast<char>(text.size() >> (8 * i));
+  return "X" + size + text;
+}
+
+std::string Repeated(const std::string& piece, size_t times) {
+  std::string text;
+  for (size_t i = 0; i < times; ++i) text += piece;
+  return text;
+}
+
+TEST_F(CraftedPth, MayNameItsStateDictAMillionTimes) {
+  // Memo 1: a tensor, 2: a dict of a million tensors, 3: "model". The dict on top holds one thing
+  // that is no tensor, and the dict of memo 2 under the same name 900,000 times.
+  const std::string remember = pickled::Tensor(storage_, 0, {4}, {1}) + "q\x01" + "0";
+  const std::string inner = "}(" + Repeated("h\x01h\x01", 1'000'000) + "uq\x02" + "0";
+  const std::string top = "}(NN" + Repeated("h\x03h\x02", 900'000) + "u";
+  const std::string path =
+      File(pickled::Program(remember + inner + pickled::Text("model") + "q\x03" + "0" + top));
+  // Looking through the dict of memo 2 each time would take a day.
+  EXPECT_THAT(Error(path), HasSubstr("a tensor whose name is no string"));
+}
+
+TEST_F(CraftedPth, HasTheLastOfSeveralStateDictsOfAName) {
+  const auto dict = [&](const std::string& name) {
+    return pickled::Dict({{name, pickled::Tensor(storage_, 0, {4}, {1})}});
+  };
+  const auto file = OpenPth(
+      File(pickled::Program(pickled::Dict({{"model", dict("old")}, {"model", dict("new")}}))));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_THAT(Floats(**file, "new"), ElementsAre(0, 0, 0, 0));
+}
+
+TEST_F(CraftedPth, IsRefusedWhereAStoragesKeyIsLong) {
+  // Each of 1,000 tensors would keep the key.
+  const std::string key = LongText(std::string(3 << 20, 'k')) + "q\x01" + "0";
+  const std::string storage = "(" + pickled::Text("storage") +
+                              pickled::Global("torch", "FloatStorage") + "h\x01" +
+                              pickled::Text("cpu") + pickled::Int(4) + "tQ";
+  std::vector<std::pair<std::string, std::string>> tensors;
+  for (int i = 0; i < 1'000; ++i) {
+    tensors.emplace_back(std::to_string(i), pickled::Tensor(storage, 0, {4}, {1}));
+  }
+  EXPECT_THAT(Error(File(pickled::Program(key + pickled::Dict(tensors)))),
+              HasSubstr("has a storage key of 3145728 bytes; at most 64"));
+}
+
+TEST_F(CraftedPth, IsRefusedInAShortMessageWhereAShapeIsLong) {
+  const std::string path =
+      FileOfTensor(pickled::Tensor(storage_, 0, std::vector<int64_t>(100'000, 1), {1}));
+  EXPECT_THAT(Error(path), HasSubstr("strides of at most 16 numbers"));
+  EXPECT_LT(Error(path).size(), 1'000u);
+}
+
+TEST_F(CraftedPth, IsRefusedWhereItHoldsMoreValuesThanAnyStateDict) {
+  const std::string limit = std::to_string(kMaxPickleValues);
+  for (const std::string value : {"N", "}", "]", ")"}) {
+    const std::string flood = "(" + Repeated(value, kMaxPickleValues) + "t";
+    EXPECT_THAT(Error(File(pickled::Program(flood))), HasSubstr("more than " + limit + " values"));
+  }
+  const std::string memos = "N" + Repeated("\x94", kMaxPickleValues + 1);
+  EXPECT_THAT(Error(File(pickled::Program(memos))), HasSubstr("more than " + limit + " memos"));
+}
+
 TEST_F(CraftedPth, IsRefusedWhereItsArchiveIsOdd) {
   const std::string pickle =
       pickled::Program(pickled::Dict({{"w", pickled::Tensor(storage_, 0, {4}, {1})}}));
@@ -264,14 +332,18 @@ TEST_F(CraftedPth, IsRefusedWhereItsArchiveIsOdd) {
   EXPECT_THAT(Error(folder_.Write("crafted.pth", "")), HasSubstr("is not a zip archive"));
 }
 
-TEST_F(CraftedPth, IsRefusedWhereAnEntryClaimsMoreThanItsBytesHold) {
-  const std::string path = FileOfTensor(pickled::Tensor(storage_, 0, {4}, {1}));
-  std::string bytes = ReadFile(path);
-  // In the directory's last record: method 8 (deflate) and a size of 4 GB.
-  const size_t record = bytes.rfind("PK\x01\x02");
-  bytes.replace(record + 10, 2, std::string("\x08\0", 2));
-  bytes.replace(record + 24, 4, "\xf0\xff\xff\xff");
-  EXPECT_THAT(Error(folder_.Write("crafted.pth", bytes)), HasSubstr("claims 4294967280 bytes"));
+TEST_F(CraftedPth, IsRefusedWhereAnEntryIsNoPlainBytesOfTheArchive) {
+  const std::string sound = ReadFile(FileOfTensor(pickled::Tensor(storage_, 0, {4}, {1})));
+  // The directory's last record.
+  const auto error = [&](size_t field, const std::string& value) {
+    std::string bytes = sound;
+    bytes.replace(bytes.rfind("PK\x01\x02") + field, value.size(), value);
+    return Error(folder_.Write("crafted.pth", bytes));
+  };
+  EXPECT_THAT(error(24, "\xf0\xff\xff\xff"), HasSubstr("claims 4294967280 bytes out of 16"));
+  EXPECT_THAT(error(24, "\x0f"), HasSubstr("claims 15 bytes out of 16"));
+  EXPECT_THAT(error(10, "\x08"), HasSubstr("is compressed (method 8)"));
+  EXPECT_THAT(error(8, "\x01"), HasSubstr("is encrypted"));
 }
 
 TEST_F(CraftedPth, ReportsDamagedDataAsDataLoss) {
@@ -284,6 +356,41 @@ TEST_F(CraftedPth, ReportsDamagedDataAsDataLoss) {
   const absl::Status status = (*file)->Read("w", &buffer).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("crafted.pth: tensor \"w\": "));
+}
+
+TEST_F(CraftedPth, ReportsDamageOutsideEveryView) {
+  // Two views of a storage of four elements, of which neither has the last.
+  const std::string pickle =
+      pickled::Program(pickled::Dict({{"head", pickled::Tensor(storage_, 0, {2}, {1})},
+                                      {"next", pickled::Tensor(storage_, 1, {2}, {1})}}));
+  std::string bytes = ReadFile(File(pickle));
+  bytes[bytes.find("archive/data/0") + 14 + 15] = 'x';  // The last byte of the storage.
+  const auto file = OpenPth(folder_.Write("crafted.pth", bytes));
+  ASSERT_TRUE(file.ok()) << file.status();
+  for (const std::string name : {"head", "next", "head"}) {
+    std::vector<uint8_t> buffer;
+    EXPECT_EQ((*file)->Read(name, &buffer).status().code(), absl::StatusCode::kDataLoss) << name;
+  }
+}
+
+TEST_F(CraftedPth, GivesViewsOfOneStorageInAnyOrder) {
+  std::vector<float> values(100'000);  // Longer than what is skipped at a time.
+  std::iota(values.begin(), values.end(), 0.0f);
+  const std::string storage = pickled::Storage("FloatStorage", "0", 100'000);
+  const std::string pickle =
+      pickled::Program(pickled::Dict({{"first", pickled::Tensor(storage, 0, {2}, {1})},
+                                      {"last", pickled::Tensor(storage, 99'998, {2}, {1})},
+                                      {"middle", pickled::Tensor(storage, 50'000, {2}, {1})},
+                                      {"none", pickled::Tensor(storage, 100'000, {0}, {1})}}));
+  const std::string data(reinterpret_cast<const char*>(values.data()), 4 * values.size());
+  const auto file = OpenPth(folder_.Write("crafted.pth", TorchZip(pickle, {{"0", data}})));
+  ASSERT_TRUE(file.ok()) << file.status();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(Floats(**file, "middle"), ElementsAre(50'000, 50'001));
+    EXPECT_THAT(Floats(**file, "none"), IsEmpty());
+    EXPECT_THAT(Floats(**file, "last"), ElementsAre(99'998, 99'999));
+    EXPECT_THAT(Floats(**file, "first"), ElementsAre(0, 1));
+  }
 }
 
 TEST_F(CraftedPth, IsRefusedWhereATensorIsThereTwice) {

@@ -26,6 +26,9 @@ class FakeCheckpoint : public Checkpoint {
                                                  std::vector<uint8_t>*) const override {
     return absl::UnimplementedError("holds no data");
   }
+  absl::StatusOr<std::string> Sha256() const override {
+    return absl::UnimplementedError("holds no data");
+  }
 };
 
 Tensors Claim(const TensorTable& table) {
