@@ -29,6 +29,10 @@ namespace {
 
 enum ExitCode { kStopped = 0, kCannotStart = 1, kBadFlags = 2, kFailed = 3, kDeviceLost = 5 };
 
+// Runs before the start of any library: that opens files, too.
+[[gnu::section(".preinit_array"),
+  gnu::used]] void (*const kBeforeLibraries)() = OpenMissingStandardFiles;
+
 constexpr absl::Duration kLastWords = absl::Seconds(2);  // For clients to hear of a lost device.
 
 ExitCode CodeOf(const absl::Status& fatal) {
@@ -84,7 +88,6 @@ void ActOn(int signal, Logging* logging) {
 }
 
 int Main(int argc, const char* const* argv) {
-  OpenMissingStandardFiles();
   const auto command_line = ParseCommandLine(argc, argv);
   if (!command_line.ok()) {
     std::fprintf(stderr, "hmar-server: %s\n", std::string(command_line.status().message()).c_str());

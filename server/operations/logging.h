@@ -15,7 +15,8 @@ namespace hmar {
 class LineWriter;
 
 // Opens /dev/null for each of standard input, output and error that the process came without: the
-// next file or connection would be taken for it, and get its lines. Call first of all.
+// next file or connection would be taken for it, and get its lines. Call first of all, even
+// before static initialization: it uses nothing but system calls.
 void OpenMissingStandardFiles();
 
 // The server's two logs. Callers never wait for a terminal or a pipe, and neither does the end of

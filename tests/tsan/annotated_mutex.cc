@@ -1,7 +1,8 @@
-// absl::Mutex and absl::CondVar for ThreadSanitizer. Debian's libabsl_synchronization is built without it, so the order
-// that a lock makes is invisible: every field behind one would be a false race. The functions here take the place of the
-// library's (a program's own come first for the loader), tell ThreadSanitizer of each lock and unlock, and call the
-// library's. Linked into every program of a build with HMAR_SANITIZE=thread; gRPC's locks are told of, too.
+// absl::Mutex and absl::CondVar for ThreadSanitizer. Debian's libabsl_synchronization is built
+// without it, so the order that a lock makes is invisible: every field behind one would be a false
+// race. The functions here take the place of the library's (a program's own come first for the
+// loader), tell ThreadSanitizer of each lock and unlock, and call the library's. Linked into every
+// program of a build with HMAR_SANITIZE=thread; gRPC's locks are told of, too.
 
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
@@ -67,8 +68,8 @@ bool Mutex::TryLock() {
   static const auto try_lock = reinterpret_cast<TryMutex>(Library("5Mutex7TryLockEv"));
   __tsan_mutex_pre_lock(this, __tsan_mutex_try_lock);
   const bool locked = try_lock(this);
-  __tsan_mutex_post_lock(
-      this, __tsan_mutex_try_lock | (locked ? 0 : __tsan_mutex_try_lock_failed), 0);
+  __tsan_mutex_post_lock(this, __tsan_mutex_try_lock | (locked ? 0 : __tsan_mutex_try_lock_failed),
+                         0);
   return locked;
 }
 
@@ -86,8 +87,8 @@ void Mutex::ReaderUnlock() {
   __tsan_mutex_post_unlock(this, __tsan_mutex_read_lock);
 }
 
-// The library lets whoever unlocks look at the conditions of others, which no annotation could tell. So here a waiter
-// looks for itself, every millisecond.
+// The library lets whoever unlocks look at the conditions of others, which no annotation could
+// tell. So here a waiter looks for itself, every millisecond.
 bool Mutex::AwaitWithDeadline(const Condition& condition, Time deadline) {
   while (!condition.Eval()) {
     if (absl::Now() >= deadline) return false;
