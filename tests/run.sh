@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test: the C++ ones by ctest, what clang finds, those of many threads under ThreadSanitizer,
-# the fuzzers for a minute, then the end-to-end ones and the attacks by pytest. Ends with their closing lines; exits
-# non-zero on any failure.
+# Sets up, builds and runs every test: the C++ ones by ctest, the fuzzers for a minute, then the end-to-end ones and the
+# attacks by pytest. Ends with their closing lines; exits non-zero on any failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
   cat <<'EOF'
-tests/run.sh [--quick] [--sanitize LIST] [--gpu] [--build-dir DIR]
+tests/run.sh [--quick] [--checks] [--sanitize LIST] [--gpu] [--build-dir DIR]
   --quick          the C++ tests only
+  --checks         also what clang and clang-tidy find, and the tests of many threads under ThreadSanitizer
   --sanitize LIST  the C++ tests under -fsanitize=LIST, in a build folder of their own: address,undefined or thread
                    (thread: those of the scheduler, the reactors and what is between them, with fake engines)
   --gpu            only the tests that need a GPU (ctest -L gpu)
@@ -16,10 +16,11 @@ tests/run.sh [--quick] [--sanitize LIST] [--gpu] [--build-dir DIR]
 EOF
 }
 
-quick=false gpu=false sanitize='' build_dir=''
+quick=false checks=false gpu=false sanitize='' build_dir=''
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=true ;;
+    --checks) checks=true ;;
     --gpu) gpu=true ;;
     --sanitize) sanitize=${2:?$(usage)}; shift ;;
     --build-dir) build_dir=${2:?$(usage)}; shift ;;
@@ -60,9 +61,11 @@ if $gpu; then selection=(-L gpu); fi
 ctest --test-dir "$build_dir" --output-on-failure --no-tests=error "${selection[@]}"
 if $quick || $gpu || [ -n "$sanitize" ]; then exit; fi
 
-tests/clang_check.py --build-dir "$build_dir"
-tests/clang_check.py --build-dir "$build_dir" --tidy-since "$(cat .ci/clang-tidy-base)"
-tests/run.sh --sanitize thread
+if $checks; then
+  tests/clang_check.py --build-dir "$build_dir"
+  tests/clang_check.py --build-dir "$build_dir" --tidy-since "$(cat .ci/clang-tidy-base)"
+  tests/run.sh --sanitize thread
+fi
 
 tests/fuzz/run.sh 30 "$build_dir-fuzz"
 
