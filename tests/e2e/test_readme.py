@@ -39,7 +39,7 @@ def test_the_flags_table_is_the_programs(hmar_server):
 
 
 def test_the_error_reasons_are_the_servers():
-    source = (REPO / "server" / "error_reasons.cc").read_text()
+    source = (REPO / "server" / "base" / "error_reasons.cc").read_text()
     reasons = re.findall(r'ReasonRow\{\s*Reason::\w+,\s*"(\w+)"', source)
     written = re.search(r"<!-- reasons -->\n(.*?)<!-- /reasons -->", README, re.S).group(1)
     assert reasons and re.findall(r"^\| `(\w+)` ", written, re.M) == reasons

@@ -101,6 +101,7 @@ CONTINUATIONS = {
 }
 
 
+@pytest.mark.xfail(strict=False, reason="gRPC 1.51 has no bound on header blocks that do not end; README: Facing strangers")
 @pytest.mark.parametrize("kind", CONTINUATIONS)
 def test_headers_without_end(victim, kind, scale):
     server = victim()

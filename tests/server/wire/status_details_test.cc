@@ -133,8 +133,7 @@ TEST(StatusDetailsTest, TheLargestErrorsStayUnderTheBoundOfTrailers) {
     violations.push_back({Reason::kSamplingInvalid, absl::StrCat("a.b[", i, "]"),
                           std::string(2000, static_cast<char>(0x80 + i % 100))});
   }
-  const grpc::Status invalid =
-      ToGrpcStatus(InvalidRequest(violations), std::string(128, 'i'));
+  const grpc::Status invalid = ToGrpcStatus(InvalidRequest(violations), std::string(128, 'i'));
   EXPECT_THAT(SentBytes(invalid), Le(kTrailerBytes));
   EXPECT_THAT(FieldsIn(invalid), Not(::testing::IsEmpty()));
   EXPECT_THAT(invalid.error_message(), HasSubstr("1000 fields"));
