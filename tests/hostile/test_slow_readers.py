@@ -48,7 +48,7 @@ def test_a_reader_that_stalls_is_let_go_of(victim):
 
 
 def test_a_reader_that_stalls_does_not_hold_up_the_drain(start_server, model_folder):
-    server = start_server(f"--model=m={model_folder}", "--send-seconds=1", "--drain-seconds=120")
+    server = start_server(f"--model=m={model_folder}", "--send-seconds=8", "--drain-seconds=120")
     server.wait_until_ready()
     with StalledReader(server.port) as reader:
         reader.ask("Generate", full_previews(4))
