@@ -168,8 +168,8 @@ void Listener::Admit(Descriptor connection, const std::string& peer) {
 }
 
 void Listener::Refuse(Descriptor connection, const std::string& peer, ConnectionRefusal why) {
+  metrics_->ConnectionRefused(why);  // First: whoever has seen the end finds it counted.
   Reset(std::move(connection));
-  metrics_->ConnectionRefused(why);
   if (absl::Now() < last_warning_ + kBetweenWarnings) return;
   last_warning_ = absl::Now();
   log_->warn("a connection of {} is refused: {}; {} are open", peer, Why(why), table_.size());
