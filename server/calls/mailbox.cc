@@ -109,6 +109,7 @@ void Mailbox::LetGoOfTaken() {
 uint32_t Mailbox::DropPreviewsOf(std::optional<uint32_t> image) {
   size_t dropped_bytes = 0;
   const size_t dropped = std::erase_if(entries_, [&](const Entry& entry) {
+    mutex_.AssertHeld();
     if (!entry.event.has_preview()) return false;
     const uint32_t its_image = entry.event.preview().image_index();
     if (image.has_value() && its_image != *image) return false;
