@@ -1,6 +1,5 @@
 #include "server/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 #include <spdlog/logger.h>
@@ -12,7 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "grpc/health/v1/health.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 #include "server/base/version.h"
@@ -127,6 +126,11 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
                                      }));
   }
   service_ = std::make_unique<ImageGenerationService>(MakeContext());
+  const absl::Duration receive_limit = absl::Seconds(options_.receive_seconds);
+  const std::string api = v1::ImageGenerationService::service_full_name();
+  health_ = std::make_unique<HealthService>(api, receive_limit);
+  reflection_ = std::make_unique<ReflectionServices>(
+      std::vector<std::string>{api, grpc::health::v1::Health::service_full_name()}, receive_limit);
   return absl::OkStatus();
 }
 
@@ -216,20 +220,16 @@ absl::Status Server::Listen() {
 }
 
 absl::Status Server::StartGrpc() {
-  grpc::EnableDefaultHealthCheckService(true);
-  // gRPC's health service has no generated code, so nothing else would link what reflection knows
-  // of it.
-  google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetGrpcLimits(GrpcLimitsOf(options_), &builder);
   acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());
   builder.RegisterService(service_.get());
+  builder.RegisterService(health_.get());
+  for (grpc::Service* version : reflection_->services()) builder.RegisterService(version);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start");
-  health_ = std::make_unique<Health>(grpc_server_->GetHealthCheckService());
   return absl::OkStatus();
 }
 

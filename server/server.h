@@ -23,7 +23,8 @@
 #include "server/calls/image_generation_service.h"
 #include "server/calls/upload_readers.h"
 #include "server/devices.h"
-#include "server/health.h"
+#include "server/discovery/health_service.h"
+#include "server/discovery/reflection_services.h"
 #include "server/model_loader.h"
 #include "server/operations/access_log.h"
 #include "server/operations/metrics.h"
@@ -109,10 +110,11 @@ class Server {
   std::unique_ptr<UploadReaders> upload_readers_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;
+  std::unique_ptr<HealthService> health_;
+  std::unique_ptr<ReflectionServices> reflection_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<Listener> listener_;
-  std::unique_ptr<Health> health_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::thread prober_;
   int port_ = 0;

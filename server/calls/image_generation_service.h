@@ -5,7 +5,7 @@
 
 #include "hmar/v1/image_generation.grpc.pb.h"
 #include "server/calls/active_calls.h"
-#include "server/calls/receiving_handler.h"
+#include "server/transport/receiving_handler.h"
 #include "server/calls/service_context.h"
 #include "server/wire/request_reader.h"
 

@@ -12,9 +12,6 @@ constexpr int kMaxHeaderBytes = 8 << 10;
 // A connection without calls leaves after this long; gRPC's clients come back by themselves.
 constexpr absl::Duration kIdleConnection = absl::Minutes(5);
 
-// Of gRPC's synchronous services, which is reflection: a thread a call, for as long as it is open.
-constexpr int kMaxThreads = 32;
-
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
 }
@@ -43,7 +40,6 @@ void SetGrpcLimits(const GrpcLimits& limits, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(static_cast<int>(limits.max_message_bytes));
   grpc::ResourceQuota quota("transport");
   quota.Resize(limits.memory_bytes);
-  quota.SetMaxThreads(kMaxThreads);
   builder->SetResourceQuota(quota);
   RefuseCompressed(builder);
 }

@@ -3,6 +3,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from hmar.v1 import image_generation_pb2 as pb
 
@@ -41,9 +42,24 @@ def test_reflection_describes_every_service_it_lists(server):
     database = ProtoReflectionDescriptorDatabase(server.channel())
     pool = descriptor_pool.DescriptorPool(database)
     described = {name: [method.name for method in pool.FindServiceByName(name).methods]
-                 for name in database.get_services() if not name.startswith("grpc.reflection.")}
-    assert described["grpc.health.v1.Health"] == ["Check", "Watch"]
-    assert set(described) == {READINESS, "grpc.health.v1.Health"}
+                 for name in database.get_services()}
+    assert described.pop(READINESS)[0] == "Generate"
+    assert described == {"grpc.health.v1.Health": ["Check", "Watch"],
+                         "grpc.reflection.v1.ServerReflection": ["ServerReflectionInfo"],
+                         "grpc.reflection.v1alpha.ServerReflection": ["ServerReflectionInfo"]}
+
+
+def test_reflection_speaks_its_newer_version_too(server):
+    """The messages of both are the same, so those of the old one ask here."""
+    ask = server.channel().stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                                         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+                                         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString)
+    requests = [reflection_pb2.ServerReflectionRequest(list_services="*"),
+                reflection_pb2.ServerReflectionRequest(file_containing_symbol="no.such.Symbol")]
+    listed, unknown = ask(iter(requests), timeout=60)
+    assert READINESS in [service.name for service in listed.list_services_response.service]
+    assert unknown.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert unknown.original_request == requests[1]
 
 
 @pytest.mark.parametrize("service", ["", READINESS])

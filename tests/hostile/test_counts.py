@@ -83,6 +83,32 @@ def test_a_flood_of_entries_costs_little_more_than_its_bytes(server, name):
     assert len(error.message) < 1000
 
 
+DISCOVERY = {
+    "/grpc.health.v1.Health/Check": many(field(90, b"")),
+    "/grpc.health.v1.Health/Watch": field(1, many(b"x")),
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": many(field(90, b"")),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": field(4, many(b"x")),
+}
+
+
+@pytest.mark.parametrize("method", DISCOVERY)
+def test_what_asks_for_a_name_is_short(server, method):
+    call = server.channel().stream_stream(method)
+    with bounded_memory(server, peak_mb=MAX_GROWTH_MB, left=2):
+        with pytest.raises(grpc.RpcError) as error:
+            next(call(iter([DISCOVERY[method]]), timeout=60))
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "4096" in error.value.details()
+
+
+def test_unknown_symbols_are_not_remembered(server):
+    """Protobuf's own pool keeps every name it was ever asked for."""
+    call = server.channel().stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+    with bounded_memory(server, peak_mb=30):
+        for answer in call((field(4, b"%d." % i + b"x" * 3900) for i in range(20000)), timeout=120):
+            assert len(answer) < 8192
+
+
 def test_what_is_longer_than_a_message_may_be_is_never_read(server):
     call = server.channel().unary_unary("/hmar.v1.ImageGenerationService/Generate")
     with bounded_memory(server, peak_mb=MAX_GROWTH_MB, left=2):

@@ -25,9 +25,11 @@ const Rooms& MayInclude() {
       {"uploads", {"base"}},
       {"scheduling", {"base", "operations"}},
       {"wire", {"base", "uploads", "scheduling"}},
-      {"calls", {"base", "operations", "uploads", "scheduling", "wire"}},
+      {"calls", {"base", "operations", "uploads", "scheduling", "wire", "transport"}},
       {"transport", {"base", "operations"}},
-      {"", {"base", "operations", "uploads", "scheduling", "wire", "calls", "transport"}},
+      {"discovery", {"base", "transport"}},
+      {"", {"base", "operations", "uploads", "scheduling", "wire", "calls", "transport",
+       "discovery"}},
   };
   return *rooms;
 }

@@ -1,5 +1,5 @@
-#ifndef HMAR_SERVER_CALLS_RECEIVING_HANDLER_H_
-#define HMAR_SERVER_CALLS_RECEIVING_HANDLER_H_
+#ifndef HMAR_SERVER_TRANSPORT_RECEIVING_HANDLER_H_
+#define HMAR_SERVER_TRANSPORT_RECEIVING_HANDLER_H_
 
 #include <grpcpp/impl/rpc_service_method.h>
 
@@ -45,4 +45,4 @@ class ReceivingHandler final : public grpc::internal::MethodHandler {
 
 }  // namespace hmar
 
-#endif  // HMAR_SERVER_CALLS_RECEIVING_HANDLER_H_
+#endif  // HMAR_SERVER_TRANSPORT_RECEIVING_HANDLER_H_

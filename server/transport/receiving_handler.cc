@@ -1,4 +1,4 @@
-#include "server/calls/receiving_handler.h"
+#include "server/transport/receiving_handler.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/grpc.h>
