@@ -9,7 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "grpc/health/v1/health.grpc.pb.h"
-#include "server/discovery/small_request.h"
+#include "server/discovery/short_request.h"
 
 namespace hmar {
 
@@ -30,7 +30,7 @@ class HealthService final : public grpc::health::v1::Health::Service {
   void End();
 
  private:
-  using Request = SmallRequest<grpc::health::v1::HealthCheckRequest>;
+  using Request = ShortRequest<grpc::health::v1::HealthCheckRequest>;
   using Response = grpc::health::v1::HealthCheckResponse;
   class Watcher;
 

@@ -13,13 +13,13 @@
 #include "absl/time/clock.h"
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
-#include "server/discovery/small_request.h"
+#include "server/discovery/short_request.h"
 
 namespace hmar {
 namespace {
 
 using grpc::reflection::v1::ServerReflectionResponse;
-using ReflectionRequest = SmallRequest<grpc::reflection::v1::ServerReflectionRequest>;
+using ReflectionRequest = ShortRequest<grpc::reflection::v1::ServerReflectionRequest>;
 
 std::vector<std::string> WithOwn(std::vector<std::string> services) {
   services.emplace_back(grpc::reflection::v1::ServerReflection::service_full_name());

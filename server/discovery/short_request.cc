@@ -1,4 +1,4 @@
-#include "server/discovery/small_request.h"
+#include "server/discovery/short_request.h"
 
 #include <grpcpp/support/proto_buffer_reader.h>
 
@@ -8,12 +8,12 @@
 
 namespace hmar {
 
-grpc::Status ReadSmallRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+grpc::Status ReadShortRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
   message->Clear();
-  if (bytes.Length() > kMaxSmallRequestBytes) {
+  if (bytes.Length() > kMaxShortRequestBytes) {
     return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
                         absl::StrCat("the request has ", bytes.Length(), " bytes, over the limit ",
-                                     kMaxSmallRequestBytes));
+                                     kMaxShortRequestBytes));
   }
   // Into another message first: clearing unknown fields keeps their memory, a copy has only what is
   // left.
