@@ -127,10 +127,12 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   }
   service_ = std::make_unique<ImageGenerationService>(MakeContext());
   const absl::Duration receive_limit = absl::Seconds(options_.receive_seconds);
-  const std::string api = v1::ImageGenerationService::service_full_name();
-  health_ = std::make_unique<HealthService>(api, receive_limit);
+  health_ = std::make_unique<HealthService>(v1::ImageGenerationService::service_full_name(),
+                                            receive_limit);
   reflection_ = std::make_unique<ReflectionServices>(
-      std::vector<std::string>{api, grpc::health::v1::Health::service_full_name()}, receive_limit);
+      std::vector{v1::GenerateRequest::descriptor()->file(),
+                  grpc::health::v1::HealthCheckRequest::descriptor()->file()},
+      receive_limit);
   return absl::OkStatus();
 }
 

@@ -3,15 +3,12 @@
 #include <google/protobuf/descriptor.pb.h>
 #include <grpcpp/support/status.h>
 
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 
 namespace hmar {
 namespace {
 
 using google::protobuf::Descriptor;
-using google::protobuf::DescriptorPool;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::FileDescriptor;
 using google::protobuf::ServiceDescriptor;
@@ -44,12 +41,12 @@ void AppendFile(const FileDescriptor* file, std::set<std::string>* sent,
 
 }  // namespace
 
-DescriptorIndex::DescriptorIndex(std::vector<std::string> services)
-    : services_(std::move(services)) {
-  for (const std::string& name : services_) {
-    const ServiceDescriptor* service = DescriptorPool::generated_pool()->FindServiceByName(name);
-    GOOGLE_CHECK(service != nullptr) << name << " is not linked into this program";
-    AddFile(service->file());
+DescriptorIndex::DescriptorIndex(const std::vector<const FileDescriptor*>& files) {
+  for (const FileDescriptor* file : files) {
+    for (int i = 0; i < file->service_count(); ++i) {
+      services_.push_back(file->service(i)->full_name());
+    }
+    AddFile(file);
   }
 }
 

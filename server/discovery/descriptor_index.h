@@ -12,13 +12,13 @@
 
 namespace hmar {
 
-// What reflection tells of: some services, the files that declare them, and all that these import.
-// Made once, from the code that is linked in; asking protobuf's own pool instead would make it
-// remember every name that it does not know. Immutable, thread-safe.
+// What reflection tells of: the services of some files, all that these declare and import. Made
+// once, from the code that is linked in; asking protobuf's own pool instead would make it remember
+// every name that it does not know. Immutable, thread-safe.
 class DescriptorIndex {
  public:
-  // Full names of services; each must be linked into the program.
-  explicit DescriptorIndex(std::vector<std::string> services);
+  // Files of generated code, whose services are listed in this order.
+  explicit DescriptorIndex(const std::vector<const google::protobuf::FileDescriptor*>& files);
 
   // The answer to one request of a stream. `sent` holds the names of the files that the stream has
   // had, and gains those of this answer; they are not sent again unless they are asked for.
@@ -38,8 +38,8 @@ class DescriptorIndex {
                 std::set<std::string>* sent, Response* response) const;
   const google::protobuf::FileDescriptor* FileOf(const std::string& symbol) const;
 
-  const std::vector<std::string> services_;
-  absl::flat_hash_map<std::string, const google::protobuf::FileDescriptor*> files_;    // By name.
+  std::vector<std::string> services_;                                                // Full names.
+  absl::flat_hash_map<std::string, const google::protobuf::FileDescriptor*> files_;  // By name.
   absl::flat_hash_map<std::string, const google::protobuf::FileDescriptor*> symbols_;  // Full name.
 };
 

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -21,10 +22,12 @@ namespace {
 using grpc::reflection::v1::ServerReflectionResponse;
 using ReflectionRequest = ShortRequest<grpc::reflection::v1::ServerReflectionRequest>;
 
-std::vector<std::string> WithOwn(std::vector<std::string> services) {
-  services.emplace_back(grpc::reflection::v1::ServerReflection::service_full_name());
-  services.emplace_back(grpc::reflection::v1alpha::ServerReflection::service_full_name());
-  return services;
+using Files = std::vector<const google::protobuf::FileDescriptor*>;
+
+Files WithOwn(Files files) {
+  files.push_back(grpc::reflection::v1::ServerReflectionRequest::descriptor()->file());
+  files.push_back(grpc::reflection::v1alpha::ServerReflectionRequest::descriptor()->file());
+  return files;
 }
 
 }  // namespace
@@ -128,8 +131,8 @@ class ReflectionServices::Service final : public Api::Service {
   }
 };
 
-ReflectionServices::ReflectionServices(std::vector<std::string> services, absl::Duration step_limit)
-    : index_(WithOwn(std::move(services))), step_limit_(step_limit) {
+ReflectionServices::ReflectionServices(const Files& files, absl::Duration step_limit)
+    : index_(WithOwn(files)), step_limit_(step_limit) {
   versions_.push_back(std::make_unique<Service<grpc::reflection::v1::ServerReflection>>(this));
   versions_.push_back(std::make_unique<Service<grpc::reflection::v1alpha::ServerReflection>>(this));
 }

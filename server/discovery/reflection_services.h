@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -21,9 +20,10 @@ class ReflectionServices {
   // answer is 40 KB, so they hold 3 MB.
   static constexpr int kMaxStreams = 64;
 
-  // Tells of `services` (full names) and of itself. A stream whose client takes longer than
+  // Tells of the services of `files` and of itself. A stream whose client takes longer than
   // `step_limit` to send its next request, or to read an answer, ends with DEADLINE_EXCEEDED.
-  ReflectionServices(std::vector<std::string> services, absl::Duration step_limit);
+  ReflectionServices(const std::vector<const google::protobuf::FileDescriptor*>& files,
+                     absl::Duration step_limit);
   ~ReflectionServices();
 
   // To register; they outlive the gRPC server.

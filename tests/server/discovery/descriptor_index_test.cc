@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "grpc/health/v1/health.grpc.pb.h"
-#include "hmar/v1/image_generation.grpc.pb.h"
+#include "grpc/health/v1/health.pb.h"
+#include "hmar/v1/image_generation.pb.h"
 
 namespace hmar {
 namespace {
@@ -37,8 +37,8 @@ class DescriptorIndexTest : public ::testing::Test {
     return index_.Answer(request, &sent_);
   }
 
-  const DescriptorIndex index_{{v1::ImageGenerationService::service_full_name(),
-                                grpc::health::v1::Health::service_full_name()}};
+  const DescriptorIndex index_{{v1::GenerateRequest::descriptor()->file(),
+                                grpc::health::v1::HealthCheckRequest::descriptor()->file()}};
   std::set<std::string> sent_;
 };
 

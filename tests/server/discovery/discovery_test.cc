@@ -34,7 +34,7 @@ class DiscoveryTest : public ::testing::Test {
   void Start(absl::Duration limit = kPatience) {
     health_ = std::make_unique<HealthService>(kReadiness, limit);
     reflection_ = std::make_unique<ReflectionServices>(
-        std::vector<std::string>{grpc::health::v1::Health::service_full_name()}, limit);
+        std::vector{HealthCheckRequest::descriptor()->file()}, limit);
     grpc::ServerBuilder builder;
     builder.RegisterService(health_.get());
     for (grpc::Service* version : reflection_->services()) builder.RegisterService(version);

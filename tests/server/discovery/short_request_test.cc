@@ -61,7 +61,7 @@ TEST(ShortRequestTest, ForgetsFieldsThatItDoesNotKnow) {
 
 TEST(ShortRequestTest, NothingIsTheEmptyMessage) {
   grpc::health::v1::HealthCheckRequest request;
-  EXPECT_TRUE(ReadShortRequest(grpc::ByteBuffer(), &request).ok());
+  EXPECT_TRUE(ReadShortRequest(Bytes(""), &request).ok());
   EXPECT_EQ(request.service(), "");
 }
 
