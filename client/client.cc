@@ -240,7 +240,7 @@ absl::Status Client::WaitUntilReady(const std::string& service, const CallOption
       reader->Finish();
       return absl::OkStatus();
     }
-    const absl::Status status = StatusFromGrpc(reader->Finish());
+    absl::Status status = StatusFromGrpc(reader->Finish());
     // A connection lost while the server starts is one more reason to wait; every other end is
     // final. A server that ends the call itself, again and again, is asked no faster than one that
     // is not there.

@@ -95,8 +95,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
   do {
     file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
     bytes.append(chunk.data(), file.gcount());
-    if (bytes.size() > max_bytes)
+    if (bytes.size() > max_bytes) {
       return TooLarge(path, absl::StrCat("more than ", max_bytes), max_bytes);
+    }
   } while (file);
   if (file.is_open() && !file.bad()) return bytes;
   return absl::NotFoundError(absl::StrCat("cannot read '", path, "': ", ReasonOf(errno)));

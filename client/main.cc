@@ -1,6 +1,7 @@
 // `hmar`: the command line of the client. Reads the flags, connects, runs one command.
 
 #include <cstdio>
+#include <exception>
 #include <variant>
 
 #include "client/client.h"
@@ -38,11 +39,14 @@ int Run(int argc, const char* const* argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   hmar::PrepareStandardStreams();
   const int exit_code = Run(argc, argv);
   const absl::Status written = hmar::FlushStandardOutput();
   if (written.ok()) return exit_code;
   hmar::PrintError(written);
   return exit_code == hmar::kExitOk ? hmar::kExitOutput : exit_code;
+} catch (const std::exception& error) {  // No memory, or no thread.
+  std::fprintf(stderr, "hmar: %s\n", error.what());
+  return hmar::kExitCallFailed;
 }

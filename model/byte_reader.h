@@ -43,8 +43,9 @@ class ByteReader {
 
   std::string Line() {
     std::string line;
-    for (uint8_t byte = Byte(); byte != '\n' && !overrun_; byte = Byte())
+    for (uint8_t byte = Byte(); byte != '\n' && !overrun_; byte = Byte()) {
       line.push_back(static_cast<char>(byte));
+    }
     return line;
   }
 

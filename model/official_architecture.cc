@@ -26,6 +26,7 @@ constexpr Release kReleases[] = {
 
 std::vector<std::string> NumberedClasses(int count) {
   std::vector<std::string> classes;
+  classes.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) classes.push_back(absl::StrCat("class ", i));
   return classes;
 }

@@ -160,6 +160,7 @@ absl::Status CheckCover(const std::map<std::string, SafetensorsEntry>& entries,
                         uint64_t data_bytes) {
   using Row = std::pair<const std::string, SafetensorsEntry>;
   std::vector<const Row*> rows;
+  rows.reserve(entries.size());
   for (const Row& row : entries) rows.push_back(&row);
   std::sort(rows.begin(), rows.end(), [](const Row* a, const Row* b) {
     return std::pair(a->second.begin, a->second.end) < std::pair(b->second.begin, b->second.end);

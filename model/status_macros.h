@@ -17,10 +17,13 @@
 // HMAR_ASSIGN_OR_RETURN(auto x, F()): x = the value of F() (absl::StatusOr), or returns its error.
 #define HMAR_ASSIGN_OR_RETURN(lhs, expr) \
   HMAR_ASSIGN_OR_RETURN_IMPL_(HMAR_CONCAT_(hmar_statusor_, __LINE__), lhs, expr)
+// Two of its arguments are a name and a declaration, which stand in no parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define HMAR_ASSIGN_OR_RETURN_IMPL_(statusor, lhs, expr) \
   auto statusor = (expr);                                \
   if (!statusor.ok()) return statusor.status();          \
   lhs = std::move(statusor).value()
+// NOLINTEND(bugprone-macro-parentheses)
 #define HMAR_CONCAT_(a, b) HMAR_CONCAT_IMPL_(a, b)
 #define HMAR_CONCAT_IMPL_(a, b) a##b
 

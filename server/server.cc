@@ -102,6 +102,7 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
     for (const std::unique_ptr<Engine>& engine : engines) infos.push_back(engine->info());
   }
   std::vector<std::string> names;
+  names.reserve(devices.size());
   for (const Device& device : devices) names.push_back(device.name);
   HMAR_RETURN_IF_ERROR(CheckBuffers(options_, scheduler_options.models()));
   HMAR_RETURN_IF_ERROR(MakeMetrics(devices));

@@ -44,7 +44,7 @@ CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls,
 CallOrigin CallScope::origin() const { return {WithoutPort(record_.client), deadline_}; }
 
 absl::Status CallScope::CheckOpen() const {
-  const absl::Status status = context_->scheduler->CheckOpen();
+  absl::Status status = context_->scheduler->CheckOpen();
   if (!status.ok() && context_->metrics != nullptr) {
     const bool early = ReasonOf(status) == Reason::kNotReady;
     context_->metrics->AdmissionRejected(early ? RejectReason::kNotReady : RejectReason::kDraining);

@@ -115,7 +115,7 @@ std::optional<Deliveries::Victim> Deliveries::NextToRelieve(std::string* message
 std::shared_ptr<Deliverer> Deliveries::NextLate() {
   absl::MutexLock lock(&mutex_);
   while (!by_deadline_.empty() && by_deadline_.begin()->first <= clock_->Now()) {
-    const std::shared_ptr<Deliverer> owner = by_deadline_.begin()->second->owner_.lock();
+    std::shared_ptr<Deliverer> owner = by_deadline_.begin()->second->owner_.lock();
     by_deadline_.erase(by_deadline_.begin());  // Once is enough.
     if (owner != nullptr) return owner;
   }

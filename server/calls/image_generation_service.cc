@@ -47,8 +47,7 @@ grpc::ServerUnaryReactor* AtOnce(grpc::CallbackServerContext* call, const grpc::
 
 }  // namespace
 
-ImageGenerationService::ImageGenerationService(ServiceContext context)
-    : context_(std::move(context)) {
+ImageGenerationService::ImageGenerationService(const ServiceContext& context) : context_(context) {
   Mark(kGenerate, "Generate",
        StreamingHandler<v1::GenerateRequest, v1::GenerateResponse>(
            [this](auto* call, const auto* request) {

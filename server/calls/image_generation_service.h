@@ -5,8 +5,8 @@
 
 #include "hmar/v1/image_generation.grpc.pb.h"
 #include "server/calls/active_calls.h"
-#include "server/transport/receiving_handler.h"
 #include "server/calls/service_context.h"
+#include "server/transport/receiving_handler.h"
 #include "server/wire/request_reader.h"
 
 namespace hmar {
@@ -20,7 +20,7 @@ namespace hmar {
 class ImageGenerationService final : public v1::ImageGenerationService::Service {
  public:
   // What `context` points to outlives the gRPC server.
-  explicit ImageGenerationService(ServiceContext context);
+  explicit ImageGenerationService(const ServiceContext& context);
 
   // The open Generate and GenerateImages calls.
   const ActiveCalls& active_calls() const { return active_calls_; }

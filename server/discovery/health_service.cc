@@ -96,7 +96,7 @@ HealthService::HealthService(std::string readiness, absl::Duration receive_limit
     return Answer(call, *request, response);
   });
   auto watch =
-      std::make_unique<WatchHandler>([this](auto*, auto* request) { return Watch(*request); });
+      std::make_unique<WatchHandler>([this](auto*, auto* request) { return StartWatch(*request); });
   MarkMethodStreamed(kCheck, nullptr);
   MarkMethodCallback(kCheck, InTime(std::move(check), receive_limit).release());
   MarkMethodStreamed(kWatch, nullptr);
@@ -135,7 +135,8 @@ grpc::ServerUnaryReactor* HealthService::Answer(grpc::CallbackServerContext* cal
   return reactor;
 }
 
-grpc::ServerWriteReactor<HealthService::Response>* HealthService::Watch(const Request& request) {
+grpc::ServerWriteReactor<HealthService::Response>* HealthService::StartWatch(
+    const Request& request) {
   if (!request.status.ok()) return new RefusedWatch(request.status);
   return new Watcher(this, request.message.service());
 }

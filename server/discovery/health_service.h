@@ -36,7 +36,7 @@ class HealthService final : public grpc::health::v1::Health::Service {
 
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* call, const Request& request,
                                    Response* response);
-  grpc::ServerWriteReactor<Response>* Watch(const Request& request);
+  grpc::ServerWriteReactor<Response>* StartWatch(const Request& request);
   // Nothing: no such service.
   std::optional<Response::ServingStatus> StatusOf(const std::string& service) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

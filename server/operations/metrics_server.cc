@@ -136,7 +136,9 @@ class MetricsServer::Daemon {
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
       const MHD_ConnectionInfo* info =
           MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-      *number = reinterpret_cast<void*>(daemon->Add(info->connect_fd));
+      // The library keeps one pointer for us, and it is a number.
+      *number = reinterpret_cast<void*>(  // NOLINT(performance-no-int-to-ptr)
+          daemon->Add(info->connect_fd));
     } else {
       daemon->open_.erase(reinterpret_cast<uintptr_t>(*number));
     }

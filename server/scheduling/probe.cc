@@ -74,7 +74,7 @@ absl::Status MakeOneImage(Scheduler* scheduler, size_t device, size_t model,
 
 absl::Status Probe(Scheduler* scheduler, size_t device, size_t model, const ModelConfig& config,
                    absl::Duration timeout) {
-  const absl::Status status = MakeOneImage(scheduler, device, model, config, timeout);
+  absl::Status status = MakeOneImage(scheduler, device, model, config, timeout);
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat("probe image of model ", config.name, ": ",
                                                   std::string(status.message())));

@@ -115,8 +115,9 @@ PlannedStep::NewImage StepPlanner::Start(ImageId id, absl::Time now) {
 }
 
 std::shared_ptr<const TokenPyramid> StepPlanner::GivenTokens(const Work& work) const {
-  if (work.picture == nullptr || work.job.prototype.given != nullptr)
+  if (work.picture == nullptr || work.job.prototype.given != nullptr) {
     return work.job.prototype.given;
+  }
   return picture_tokens_.Find(work.job.model, work.picture->digest);
 }
 

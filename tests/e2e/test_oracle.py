@@ -9,7 +9,7 @@ import pytest
 from hmar.v1 import image_generation_pb2 as pb
 from PIL import Image
 
-from conftest import REPO
+from stubs import REPO
 from requests_under_test import IMAGE_SIZE, RGB8, pixels, tokens_of
 
 pytest.importorskip("torch", exc_type=ImportError)

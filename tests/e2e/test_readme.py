@@ -7,7 +7,7 @@ import subprocess
 from hmar.v1 import image_generation_pb2 as pb
 from PIL import Image
 
-from conftest import REPO
+from stubs import REPO
 
 README = (REPO / "README.md").read_text()
 

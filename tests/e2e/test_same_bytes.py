@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from hmar.v1 import image_generation_pb2 as pb
 from PIL import Image
 
-from conftest import REPO
+from stubs import REPO
 from requests_under_test import FAST, FULL, RGB8, images_of, one_pass, pixels, request, tokens_of
 
 GOLDENS = json.loads((REPO / "tests" / "golden" / "hmar-cifar10.json").read_text())
