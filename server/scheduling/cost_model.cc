@@ -11,7 +11,7 @@ constexpr double kDecay = 0.99;  // A step.
 // Steps that a load takes: its images go in waves of as many as there are slots, each wave as many
 // steps as an image has passes; more where the budget is the tighter bound.
 double StepsOf(const ModelLoad& load) {
-  const double waves = (load.images + load.slots - 1) / load.slots;
+  const auto waves = static_cast<double>((load.images + load.slots - 1) / load.slots);
   return std::max(waves * load.passes, static_cast<double>(load.rows) / load.max_step_rows);
 }
 

@@ -75,7 +75,7 @@ absl::Status EngineLoop::TokenizePictures(Engine& engine, PlannedStep& step) {
   auto next = tokens.begin();
   for (const auto& [digest, picture] : wanted) {
     absl::StatusOr<TokenPyramid>& found = *next++;
-    const absl::Status status = found.status();
+    absl::Status status = found.status();
     if (absl::IsUnavailable(status)) return status;
     std::shared_ptr<const TokenPyramid> given;
     if (status.ok()) {
