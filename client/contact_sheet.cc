@@ -48,8 +48,9 @@ absl::StatusOr<Layout> MakeLayout(absl::Span<const std::vector<Picture>> rows,
                                   const ContactSheetOptions& options) {
   HMAR_ASSIGN_OR_RETURN(const Size largest, LargestPicture(rows));
   Layout layout{.rows = rows.size(), .columns = 0, .cell = {}, .gap = options.gap_pixels};
-  for (const std::vector<Picture>& row : rows)
+  for (const std::vector<Picture>& row : rows) {
     layout.columns = std::max(layout.columns, row.size());
+  }
   const uint64_t side = std::max(largest.width, largest.height);
   const uint64_t magnification = (options.min_cell_pixels + side - 1) / side;
   const uint64_t scale = std::max<uint64_t>(magnification, 1);

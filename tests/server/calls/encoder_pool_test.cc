@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,21 +42,24 @@ class Journal {
   std::vector<std::string> entries_;
 };
 
-// Keeps one of the pool's threads busy until Release.
+// Keeps one of the pool's threads busy until Release; the thread may leave later than this.
 class Blocker {
  public:
   explicit Blocker(EncoderPool* pool) {
-    pool->PostFinal(pool->NewStrand(), 0, [this] {
-      running_.Notify();
-      released_.WaitForNotification();
+    pool->PostFinal(pool->NewStrand(), 0, [state = state_] {
+      state->running.Notify();
+      state->released.WaitForNotification();
     });
-    running_.WaitForNotification();
+    state_->running.WaitForNotification();
   }
-  void Release() { released_.Notify(); }
+  void Release() { state_->released.Notify(); }
 
  private:
-  absl::Notification running_;
-  absl::Notification released_;
+  struct State {
+    absl::Notification running;
+    absl::Notification released;
+  };
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 TEST(EncoderPoolTest, AStrandsJobsRunInTheOrderTheyWerePosted) {
