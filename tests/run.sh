@@ -34,10 +34,11 @@ build_dir=${build_dir:-build${sanitize:+-${sanitize//,/-}}}
 # What runs on many threads. LibTorch has no instrumentation, so nothing that makes real images.
 thread_tests=(operations/{line_writer,metrics_server,process_signals,metrics}
               scheduling/{scheduler,several_devices,late_reports,engine_loop,upload_scheduling}
-              calls/{mailbox,encoder_pool,generate,edit,refusal})
+              calls/{mailbox,encoder_pool,deliveries,upload_readers})
+grpc_thread_tests=(calls/{generate,edit,refusal} discovery/discovery)
 targets=() parts=()
 if [ "$sanitize" = thread ]; then
-  for name in "${thread_tests[@]}"; do targets+=("$(basename "$name")_test"); done
+  for name in "${thread_tests[@]}" "${grpc_thread_tests[@]}"; do targets+=("$(basename "$name")_test"); done
   parts=(-DHMAR_CUDA=OFF -DHMAR_BENCHMARKS=OFF)
 fi
 
@@ -50,9 +51,10 @@ cmake --build "$build_dir" -j "$(nproc)" ${targets:+--target "${targets[@]}"}
 # ours to report.
 export ASAN_OPTIONS=detect_leaks=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:suppressions=$PWD/tests/tsan.supp
 if [ "$sanitize" = thread ]; then
-  for name in "${thread_tests[@]}"; do "$build_dir/tests/server/${name}_test" --gtest_brief=1; done
+  run() { TSAN_OPTIONS=halt_on_error=1:suppressions=$PWD/tests/$1 "$build_dir/tests/server/$2_test" --gtest_brief=1; }
+  for name in "${thread_tests[@]}"; do run tsan.supp "$name"; done
+  for name in "${grpc_thread_tests[@]}"; do run tsan-grpc.supp "$name"; done
   exit
 fi
 # One test at a time: several measure what they wait for, and a model's step uses every core anyway.

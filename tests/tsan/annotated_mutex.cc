@@ -1,16 +1,18 @@
-// absl::Mutex and absl::CondVar for ThreadSanitizer. Debian's libabsl_synchronization is built
-// without it, so the order that a lock makes is invisible: every field behind one would be a false
-// race. The functions here take the place of the library's (a program's own come first for the
-// loader), tell ThreadSanitizer of each lock and unlock, and call the library's. Linked into every
-// program of a build with HMAR_SANITIZE=thread; gRPC's locks are told of, too.
+// absl::Mutex, CondVar and Notification for ThreadSanitizer. Debian's libabsl_synchronization is
+// built without it, so the order that a lock makes is invisible: every field behind one would be a
+// false race. The functions here take the place of the library's (a program's own come first for
+// the loader), tell ThreadSanitizer of each lock and unlock, and call the library's. Linked into
+// every program of a build with HMAR_SANITIZE=thread; gRPC's locks are told of, too.
 
 #include <dlfcn.h>
+#include <grpc/grpc.h>
 #include <sanitizer/tsan_interface.h>
 
 #include <cstdio>
 #include <cstdlib>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -146,5 +148,46 @@ bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
   return WaitWithDeadline(mutex, absl::Now() + timeout);
 }
 
+// A Notification's flag is read without its lock, so both sides have to be built here.
+void Notification::Notify() {
+  MutexLock lock(&mutex_);
+  notified_yet_.store(true, std::memory_order_release);
+}
+
+bool Notification::WaitForNotificationWithDeadline(Time deadline) const {
+  if (HasBeenNotifiedInternal(&notified_yet_)) return true;
+  MutexLock lock(&mutex_);
+  return mutex_.AwaitWithDeadline(Condition(&HasBeenNotifiedInternal, &notified_yet_), deadline);
+}
+
+bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  return WaitForNotificationWithDeadline(absl::Now() + timeout);
+}
+
+void Notification::WaitForNotification() const {
+  WaitForNotificationWithDeadline(InfiniteFuture());
+}
+
 ABSL_NAMESPACE_END
 }  // namespace absl
+
+// gRPC hands a call from thread to thread by atomics of its own. What its C++ side does with every
+// batch stands for that: the start of one comes before the end of any later one of the same call.
+extern "C" {
+
+grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op* ops, size_t count, void* tag,
+                                      void* reserved) {
+  static const auto start =
+      reinterpret_cast<decltype(&grpc_call_start_batch)>(dlsym(RTLD_NEXT, "grpc_call_start_batch"));
+  __tsan_release(call);
+  return start(call, ops, count, tag, reserved);
+}
+
+void grpc_call_unref(grpc_call* call) {
+  static const auto unref =
+      reinterpret_cast<decltype(&grpc_call_unref)>(dlsym(RTLD_NEXT, "grpc_call_unref"));
+  __tsan_acquire(call);
+  unref(call);
+}
+
+}  // extern "C"
