@@ -28,8 +28,8 @@ const Rooms& MayInclude() {
       {"calls", {"base", "operations", "uploads", "scheduling", "wire", "transport"}},
       {"transport", {"base", "operations"}},
       {"discovery", {"base", "transport"}},
-      {"", {"base", "operations", "uploads", "scheduling", "wire", "calls", "transport",
-       "discovery"}},
+      {"",
+       {"base", "operations", "uploads", "scheduling", "wire", "calls", "transport", "discovery"}},
   };
   return *rooms;
 }
