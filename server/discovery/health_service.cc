@@ -14,6 +14,8 @@ namespace {
 // The methods' places in the .proto file, by which gRPC knows them.
 enum Method { kCheck, kWatch };
 
+constexpr char kUnknown[] = "?";  // No service's name.
+
 std::unique_ptr<ReceivingHandler> InTime(std::unique_ptr<grpc::internal::MethodHandler> handler,
                                          absl::Duration limit) {
   return std::make_unique<ReceivingHandler>(std::move(handler), limit, ReceivingHandler::OnLate());
@@ -24,9 +26,10 @@ std::unique_ptr<ReceivingHandler> InTime(std::unique_ptr<grpc::internal::MethodH
 // One open Watch. Of changes that come while a message is on its way only the last is told.
 class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
  public:
+  // REQUIRES: the service's mutex is held.
   Watcher(HealthService* health, std::string service)
       : health_(health), service_(std::move(service)) {
-    absl::MutexLock lock(&health_->mutex_);
+    health_->mutex_.AssertHeld();
     health_->watchers_.insert(this);
     Tell();
   }
@@ -138,7 +141,12 @@ grpc::ServerUnaryReactor* HealthService::Answer(grpc::CallbackServerContext* cal
 grpc::ServerWriteReactor<HealthService::Response>* HealthService::StartWatch(
     const Request& request) {
   if (!request.status.ok()) return new RefusedWatch(request.status);
-  return new Watcher(this, request.message.service());
+  // Of an unknown name nothing is kept: watches may be many, stay open, and name anything. gRPC has
+  // the request until the call ends, so it is emptied (the object is not const, only gRPC's
+  // pointer).
+  const std::string service = std::move(*const_cast<Request&>(request).message.mutable_service());
+  absl::MutexLock lock(&mutex_);
+  return new Watcher(this, StatusOf(service).has_value() ? service : kUnknown);
 }
 
 std::optional<HealthService::Response::ServingStatus> HealthService::StatusOf(

@@ -16,8 +16,8 @@ namespace hmar {
 // keeps whatever it is sent, and a thread for every stream. Thread-safe.
 class ReflectionServices {
  public:
-  // Streams open at a time, over all connections; another is refused with RESOURCE_EXHAUSTED. An
-  // answer is 40 KB, so they hold 3 MB.
+  // Streams open at a time, over all connections; another is refused with RESOURCE_EXHAUSTED. The
+  // largest answer is 6 KB and the request that it repeats, so together they hold under 1 MB.
   static constexpr int kMaxStreams = 64;
 
   // Tells of the services of `files` and of itself. A stream whose client takes longer than
