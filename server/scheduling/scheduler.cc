@@ -158,7 +158,7 @@ absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
       if (!work.probe) CountRefusal(room);
       return room;
     }
-    admission = pricing_.Quote(ledger_.images(), work.job.model, work.job.images, passes);
+    admission = pricing_.Quote(ledger_.images(), work, passes);
     admission.id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
     outboxes = Settle();
     changed_.SignalAll();
@@ -171,7 +171,7 @@ absl::StatusOr<Admission> Scheduler::Impl::Price(const Work& work) const {
   const std::vector<Pass> passes = PassesOf(work);
   absl::MutexLock lock(&mutex_);
   HMAR_RETURN_IF_ERROR(CheckRoom(work));
-  return pricing_.Quote(ledger_.images(), work.job.model, work.job.images, passes);
+  return pricing_.Quote(ledger_.images(), work, passes);
 }
 
 absl::Duration Scheduler::Impl::backlog_time() const {
@@ -286,7 +286,8 @@ void Scheduler::Impl::KeepTokens(const PlannedStep& step) {
 void Scheduler::Impl::Split(const PlannedStep& step, const absl::Status& status) {
   if (!stopped_.ok()) return;
   if (step.await_pictures) {
-    ledger_.FailImages(ledger_.images().Decoding(step.device, step.model), status, clock_->Now());
+    const std::set<ImageId>& due = ledger_.images().held(step.device, step.model).decoding;
+    ledger_.FailImages({due.begin(), due.end()}, status, clock_->Now());
   } else if (step.ids.size() > 1) {
     planners_[step.device].Halve(step);
   } else {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "model/engine.h"
 
 namespace hmar {
@@ -17,6 +18,11 @@ struct SchedulerOptions {
   bool starts_closed = false;
   // Token budget of a step, in forward rows; an image larger than it runs alone.
   uint32_t max_step_rows = 4096;
+  // Slots of each model on a device that only a priority above 0, or a principal that runs nothing
+  // there, may take. At most all but one.
+  uint32_t reserved_slots = 0;
+  // How much longer an image must have waited than one of the next higher priority to go before it.
+  absl::Duration aging = absl::Minutes(1);
   // What the tokens of uploaded pictures may take, over all models.
   size_t upload_cache_bytes = size_t{32} << 20;
   // By device, then by model: at least one device, the same models on each. max_images (> 0) bounds
@@ -29,6 +35,10 @@ struct SchedulerOptions {
   uint32_t StepRows(size_t device, size_t model) const {
     const uint32_t engines_own = devices[device][model].max_step_rows;
     return engines_own == 0 ? max_step_rows : std::min(max_step_rows, engines_own);
+  }
+  uint32_t ReservedSlots(size_t device, size_t model) const {
+    const uint32_t slots = devices[device][model].max_images;
+    return slots == 0 ? 0 : std::min(reserved_slots, slots - 1);
   }
 };
 
