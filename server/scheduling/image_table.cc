@@ -25,6 +25,7 @@ void ImageRecord::Charge(const PassReport& pass, double device_seconds, uint32_t
 
 ImageRecord& ImageTable::Add(ImageRecord image, const Principal& principal) {
   image.id = next_id_++;
+  ++waiting_of_[principal.name];
   image.flow = queues_[image.model][image.priority].Push(principal.name, principal.weight, image.id,
                                                          image.due, image.rows_left());
   return images_[image.id] = std::move(image);
@@ -39,7 +40,13 @@ const ImageRecord* ImageTable::Find(ImageId id) const {
   return const_cast<ImageTable*>(this)->Find(id);
 }
 
+void ImageTable::LeaveTheQueue(const std::string& principal) {
+  auto found = waiting_of_.find(principal);
+  if (--found->second == 0) waiting_of_.erase(found);
+}
+
 void ImageTable::Run(ImageRecord& image, size_t device) {
+  LeaveTheQueue(image.flow->principal);
   queue(image.model, image.priority).Start(image.flow, image.id, image.due);
   image.device = device;
   image.state = ImageState::kRunning;
@@ -67,6 +74,7 @@ void ImageTable::Erase(ImageId id) {
   const ImageRecord& image = found->second;
   FairQueue& waits = queue(image.model, image.priority);
   if (image.state == ImageState::kWaiting) {
+    LeaveTheQueue(image.flow->principal);
     waits.RemoveWaiting(image.flow, id, image.due, image.rows_left());
   } else {
     waits.RemoveInFlight(image.flow, image.rows_left());
@@ -75,6 +83,11 @@ void ImageTable::Erase(ImageId id) {
     HeldWith(image).rows -= image.rows_left();
   }
   images_.erase(found);
+}
+
+uint32_t ImageTable::waiting_of(const std::string& principal) const {
+  auto found = waiting_of_.find(principal);
+  return found == waiting_of_.end() ? 0 : found->second;
 }
 
 uint32_t ImageTable::waiting(size_t model) const {

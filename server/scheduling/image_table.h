@@ -96,6 +96,8 @@ class ImageTable {
   // REQUIRES: the priority has had an image.
   FairQueue& queue(size_t model, int priority) { return queues_[model].at(priority); }
 
+  // Of one principal, over all models and priorities.
+  uint32_t waiting_of(const std::string& principal) const;
   uint32_t waiting(size_t model) const;
   uint32_t waiting() const;
   const Held& held(size_t device, size_t model) const { return held_[device][model]; }
@@ -103,12 +105,14 @@ class ImageTable {
   size_t size() const { return images_.size(); }
 
  private:
+  void LeaveTheQueue(const std::string& principal);
   Held& HeldWith(const ImageRecord& image) { return held_[*image.device][image.model]; }
 
   ImageId next_id_ = 1;
   std::map<ImageId, ImageRecord> images_;
   std::vector<Priorities> queues_;       // By model.
   std::vector<std::vector<Held>> held_;  // By device and model.
+  std::map<std::string, uint32_t> waiting_of_;
 };
 
 }  // namespace hmar

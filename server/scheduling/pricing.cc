@@ -73,13 +73,7 @@ Admission Pricing::Quote(const ImageTable& ahead, const Work& work,
   uint64_t rows = 0;
   for (const Pass& pass : passes) rows += pass.rows();
   const auto all_passes = static_cast<uint32_t>(passes.size());
-  Placement placement = Empty();
-  for (size_t other = 0; other < options_.models().size(); ++other) {
-    if (other == model) continue;
-    for (const auto& [priority, queue] : ahead.priorities(other)) {
-      Spread(queue.backlog(), other, default_passes_[other], &placement);
-    }
-  }
+  Placement placement = OtherModels(ahead, model);
   Admission admission;
   admission.images_ahead =
       static_cast<uint32_t>(std::lround(Until(ahead, work, 1, rows).images)) - 1;
@@ -94,6 +88,17 @@ Admission Pricing::Quote(const ImageTable& ahead, const Work& work,
   }
   if (until.rows > 0) admission.estimated_device_seconds *= images * rows / until.rows;
   return admission;
+}
+
+absl::Duration Pricing::ClientBacklogTime(const ImageTable& images, const Work& work) const {
+  const size_t model = work.job.model;
+  Placement placement = OtherModels(images, model);
+  Spread(Until(images, work, 0, 0), model, default_passes_[model], &placement);
+  absl::Duration longest;
+  for (size_t device = 0; device < placement.devices(); ++device) {
+    longest = std::max(longest, placement.Estimate(device, model).time);
+  }
+  return longest;
 }
 
 absl::Duration Pricing::BacklogTime(const ImageTable& images) const {
@@ -123,6 +128,17 @@ Placement Pricing::Empty() const {
     }
   }
   return Placement(std::move(loads));
+}
+
+Placement Pricing::OtherModels(const ImageTable& images, size_t model) const {
+  Placement placement = Empty();
+  for (size_t other = 0; other < options_.models().size(); ++other) {
+    if (other == model) continue;
+    for (const auto& [priority, queue] : images.priorities(other)) {
+      Spread(queue.backlog(), other, default_passes_[other], &placement);
+    }
+  }
+  return placement;
 }
 
 Placement Pricing::Running(const ImageTable& images) const {

@@ -32,6 +32,9 @@ class Pricing {
   // What a request can be told, given all that `ahead` holds (id 0). `passes`: of each image.
   Admission Quote(const ImageTable& ahead, const Work& work, const std::vector<Pass>& passes) const;
 
+  // Until all that the work's client has in line before it is done.
+  absl::Duration ClientBacklogTime(const ImageTable& images, const Work& work) const;
+
   // Until all of `images` is done.
   absl::Duration BacklogTime(const ImageTable& images) const;
 
@@ -48,6 +51,8 @@ class Pricing {
 
  private:
   Placement Empty() const;
+  // With all that the device has of other models than `model`.
+  Placement OtherModels(const ImageTable& images, size_t model) const;
   // What will be done before the last of `images` images more of the work is, these included.
   static Backlog Until(const ImageTable& table, const Work& work, double images, uint64_t rows);
   // Puts a model's backlog where it will be done first, in parts.

@@ -13,13 +13,14 @@ namespace hmar {
 
 struct SchedulerOptions {
   // Images that may wait, over all models. A larger queue only adds latency.
-  uint32_t max_queued_images = 1024;
+  uint32_t max_queued_images = 2048;
+  uint32_t max_queued_images_per_client = 1024;
   // Only work of the server's own (Work::probe) is taken until OpenToClients.
   bool starts_closed = false;
   // Token budget of a step, in forward rows; an image larger than it runs alone.
   uint32_t max_step_rows = 4096;
   // Slots of each model on a device that only a priority above 0, or a principal that runs nothing
-  // there, may take. At most all but one.
+  // there, may take. Never more than a quarter of them.
   uint32_t reserved_slots = 0;
   // How much longer an image must have waited than one of the next higher priority to go before it.
   absl::Duration aging = absl::Minutes(1);
@@ -37,8 +38,7 @@ struct SchedulerOptions {
     return engines_own == 0 ? max_step_rows : std::min(max_step_rows, engines_own);
   }
   uint32_t ReservedSlots(size_t device, size_t model) const {
-    const uint32_t slots = devices[device][model].max_images;
-    return slots == 0 ? 0 : std::min(reserved_slots, slots - 1);
+    return std::min(reserved_slots, devices[device][model].max_images / 4);
   }
 };
 

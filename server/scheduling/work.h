@@ -70,6 +70,8 @@ struct Job {
   uint32_t images = 1;  // At least 1.
   ImageTask prototype;
   int priority = 0;  // kMinPriority .. kMaxPriority; higher first.
+  // Not taken where the estimate says that it will be late.
+  bool must_meet_deadline = false;
 };
 
 inline constexpr int kMinPriority = -10;
