@@ -29,7 +29,7 @@ void AddRequestOptions(CLI::App& app, RequestFlags& command) {
   app.add_option("--request-id", command.request_id, "Id for logs and receipts");
   app.add_option("--deadline", command.deadline_seconds, "Give up after so many seconds")
       ->check(Seconds());
-  app.add_option("--priority", command.priority, "0: this release serves in order of arrival")
+  app.add_option("--priority", command.priority, "-10 to 10: higher goes first")
       ->capture_default_str();
   app.add_flag("--validate-only", command.validate_only,
                "Check and price the request; make nothing");

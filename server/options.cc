@@ -114,11 +114,26 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
        0, 65536},
       {"max-queued-images", "N", &o->max_queued_images,
        "Images that may wait, over all models; more are refused with RESOURCE_EXHAUSTED", 1, 1e6},
+      {"max-queued-images-per-client", "N", &o->max_queued_images_per_client,
+       "Of these, one client's", 1, 1e6},
       {"max-images-per-request", "N", &o->max_images_per_request, "Limit of num_images", 1, 65536},
       {"max-step-rows", "N", &o->max_step_rows,
        "Token rows that one step of a model may have; more rows, more throughput, longer steps; 0: "
        "4096 on the CPU, 20480 on a GPU",
        0, 1 << 24},
+      {"reserved-slots", "N", &o->reserved_slots,
+       "Of a model's images in flight on a device, how many only a priority above 0, or a client "
+       "that runs nothing there, may be; never more than a quarter of them",
+       0, 65536},
+      {"aging-seconds", "N", &o->aging_seconds,
+       "How much longer than an image of the next higher priority one must have waited to go "
+       "before "
+       "it",
+       1, 86400},
+      {"trust-forwarded-for", "", &o->trust_forwarded_for,
+       "Clients are told apart by the first address of x-forwarded-for, which a proxy must set, "
+       "not "
+       "by the peer's"},
       {"encoder-threads", "N", &o->encoder_threads,
        "Threads that write PNGs; 0: the cores that the engines leave (a core a GPU is its "
        "engine's, "

@@ -27,8 +27,12 @@ struct ServerOptions {
   std::string metrics;
 
   uint32_t max_images_in_flight = 0;  // 0: see LimitsOf in devices.h.
-  uint32_t max_queued_images = 1024;
+  uint32_t max_queued_images = 2048;
+  uint32_t max_queued_images_per_client = 1024;
   uint32_t max_images_per_request = 64;
+  uint32_t reserved_slots = 4;
+  uint32_t aging_seconds = 60;
+  bool trust_forwarded_for = false;
   uint32_t max_step_rows = 0;  // 0: see LimitsOf in devices.h.
 
   uint32_t encoder_threads = 0;  // 0: see EncoderThreads in devices.h.

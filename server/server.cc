@@ -94,7 +94,10 @@ Server::~Server() { Drain(absl::ZeroDuration()); }
 absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   SchedulerOptions scheduler_options;
   scheduler_options.max_queued_images = options_.max_queued_images;
+  scheduler_options.max_queued_images_per_client = options_.max_queued_images_per_client;
   scheduler_options.starts_closed = true;
+  scheduler_options.reserved_slots = options_.reserved_slots;
+  scheduler_options.aging = absl::Seconds(options_.aging_seconds);
   scheduler_options.upload_cache_bytes = options_.upload_cache_bytes;
   scheduler_options.max_step_rows = LimitsOf(options_, devices.front()).max_step_rows;
   for (const DeviceEngines& engines : engines_) {
@@ -174,7 +177,9 @@ ServiceContext Server::MakeContext() {
   context.metrics = metrics_.get();
   context.access_log = &access_log_;
   // More than the queue ever holds would be refused for ever.
-  context.limits.max_images = std::min(options_.max_images_per_request, options_.max_queued_images);
+  context.limits.max_images = std::min({options_.max_images_per_request, options_.max_queued_images,
+                                        options_.max_queued_images_per_client});
+  context.trust_forwarded_for = options_.trust_forwarded_for;
   context.limits.max_reply_bytes = options_.max_message_bytes;
   context.limits.default_png_compression = static_cast<int>(options_.png_compression);
   context.limits.upload.max_bytes = options_.max_upload_bytes;

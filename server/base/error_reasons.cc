@@ -40,6 +40,8 @@ constexpr std::array kTable = {
               "The server holds no model of that name; ListModels tells which it holds."},
     ReasonRow{Reason::kQueueFull, "QUEUE_FULL", Code::kResourceExhausted,
               "Too many images wait; try again after RetryInfo.retry_delay."},
+    ReasonRow{Reason::kClientQueueFull, "CLIENT_QUEUE_FULL", Code::kResourceExhausted,
+              "Too many images of this client wait; try again after RetryInfo.retry_delay."},
     ReasonRow{Reason::kUploadBacklog, "UPLOAD_BACKLOG", Code::kResourceExhausted,
               "Too many bytes of uploaded pictures are held; try again after "
               "RetryInfo.retry_delay."},
@@ -62,6 +64,9 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kDeviceLost, "DEVICE_LOST", Code::kUnavailable,
               "A device of the server failed for good, and the server is ending; another one, or "
               "this one after a restart, will answer."},
+    ReasonRow{Reason::kDeadlineUnreachable, "DEADLINE_UNREACHABLE", Code::kDeadlineExceeded,
+              "By the server's estimate the request would miss its deadline, and it asked to be "
+              "refused then (ON_DEADLINE_FAIL)."},
     ReasonRow{Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded,
               "The call's deadline passed before its last image."},
     ReasonRow{Reason::kCancelled, "CANCELLED", Code::kCancelled, "The client cancelled the call."},

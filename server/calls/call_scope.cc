@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/base/errors.h"
+#include "server/calls/principal.h"
 #include "server/wire/status_details.h"
 
 namespace hmar {
@@ -23,9 +24,6 @@ absl::Duration DeadlineSlack(absl::Duration allowed) {
   return std::max(absl::Milliseconds(100), allowed / 50);
 }
 
-// "ipv4:10.0.0.1:4711" without its port: a client's connections count as one.
-std::string WithoutPort(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
-
 }  // namespace
 
 CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls,
@@ -38,10 +36,12 @@ CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls,
   record_.method = std::move(method);
   record_.request_id = std::move(request_id);
   record_.client = call.peer();
+  principal_ = PrincipalOf(record_.client,
+                           context->trust_forwarded_for ? ForwardedFor(call) : std::string_view());
   active_calls_->Begin();
 }
 
-CallOrigin CallScope::origin() const { return {WithoutPort(record_.client), deadline_}; }
+CallOrigin CallScope::origin() const { return {principal_, deadline_}; }
 
 absl::Status CallScope::CheckOpen() const {
   absl::Status status = context_->scheduler->CheckOpen();

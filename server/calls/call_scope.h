@@ -51,6 +51,7 @@ class CallScope {
   ActiveCalls* const active_calls_;
   const absl::Time arrived_at_;
   const absl::Time deadline_;
+  std::string principal_;
   CallRecord record_;
 };
 

@@ -31,6 +31,7 @@ struct ServiceContext {
   Metrics* metrics = nullptr;  // May be null.
   const AccessLog* access_log = nullptr;
   RequestLimits limits;
+  bool trust_forwarded_for = false;  // See principal.h.
   MailboxOptions mailbox;
   absl::Duration receive_limit = absl::Seconds(30);  // For a request to arrive in full.
   // Pictures that may wait for the encoder before new requests are refused.

@@ -14,7 +14,8 @@ using Buckets = Histogram::BucketBoundaries;
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
     "done", "failed", "cancelled", "expired"};
 constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
-    "QUEUE_FULL", "DRAINING", "UPLOAD_BACKLOG", "ENCODER_BACKLOG", "NOT_READY"};
+    "QUEUE_FULL",           "DRAINING",         "UPLOAD_BACKLOG", "ENCODER_BACKLOG", "NOT_READY",
+    "DEADLINE_UNREACHABLE", "CLIENT_QUEUE_FULL"};
 constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
     "none", "fast", "full"};
 constexpr std::array<const char*, MetricFamilies::kConnectionRefusals> kConnectionRefusalNames = {

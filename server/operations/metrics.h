@@ -66,11 +66,13 @@ enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
 
 // Why a request was not taken in.
 enum class RejectReason {
-  kQueueFull,       // QUEUE_FULL
-  kDraining,        // DRAINING
-  kUploadBacklog,   // UPLOAD_BACKLOG
-  kEncoderBacklog,  // ENCODER_BACKLOG
-  kNotReady,        // NOT_READY
+  kQueueFull,            // QUEUE_FULL
+  kDraining,             // DRAINING
+  kUploadBacklog,        // UPLOAD_BACKLOG
+  kEncoderBacklog,       // ENCODER_BACKLOG
+  kNotReady,             // NOT_READY
+  kDeadlineUnreachable,  // DEADLINE_UNREACHABLE
+  kClientQueueFull,      // CLIENT_QUEUE_FULL
 };
 
 // Why a connection was closed at once.

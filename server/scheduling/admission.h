@@ -11,7 +11,8 @@ namespace hmar {
 // What an accepted request can be told. Estimates are zero before any step of its model.
 struct Admission {
   WorkId id = 0;
-  // Images queued or running before this request's first, on the device that would take that now.
+  // Images that will run before this request's first, or beside it: what its priority and its
+  // principal's share let go before it.
   uint32_t images_ahead = 0;
   // Until its last image, from the measured cost of a row and of a step.
   absl::Duration estimated_time;

@@ -1,27 +1,194 @@
 #include "server/scheduling/batch_policy.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
 
 namespace hmar {
 namespace {
 
-// Rows taken so far against the budget of one step.
-class RowBudget {
+// Builds one model's step, image by image.
+class StepBuilder {
  public:
-  explicit RowBudget(uint32_t max_rows) : max_rows_(max_rows) {}
+  StepBuilder(const PolicyInput& input, size_t model)
+      : state_(input.models[model]),
+        max_rows_(std::min(input.max_step_rows, state_.max_step_rows)),
+        free_slots_(state_.free_slots) {
+    choice_.model = model;
+    for (const RunningImage& image : input.running) {
+      if (image.model == model) holders_.insert(image.flow);
+    }
+  }
 
-  // Takes `rows` if they fit. The first image of a step always does.
-  bool Take(uint32_t rows) {
-    if (images_ > 0 && rows_ + rows > max_rows_) return false;
+  // Takes the image if it fits the budget and the step has at most `limit` rows with it. The first
+  // image of a step always does.
+  bool Take(const RunningImage& image, double limit) {
+    if (!TakeRows(image.rows, limit)) return false;
+    choice_.running.push_back(image.id);
+    return true;
+  }
+
+  // REQUIRES: HasSlot(image).
+  bool Take(const QueuedImage& image, double limit) {
+    if (!TakeRows(image.rows, limit)) return false;
+    --free_slots_;
+    holders_.insert(image.flow);
+    choice_.admitted.push_back(image.id);
+    return true;
+  }
+
+  bool HasSlot(const QueuedImage& image) const {
+    const bool privileged = image.priority > 0 || !holders_.contains(image.flow);
+    return free_slots_ > (privileged ? 0 : state_.reserved_slots);
+  }
+
+  // Rows of a step that takes `times` as long as one of `rows`.
+  double RowsWithin(double times, double rows) const {
+    return times <= 1 ? rows : times * rows + (times - 1) * state_.constant_rows;
+  }
+
+  void set_leader(size_t flow) { choice_.leader = flow; }
+  bool empty() const { return images_ == 0; }
+  double rows() const { return static_cast<double>(rows_); }
+  StepChoice Build() { return std::move(choice_); }
+
+ private:
+  bool TakeRows(uint32_t rows, double limit) {
+    if (images_ > 0 && (rows_ + rows > max_rows_ || rows_ + rows > limit)) return false;
     rows_ += rows;
     ++images_;
     return true;
   }
 
- private:
+  const ModelState& state_;
   const uint64_t max_rows_;
+  uint32_t free_slots_;
+  std::set<size_t> holders_;  // Flows that run something here.
   uint64_t rows_ = 0;
   uint32_t images_ = 0;
+  StepChoice choice_;
+};
+
+// The images of one priority of the model that steps.
+struct Members {
+  std::vector<RunningImage> running;
+  std::vector<QueuedImage> queued;
+};
+
+// Adds one priority's images to a step.
+class PriorityTurn {
+ public:
+  PriorityTurn(const PolicyInput& input, const Members& members, StepBuilder* step)
+      : flows_(input.flows), members_(members), step_(*step) {
+    running_ = members.running;
+    std::stable_sort(running_.begin(), running_.end(),
+                     [](const auto& a, const auto& b) { return a.last_step < b.last_step; });
+  }
+
+  // False: none can take part.
+  bool Lead() {
+    const std::set<size_t> able = Able();
+    if (able.empty()) return false;
+    const size_t leader = *std::min_element(able.begin(), able.end(), [this](size_t a, size_t b) {
+      return flows_[a].tag < flows_[b].tag;
+    });
+    step_.set_leader(leader);
+    leader_ = leader;
+    for (const size_t flow : able) weights_ += flows_[flow].weight;
+    TakeLeaders();
+    SetLimit();
+    TakeRunning();
+    TakeQueued();
+    return true;
+  }
+
+  void RideAlong(double limit) {
+    limit_ = limit;
+    TakeRunning();
+    TakeQueued();
+  }
+
+ private:
+  // Flows that have something that can take part.
+  std::set<size_t> Able() const {
+    std::set<size_t> able;
+    for (const RunningImage& image : running_) able.insert(image.flow);
+    for (const QueuedImage& image : members_.queued) {
+      if (step_.HasSlot(image)) able.insert(image.flow);
+    }
+    return able;
+  }
+
+  void TakeLeaders() {
+    for (const RunningImage& image : running_) {
+      if (image.flow != leader_) continue;
+      if (step_.Take(image, kNoLimit)) {
+        rows_of_[image.flow] += image.rows;
+      } else {
+        left_out_.insert(image.flow);
+      }
+    }
+    if (!step_.empty()) return;
+    for (const QueuedImage& image : members_.queued) {
+      if (image.flow != leader_ || !step_.HasSlot(image)) continue;
+      step_.Take(image, kNoLimit);
+      rows_of_[image.flow] += image.rows;
+      taken_ = image.id;
+      return;
+    }
+  }
+
+  void SetLimit() {
+    limit_ = step_.RowsWithin(weights_ / flows_[*leader_].weight, rows_of_[*leader_]);
+  }
+
+  // Of those but the leader, in the order of their tags.
+  void TakeRunning() {
+    std::stable_sort(running_.begin(), running_.end(), [this](const auto& a, const auto& b) {
+      return flows_[a.flow].tag < flows_[b.flow].tag;
+    });
+    for (const RunningImage& image : running_) {
+      if (image.flow == leader_) continue;
+      if (!TakeWithin(image)) left_out_.insert(image.flow);
+    }
+  }
+
+  void TakeQueued() {
+    for (const QueuedImage& image : members_.queued) {
+      if (image.id == taken_ || left_out_.contains(image.flow) || !step_.HasSlot(image)) continue;
+      if (!TakeWithin(image)) return;
+    }
+  }
+
+  template <typename Image>
+  bool TakeWithin(const Image& image) {
+    const bool leads = image.flow == leader_;
+    const double rows = rows_of_[image.flow] + image.rows;
+    if (leader_ && !leads && !left_out_.empty() && rows > ShareOf(image.flow)) return false;
+    if (!step_.Take(image, leads ? kNoLimit : limit_)) return false;
+    rows_of_[image.flow] = rows;
+    if (leads) SetLimit();
+    return true;
+  }
+
+  // As many rows by weight as the leader has.
+  double ShareOf(size_t flow) {
+    return rows_of_[*leader_] * flows_[flow].weight / flows_[*leader_].weight;
+  }
+
+  static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+  const absl::Span<const FlowState> flows_;
+  const Members& members_;
+  StepBuilder& step_;
+  std::vector<RunningImage> running_;
+  std::optional<size_t> leader_;  // None: this priority rides along.
+  double weights_ = 0;            // Of all that can take part.
+  double limit_ = 0;              // Rows of the step with images of others than the leader.
+  std::map<size_t, double> rows_of_;
+  std::set<size_t> left_out_;  // Flows of which a running image does not take part.
+  std::optional<ImageId> taken_;
 };
 
 // Which models can step or have pictures due.
@@ -29,8 +196,11 @@ std::vector<bool> ModelsWithWork(const PolicyInput& input) {
   std::vector<bool> has_work(input.models.size());
   for (size_t m = 0; m < input.models.size(); ++m) has_work[m] = input.models[m].pictures_due > 0;
   for (const RunningImage& image : input.running) has_work[image.model] = true;
+  std::vector<std::optional<StepBuilder>> empty(input.models.size());
   for (const QueuedImage& image : input.queued) {
-    if (input.models[image.model].free_slots > 0) has_work[image.model] = true;
+    if (has_work[image.model]) continue;
+    if (!empty[image.model]) empty[image.model].emplace(input, image.model);
+    has_work[image.model] = empty[image.model]->HasSlot(image);
   }
   return has_work;
 }
@@ -45,38 +215,42 @@ std::optional<size_t> NextModel(const PolicyInput& input) {
   return std::nullopt;
 }
 
-std::vector<RunningImage> OldestStepFirst(const PolicyInput& input, size_t model) {
-  std::vector<RunningImage> images;
-  for (const RunningImage& image : input.running) {
-    if (image.model == model) images.push_back(image);
-  }
-  std::stable_sort(images.begin(), images.end(), [](const RunningImage& a, const RunningImage& b) {
-    return a.last_step < b.last_step;
-  });
-  return images;
-}
-
 }  // namespace
+
+std::vector<int> PriorityOrder(absl::Span<const PriorityState> priorities, size_t model,
+                               absl::Duration aging) {
+  std::vector<std::tuple<absl::Time, int>> ranks;
+  for (const PriorityState& state : priorities) {
+    if (state.model != model) continue;
+    ranks.emplace_back(state.oldest - state.priority * aging, -state.priority);
+  }
+  std::sort(ranks.begin(), ranks.end());
+  std::vector<int> order;
+  for (const auto& [rank, negated] : ranks) order.push_back(-negated);
+  return order;
+}
 
 std::optional<StepChoice> ChooseStep(const PolicyInput& input) {
   const std::optional<size_t> model = NextModel(input);
   if (!model) return std::nullopt;
-  StepChoice choice{*model, {}, {}};
-  RowBudget budget(std::min(input.max_step_rows, input.models[*model].max_step_rows));
-
-  const std::vector<RunningImage> running = OldestStepFirst(input, *model);
-  for (const RunningImage& image : running) {
-    if (budget.Take(image.rows)) choice.running.push_back(image.id);
+  std::map<int, Members> members;
+  for (const RunningImage& image : input.running) {
+    if (image.model == *model) members[image.priority].running.push_back(image);
   }
-  if (choice.running.size() < running.size()) return choice;
-
   for (const QueuedImage& image : input.queued) {
-    if (image.model != *model) continue;
-    if (choice.admitted.size() == input.models[*model].free_slots) break;
-    if (!budget.Take(image.rows)) break;
-    choice.admitted.push_back(image.id);
+    if (image.model == *model) members[image.priority].queued.push_back(image);
   }
-  return choice;
+  StepBuilder step(input, *model);
+  double limit = 0;  // Of those that ride along.
+  for (const int priority : PriorityOrder(input.priorities, *model, input.aging)) {
+    PriorityTurn turn(input, members[priority], &step);
+    if (!step.empty()) {
+      turn.RideAlong(limit);
+    } else if (turn.Lead()) {
+      limit = step.RowsWithin(kRideAlong, step.rows());
+    }
+  }
+  return step.Build();
 }
 
 }  // namespace hmar

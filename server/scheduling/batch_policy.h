@@ -2,28 +2,38 @@
 #define HMAR_SERVER_SCHEDULING_BATCH_POLICY_H_
 
 // Who takes part in the next step of a device: a pure function of what waits for it and what runs
-// on it. (Which waiting images are a device's to take is placement.h's part.)
+// on it. (In which order images wait is fair_queue.h's part, which of them are a device's to take
+// placement.h's.)
 //
-// The order is first come, first served. Invariants, for every input:
-//  1. Work-conserving. If an image can run or a picture is due, there is a step. No running image
-//  of
-//     the model that steps was left out that would still have fitted the budget; a queued one was
-//     left out only for want of a slot or of budget, or because something before it was.
+// A step belongs to a priority, and within it to the principal with the smallest tag
+// (fair_queue.h): it leads. Others join as far as that does not make the step longer than the
+// leader's share of the device allows. A step of R rows takes c + s R seconds, so c / s is what its
+// constant part is worth in rows (ModelState::constant_rows). Invariants, for every input:
+//  1. Work-conserving. If an image can run or a picture is due, there is a step.
 //  2. Budget. The rows of a step are at most max_step_rows, the input's and the model's, unless it
 //     has a single image.
 //  3. Turns. Models that have something to do step in cyclic order, one step each.
-//  4. No starvation. Running images go in the order of their last step, oldest first, and the first
-//     always takes part: what the budget left out comes first next time, and with n images running
-//     none waits longer than n - 1 steps of its model. Queued images join in the order of their
-//     submission and only when every running image of the model takes part, so that more images in
-//     flight never slow those that are.
-// The fields marked "later" are what an order by priority, deadline and client needs; first come
-// does not look at them.
+//  4. Priorities. The one leads whose oldest image was submitted first, each level above another
+//     counting as `aging` longer: so a higher priority goes first until somebody of a lower one has
+//     waited longer by `aging` a level, and nobody waits for ever. Images of other priorities ride
+//     along (they start or go on; else they pause, keeping their slots) while the step takes at
+//     most kRideAlong times what it takes without them.
+//  5. Shares. Of the leading priority the leader's running images all take part that the budget
+//     allows. With n principals that can take part, those of the others do while the step takes at
+//     most n times (by weights) what it would take the leader alone: a step in which a principal
+//     leads costs it no more than its share of the device. They are asked in the order of their
+//     tags; once an image is left out, nobody gets more rows by weight than the leader: who is
+//     ahead of others takes what they leave, but not what is too little for them.
+//  6. No starvation. A principal's running images go in the order of their last step, oldest first;
+//     the leader's first always takes part. Queued images join in the order that the input has them
+//     in; one that does not fit lets nobody of its priority pass. A principal whose running images
+//     do not all take part gets no new ones: more images in flight never slow those that are.
+//  7. Reserve. The last reserved_slots slots go to higher priorities than 0, and to principals that
+//     run nothing here.
 
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -32,15 +42,22 @@
 
 namespace hmar {
 
+// How much longer a step may be for what rides along.
+inline constexpr double kRideAlong = 1.25;
+
+// A principal with images of one model and priority.
+struct FlowState {
+  double tag = 0;
+  double weight = 1;  // > 0.
+};
+
 // An image that waits for a slot.
 struct QueuedImage {
   ImageId id = 0;
   size_t model = 0;
-  uint32_t rows = 0;        // Forward rows of its first pass; 0: its prefix has every scale.
-  absl::Time enqueued;      // Later.
-  int priority = 0;         // Later. Higher first.
-  absl::Time deadline;      // Later.
-  std::string_view client;  // Later. Who asks.
+  uint32_t rows = 0;  // Forward rows of its first pass; 0: its prefix has every scale.
+  int priority = 0;   // Higher first.
+  size_t flow = 0;    // Its principal: index into PolicyInput::flows.
 };
 
 // An image in flight that has passes left.
@@ -49,32 +66,50 @@ struct RunningImage {
   size_t model = 0;
   uint32_t rows = 0;       // Forward rows of its next pass.
   uint64_t last_step = 0;  // Number of the step it last took part in; steps are numbered upwards.
+  int priority = 0;
+  size_t flow = 0;
 };
 
 // What a model can take.
-struct ModelSlots {
+struct ModelState {
   uint32_t free_slots = 0;
   uint32_t pictures_due = 0;  // Images past their last pass whose pictures have not come yet.
   uint32_t max_step_rows = std::numeric_limits<uint32_t>::max();  // The engine's own bound.
+  uint32_t reserved_slots = 0;
+  double constant_rows = 0;  // See above; >= 0, may be infinite.
+};
+
+// The images of one model and priority, those that the input leaves out included.
+struct PriorityState {
+  size_t model = 0;
+  int priority = 0;
+  absl::Time oldest;  // When the first of them was submitted.
 };
 
 struct PolicyInput {
-  absl::Span<const QueuedImage> queued;    // In the order of submission.
-  absl::Span<const RunningImage> running;  // In the order of admission.
-  absl::Span<const ModelSlots> models;     // By model index.
+  absl::Span<const QueuedImage> queued;    // Of a model and priority in the order to start them in.
+  absl::Span<const RunningImage> running;  // In any order.
+  absl::Span<const FlowState> flows;
+  absl::Span<const PriorityState> priorities;  // One for each model and priority of an image.
+  absl::Span<const ModelState> models;         // By model index.
   uint32_t max_step_rows = 0;
-  absl::Time now;                    // Later.
+  absl::Duration aging;              // > 0.
   std::optional<size_t> last_model;  // The model that stepped last.
 };
 
 struct StepChoice {
   size_t model = 0;
-  std::vector<ImageId> running;   // Those that step, oldest step first.
+  std::vector<ImageId> running;   // Those that step.
   std::vector<ImageId> admitted;  // Queued images that join them.
   // Both empty: nothing of the model can run, and the engine is to wait for its pictures.
+  size_t leader = 0;  // The flow that leads, unless both are empty.
 };
 
-// The next step, or nothing: there is no work. REQUIRES: every `model` < models.size(), ids unique.
+// The model's priorities, the one that leads (if it can) first.
+std::vector<int> PriorityOrder(absl::Span<const PriorityState> priorities, size_t model,
+                               absl::Duration aging);
+
+// The next step, or nothing: there is no work. REQUIRES: every index within its span, ids unique.
 std::optional<StepChoice> ChooseStep(const PolicyInput& input);
 
 }  // namespace hmar

@@ -1,7 +1,6 @@
 #include "server/scheduling/image_table.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 namespace hmar {
@@ -24,9 +23,11 @@ void ImageRecord::Charge(const PassReport& pass, double device_seconds, uint32_t
   cost.max_batch_images = std::max(cost.max_batch_images, batch_images);
 }
 
-ImageRecord& ImageTable::Add(ImageRecord image) {
+ImageRecord& ImageTable::Add(ImageRecord image, const Principal& principal) {
   image.id = next_id_++;
-  ++CountOf(image);
+  ++waiting_of_[principal.name];
+  image.flow = queues_[image.model][image.priority].Push(principal.name, principal.weight, image.id,
+                                                         image.due, image.rows_left());
   return images_[image.id] = std::move(image);
 }
 
@@ -35,38 +36,70 @@ ImageRecord* ImageTable::Find(ImageId id) {
   return found == images_.end() ? nullptr : &found->second;
 }
 
-void ImageTable::Run(ImageRecord& image, size_t device) {
-  image.device = device;
-  SetState(image, ImageState::kRunning);
+const ImageRecord* ImageTable::Find(ImageId id) const {
+  return const_cast<ImageTable*>(this)->Find(id);
 }
 
-void ImageTable::Decode(ImageRecord& image) { SetState(image, ImageState::kDecoding); }
+void ImageTable::LeaveTheQueue(const std::string& principal) {
+  auto found = waiting_of_.find(principal);
+  if (--found->second == 0) waiting_of_.erase(found);
+}
 
-void ImageTable::SetState(ImageRecord& image, ImageState state) {
-  --CountOf(image);
-  image.state = state;
-  ++CountOf(image);
+void ImageTable::Run(ImageRecord& image, size_t device) {
+  LeaveTheQueue(image.flow->principal);
+  queue(image.model, image.priority).Start(image.flow, image.id, image.due);
+  image.device = device;
+  image.state = ImageState::kRunning;
+  HeldWith(image).running.insert(image.id);
+  HeldWith(image).rows += image.rows_left();
+}
+
+void ImageTable::Advance(ImageRecord& image, size_t next_pass) {
+  const uint64_t before = image.rows_left();
+  image.next_pass = next_pass;
+  const uint64_t rows = before - image.rows_left();
+  HeldWith(image).rows -= rows;
+  queue(image.model, image.priority).Advance(image.flow, rows);
+}
+
+void ImageTable::Decode(ImageRecord& image) {
+  image.state = ImageState::kDecoding;
+  HeldWith(image).running.erase(image.id);
+  HeldWith(image).decoding.insert(image.id);
 }
 
 void ImageTable::Erase(ImageId id) {
   auto found = images_.find(id);
   if (found == images_.end()) return;
-  --CountOf(found->second);
+  const ImageRecord& image = found->second;
+  FairQueue& waits = queue(image.model, image.priority);
+  if (image.state == ImageState::kWaiting) {
+    LeaveTheQueue(image.flow->principal);
+    waits.RemoveWaiting(image.flow, id, image.due, image.rows_left());
+  } else {
+    waits.RemoveInFlight(image.flow, image.rows_left());
+    HeldWith(image).running.erase(id);
+    HeldWith(image).decoding.erase(id);
+    HeldWith(image).rows -= image.rows_left();
+  }
   images_.erase(found);
 }
 
-std::vector<ImageId> ImageTable::Decoding(size_t device, size_t model) const {
-  std::vector<ImageId> ids;
-  for (const auto& [id, image] : images_) {
-    if (image.state == ImageState::kDecoding && image.device == device && image.model == model) {
-      ids.push_back(id);
-    }
-  }
-  return ids;
+uint32_t ImageTable::waiting_of(const std::string& principal) const {
+  auto found = waiting_of_.find(principal);
+  return found == waiting_of_.end() ? 0 : found->second;
+}
+
+uint32_t ImageTable::waiting(size_t model) const {
+  uint32_t total = 0;
+  for (const auto& [priority, queue] : queues_[model]) total += queue.waiting();
+  return total;
 }
 
 uint32_t ImageTable::waiting() const {
-  return std::accumulate(waiting_.begin(), waiting_.end(), uint32_t{0});
+  uint32_t total = 0;
+  for (size_t model = 0; model < queues_.size(); ++model) total += waiting(model);
+  return total;
 }
 
 uint32_t ImageTable::held() const {
@@ -75,12 +108,6 @@ uint32_t ImageTable::held() const {
     for (const Held& held : models) total += held.total();
   }
   return total;
-}
-
-uint32_t& ImageTable::CountOf(const ImageRecord& image) {
-  if (image.state == ImageState::kWaiting) return waiting_[image.model];
-  Held& held = held_[*image.device][image.model];
-  return image.state == ImageState::kRunning ? held.running : held.decoding;
 }
 
 }  // namespace hmar

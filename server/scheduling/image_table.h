@@ -5,14 +5,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "model/engine.h"
 #include "model/sampling_plan.h"
+#include "server/scheduling/fair_queue.h"
 #include "server/scheduling/work.h"
 
 namespace hmar {
@@ -32,8 +36,11 @@ struct ImageRecord {
   // Where it runs; while it waits, the only device that may take it, or nothing: any.
   std::optional<size_t> device;
   std::shared_ptr<const std::vector<Pass>> passes;  // Shared by the images of a request.
-  size_t next_pass = 0;
-  uint64_t last_step = 0;  // Number of the step it last took part in.
+  size_t next_pass = 0;                             // Changed by ImageTable alone.
+  uint64_t last_step = 0;                           // Number of the step it last took part in.
+  int priority = 0;
+  absl::Time due;  // Orders the images of its principal.
+  Flow* flow = nullptr;
   absl::Time submitted;
   absl::Time started;                       // When its first step was planned.
   std::vector<ScaleCost> scales;            // Those it ran, in order.
@@ -47,50 +54,65 @@ struct ImageRecord {
   void Charge(const PassReport& pass, double device_seconds, uint32_t batch_images);
 };
 
-// Images by id, and how many of each model are in each state on each device. Ids rise, so iteration
-// is in the order of submission. Thread-compatible.
+// Who an image belongs to.
+struct Principal {
+  std::string name;
+  double weight = 1;  // > 0.
+};
+
+// Images by id; which wait, by model and priority; which hold slots of each device; and the sums
+// that plans and prices need, so that none of them walks what waits. Ids rise in the order of
+// submission. Thread-compatible.
 class ImageTable {
  public:
+  using Priorities = std::map<int, FairQueue, std::greater<int>>;
+
   ImageTable(size_t devices, size_t models)
-      : waiting_(models), held_(devices, std::vector<Held>(models)) {}
+      : queues_(models), held_(devices, std::vector<Held>(models)) {}
 
   // Images of one model that hold slots of one device.
   struct Held {
-    uint32_t running = 0;
-    uint32_t decoding = 0;
-    uint32_t total() const { return running + decoding; }
+    std::set<ImageId> running;
+    std::set<ImageId> decoding;
+    uint64_t rows = 0;  // Forward rows that they have left.
+    uint32_t total() const { return static_cast<uint32_t>(running.size() + decoding.size()); }
   };
 
-  // Adds an image under a new id. The reference holds until it is erased.
-  ImageRecord& Add(ImageRecord image);
+  // Adds an image under a new id; it waits. The reference holds until it is erased.
+  ImageRecord& Add(ImageRecord image, const Principal& principal);
   // Null: no such image.
   ImageRecord* Find(ImageId id);
+  const ImageRecord* Find(ImageId id) const;
   // A waiting image takes a slot of `device`.
   void Run(ImageRecord& image, size_t device);
+  // A running image has had all passes before `next_pass`.
+  void Advance(ImageRecord& image, size_t next_pass);
   // A running image has had its last pass.
   void Decode(ImageRecord& image);
   void Erase(ImageId id);
 
-  // Ids of a model's images on `device` whose pictures are due, in the order of submission.
-  std::vector<ImageId> Decoding(size_t device, size_t model) const;
+  // Of one model; a priority that never had an image may be missing.
+  const Priorities& priorities(size_t model) const { return queues_[model]; }
+  // REQUIRES: the priority has had an image.
+  FairQueue& queue(size_t model, int priority) { return queues_[model].at(priority); }
 
-  uint32_t waiting(size_t model) const { return waiting_[model]; }
+  // Of one principal, over all models and priorities.
+  uint32_t waiting_of(const std::string& principal) const;
+  uint32_t waiting(size_t model) const;
   uint32_t waiting() const;
   const Held& held(size_t device, size_t model) const { return held_[device][model]; }
   uint32_t held() const;
   size_t size() const { return images_.size(); }
 
-  auto begin() const { return images_.begin(); }
-  auto end() const { return images_.end(); }
-
  private:
-  uint32_t& CountOf(const ImageRecord& image);
-  void SetState(ImageRecord& image, ImageState state);
+  void LeaveTheQueue(const std::string& principal);
+  Held& HeldWith(const ImageRecord& image) { return held_[*image.device][image.model]; }
 
   ImageId next_id_ = 1;
   std::map<ImageId, ImageRecord> images_;
-  std::vector<uint32_t> waiting_;        // By model.
+  std::vector<Priorities> queues_;       // By model.
   std::vector<std::vector<Held>> held_;  // By device and model.
+  std::map<std::string, uint32_t> waiting_of_;
 };
 
 }  // namespace hmar

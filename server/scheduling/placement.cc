@@ -7,7 +7,7 @@ namespace hmar {
 
 void Placement::Add(size_t device, const ImageCost& image) {
   ModelLoad& load = loads_[device][image.model];
-  ++load.images;
+  load.images += image.images;
   load.rows += image.rows;
   load.passes = std::max(load.passes, image.passes);
 }

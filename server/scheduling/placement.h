@@ -4,11 +4,12 @@
 // Which device a waiting image is for: the one that will be done with it first, given what every
 // device has left to do and what its steps have cost so far.
 //
-// Nothing is bound by it until an image starts. The waiting images are placed anew, in the order of
-// submission, each time a device plans a step; the device takes those that come out as its own and
-// leaves the others to theirs. So an idle device never waits for work that it would finish first,
-// and a busy one does not take what an idle or faster one would finish sooner. Every placed image
-// belongs to a device that has work or can start at once: none waits for a device that sleeps.
+// Nothing is bound by it until an image starts. The first waiting images are placed anew, in the
+// order in which they are to start, each time a device plans a step; the device takes those that
+// come out as its own and leaves the others to theirs. So an idle device never waits for work that
+// it would finish first, and a busy one does not take what an idle or faster one would finish
+// sooner. Every placed image belongs to a device that has work or can start at once: none waits for
+// a device that sleeps.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,11 +20,12 @@
 
 namespace hmar {
 
-// What one image costs a device.
+// What one image costs a device, or several that are placed as one.
 struct ImageCost {
   size_t model = 0;
-  uint64_t rows = 0;  // Of all its passes that are left.
-  uint32_t passes = 0;
+  uint64_t rows = 0;    // Of all passes that are left.
+  uint32_t passes = 0;  // Most that one image has left.
+  uint32_t images = 1;
 };
 
 // The loads of all devices. Thread-compatible.

@@ -1,12 +1,19 @@
 #include "server/scheduling/pricing.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace hmar {
 namespace {
 
 constexpr double kWeightElsewhere = 0.1;
+
+constexpr double kSecondsUnmeasured = 1e-6;  // A row.
+
+// A backlog goes to several devices in this many parts at most: however long it is, a price takes
+// the same time.
+constexpr uint32_t kPartsOfBacklog = 64;
 
 ImageCost CostOf(const ImageRecord& image) {
   return {image.model, image.rows_left(),
@@ -17,7 +24,13 @@ ImageCost CostOf(const ImageRecord& image) {
 
 Pricing::Pricing(const SchedulerOptions* options)
     : options_(*options),
-      costs_(options->devices.size(), std::vector<CostModel>(options->models().size())) {}
+      costs_(options->devices.size(), std::vector<CostModel>(options->models().size())) {
+  for (const EngineInfo& info : options_.models()) {
+    ImageTask task;
+    task.sampling = info.config.sampling;
+    default_passes_.push_back(static_cast<uint32_t>(PlanPasses(info.config, task).size()));
+  }
+}
 
 void Pricing::Observe(size_t device, size_t model, uint64_t rows, absl::Duration took) {
   for (size_t i = 0; i < costs_.size(); ++i) {
@@ -25,33 +38,76 @@ void Pricing::Observe(size_t device, size_t model, uint64_t rows, absl::Duration
   }
 }
 
-Admission Pricing::Quote(const ImageTable& ahead, size_t model, uint32_t images,
+double Pricing::StepSeconds(size_t device, size_t model, uint64_t rows) const {
+  const CostModel& cost = costs_[device][model];
+  if (!cost.measured()) return kSecondsUnmeasured * static_cast<double>(rows);
+  return cost.seconds_per_step() + cost.seconds_per_row() * static_cast<double>(rows);
+}
+
+double Pricing::ConstantRows(size_t device, size_t model) const {
+  const CostModel& cost = costs_[device][model];
+  if (cost.seconds_per_step() == 0) return 0;
+  return cost.seconds_per_step() / cost.seconds_per_row();  // Infinite if rows cost nothing.
+}
+
+Backlog Pricing::Until(const ImageTable& table, const Work& work, double images, uint64_t rows) {
+  Backlog total{images, static_cast<double>(rows)};
+  const auto add = [&total](const Backlog& more) {
+    total.images += more.images;
+    total.rows += more.rows;
+  };
+  for (const auto& [priority, queue] : table.priorities(work.job.model)) {
+    if (priority > work.job.priority) add(queue.backlog());
+    if (priority != work.job.priority) continue;
+    const Backlog own = queue.Own(work.origin.client);
+    add(own);
+    add(queue.Ahead(work.origin.client, work.origin.weight, rows + own.rows));
+  }
+  return total;
+}
+
+Admission Pricing::Quote(const ImageTable& ahead, const Work& work,
                          const std::vector<Pass>& passes) const {
-  ImageCost image{model, 0, static_cast<uint32_t>(passes.size())};
-  for (const Pass& pass : passes) image.rows += pass.rows();
-  Placement placement = Everything(ahead);
-  std::vector<uint32_t> images_of(placement.devices());
+  const size_t model = work.job.model;
+  const uint32_t images = work.job.images;
+  uint64_t rows = 0;
+  for (const Pass& pass : passes) rows += pass.rows();
+  const auto all_passes = static_cast<uint32_t>(passes.size());
+  Placement placement = OtherModels(ahead, model);
   Admission admission;
-  for (uint32_t i = 0; i < images; ++i) {
-    const size_t device = placement.Place(image);
-    if (i == 0) admission.images_ahead = placement.images(device) - 1;
-    ++images_of[device];
-  }
-  for (size_t device = 0; device < images_of.size(); ++device) {
-    if (images_of[device] == 0) continue;
+  admission.images_ahead =
+      static_cast<uint32_t>(std::lround(Until(ahead, work, 1, rows).images)) - 1;
+  const Backlog until = Until(ahead, work, images, images * rows);
+  Spread(until, model, all_passes, &placement);
+  for (size_t device = 0; device < placement.devices(); ++device) {
+    const ModelLoad& load = placement.loads(device)[model];
+    if (load.images == 0) continue;
     const LoadEstimate estimate = placement.Estimate(device, model);
-    const uint64_t rows = image.rows * images_of[device];
-    const uint64_t all_rows = placement.loads(device)[model].rows;
     admission.estimated_time = std::max(admission.estimated_time, estimate.time);
-    if (all_rows > 0) {
-      admission.estimated_device_seconds += estimate.device_seconds * rows / all_rows;
-    }
+    admission.estimated_device_seconds += estimate.device_seconds;
   }
+  if (until.rows > 0) admission.estimated_device_seconds *= images * rows / until.rows;
   return admission;
 }
 
+absl::Duration Pricing::ClientBacklogTime(const ImageTable& images, const Work& work) const {
+  const size_t model = work.job.model;
+  Placement placement = OtherModels(images, model);
+  Spread(Until(images, work, 0, 0), model, default_passes_[model], &placement);
+  absl::Duration longest;
+  for (size_t device = 0; device < placement.devices(); ++device) {
+    longest = std::max(longest, placement.Estimate(device, model).time);
+  }
+  return longest;
+}
+
 absl::Duration Pricing::BacklogTime(const ImageTable& images) const {
-  const Placement placement = Everything(images);
+  Placement placement = Empty();
+  for (size_t model = 0; model < options_.models().size(); ++model) {
+    for (const auto& [priority, queue] : images.priorities(model)) {
+      Spread(queue.backlog(), model, default_passes_[model], &placement);
+    }
+  }
   absl::Duration longest;
   for (size_t device = 0; device < placement.devices(); ++device) {
     for (size_t model = 0; model < options_.models().size(); ++model) {
@@ -61,7 +117,7 @@ absl::Duration Pricing::BacklogTime(const ImageTable& images) const {
   return longest;
 }
 
-Placement Pricing::Running(const ImageTable& images) const {
+Placement Pricing::Empty() const {
   std::vector<std::vector<ModelLoad>> loads(costs_.size());
   for (size_t device = 0; device < costs_.size(); ++device) {
     for (size_t model = 0; model < costs_[device].size(); ++model) {
@@ -71,11 +127,46 @@ Placement Pricing::Running(const ImageTable& images) const {
       load.max_step_rows = options_.StepRows(device, model);
     }
   }
-  Placement placement(std::move(loads));
-  for (const auto& [id, image] : images) {
-    if (image.state != ImageState::kWaiting) placement.Add(*image.device, CostOf(image));
+  return Placement(std::move(loads));
+}
+
+Placement Pricing::OtherModels(const ImageTable& images, size_t model) const {
+  Placement placement = Empty();
+  for (size_t other = 0; other < options_.models().size(); ++other) {
+    if (other == model) continue;
+    for (const auto& [priority, queue] : images.priorities(other)) {
+      Spread(queue.backlog(), other, default_passes_[other], &placement);
+    }
   }
   return placement;
+}
+
+Placement Pricing::Running(const ImageTable& images) const {
+  Placement placement = Empty();
+  for (size_t device = 0; device < costs_.size(); ++device) {
+    for (size_t model = 0; model < costs_[device].size(); ++model) {
+      const ImageTable::Held& held = images.held(device, model);
+      for (const auto* ids : {&held.running, &held.decoding}) {
+        for (const ImageId id : *ids) placement.Add(device, CostOf(*images.Find(id)));
+      }
+    }
+  }
+  return placement;
+}
+
+void Pricing::Spread(const Backlog& backlog, size_t model, uint32_t passes, Placement* placement) {
+  const auto images = static_cast<uint32_t>(std::ceil(backlog.images));
+  const uint32_t parts = placement->devices() == 1 ? 1 : kPartsOfBacklog;
+  for (uint32_t part = 0; part < parts; ++part) {
+    const uint64_t from = uint64_t{images} * part / parts;
+    const uint64_t to = uint64_t{images} * (part + 1) / parts;
+    if (from == to) continue;
+    const auto rows_of = [&](uint64_t first) {
+      return static_cast<uint64_t>(backlog.rows * static_cast<double>(first) / images);
+    };
+    placement->Place(
+        {model, rows_of(to) - rows_of(from), passes, static_cast<uint32_t>(to - from)});
+  }
 }
 
 size_t Pricing::Place(const ImageRecord& image, Placement* placement) {
@@ -83,14 +174,6 @@ size_t Pricing::Place(const ImageRecord& image, Placement* placement) {
   if (!image.device.has_value()) return placement->Place(cost);
   placement->Add(*image.device, cost);
   return *image.device;
-}
-
-Placement Pricing::Everything(const ImageTable& images) const {
-  Placement placement = Running(images);
-  for (const auto& [id, image] : images) {
-    if (image.state == ImageState::kWaiting) Place(image, &placement);
-  }
-  return placement;
 }
 
 }  // namespace hmar

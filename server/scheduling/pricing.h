@@ -14,6 +14,7 @@
 #include "server/scheduling/image_table.h"
 #include "server/scheduling/placement.h"
 #include "server/scheduling/scheduler_options.h"
+#include "server/scheduling/work.h"
 
 namespace hmar {
 
@@ -28,12 +29,20 @@ class Pricing {
   // a single slow step is tried again in time.
   void Observe(size_t device, size_t model, uint64_t rows, absl::Duration took);
 
-  // What a request for `images` images of `passes` each can be told, behind all of `ahead` (id 0).
-  Admission Quote(const ImageTable& ahead, size_t model, uint32_t images,
-                  const std::vector<Pass>& passes) const;
+  // What a request can be told, given all that `ahead` holds (id 0). `passes`: of each image.
+  Admission Quote(const ImageTable& ahead, const Work& work, const std::vector<Pass>& passes) const;
+
+  // Until all that the work's client has in line before it is done.
+  absl::Duration ClientBacklogTime(const ImageTable& images, const Work& work) const;
 
   // Until all of `images` is done.
   absl::Duration BacklogTime(const ImageTable& images) const;
+
+  // Of a step of `rows` forward rows. Before any step of the model a microsecond a row, so that
+  // shares can be counted all the same.
+  double StepSeconds(size_t device, size_t model, uint64_t rows) const;
+  // Forward rows that take as long as what a step takes whatever its rows; 0 before any step.
+  double ConstantRows(size_t device, size_t model) const;
 
   // The devices with what runs on them; what waits is still to be placed.
   Placement Running(const ImageTable& images) const;
@@ -41,10 +50,17 @@ class Pricing {
   static size_t Place(const ImageRecord& image, Placement* placement);
 
  private:
-  Placement Everything(const ImageTable& images) const;
+  Placement Empty() const;
+  // With all that the device has of other models than `model`.
+  Placement OtherModels(const ImageTable& images, size_t model) const;
+  // What will be done before the last of `images` images more of the work is, these included.
+  static Backlog Until(const ImageTable& table, const Work& work, double images, uint64_t rows);
+  // Puts a model's backlog where it will be done first, in parts.
+  static void Spread(const Backlog& backlog, size_t model, uint32_t passes, Placement* placement);
 
   const SchedulerOptions& options_;
   std::vector<std::vector<CostModel>> costs_;  // By device and model.
+  std::vector<uint32_t> default_passes_;       // By model: of an image with its own sampling.
 };
 
 }  // namespace hmar

@@ -40,6 +40,8 @@ class Scheduler::Impl {
   std::vector<Pass> PassesOf(const Work& work) const;
   absl::Status CheckTaking(bool probe) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRoom(const Work& work) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Admission> Quote(const Work& work, const std::vector<Pass>& passes) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountRefusal(const absl::Status& status) const;
   absl::Duration BacklogTime() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -113,21 +115,44 @@ void Scheduler::Impl::OpenToClients() {
 
 absl::Status Scheduler::Impl::CheckRoom(const Work& work) const {
   HMAR_RETURN_IF_ERROR(CheckTaking(work.probe));
-  if (work.job.images > options_.max_queued_images) {
+  const uint32_t images = work.job.images;
+  const uint32_t limit = options_.max_queued_images;
+  const uint32_t client_limit = options_.max_queued_images_per_client;
+  if (images > std::min(limit, client_limit)) {
     return ErrorOf(
         Reason::kFieldOutOfRange,
-        absl::StrCat("the request has ", work.job.images,
-                     " images; the queue never holds more than ", options_.max_queued_images));
+        absl::StrCat("the request has ", images, " images; the queue never holds more than ",
+                     std::min(limit, client_limit), images > limit ? "" : " of a client"));
   }
   const uint32_t waiting = ledger_.images().waiting();
-  if (waiting + uint64_t{work.job.images} > options_.max_queued_images) {
+  if (waiting + uint64_t{images} > limit) {
+    return RetryAfter(ErrorOf(Reason::kQueueFull, absl::StrCat("the queue is full: ", waiting,
+                                                               " images wait and the request has ",
+                                                               images, "; the limit is ", limit)),
+                      BacklogTime());
+  }
+  const uint32_t clients = ledger_.images().waiting_of(work.origin.client);
+  if (clients + uint64_t{images} > client_limit) {
     return RetryAfter(
-        ErrorOf(Reason::kQueueFull,
-                absl::StrCat("the queue is full: ", waiting, " images wait and the request has ",
-                             work.job.images, "; the limit is ", options_.max_queued_images)),
-        BacklogTime());
+        ErrorOf(Reason::kClientQueueFull,
+                absl::StrCat(clients, " images of this client wait and the request has ", images,
+                             "; the limit is ", client_limit)),
+        pricing_.ClientBacklogTime(ledger_.images(), work));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<Admission> Scheduler::Impl::Quote(const Work& work,
+                                                 const std::vector<Pass>& passes) const {
+  HMAR_RETURN_IF_ERROR(CheckRoom(work));
+  const Admission admission = pricing_.Quote(ledger_.images(), work, passes);
+  if (!work.job.must_meet_deadline) return admission;
+  const absl::Duration left = work.origin.deadline - clock_->Now();
+  if (admission.estimated_time <= left) return admission;
+  return ErrorOf(
+      Reason::kDeadlineUnreachable,
+      absl::StrCat("the request would take ", absl::FormatDuration(admission.estimated_time),
+                   " by the server's estimate; its deadline is in ", absl::FormatDuration(left)));
 }
 
 void Scheduler::Impl::CountRefusal(const absl::Status& status) const {
@@ -135,6 +160,10 @@ void Scheduler::Impl::CountRefusal(const absl::Status& status) const {
   switch (ReasonOf(status)) {
     case Reason::kQueueFull:
       return metrics_->AdmissionRejected(RejectReason::kQueueFull);
+    case Reason::kClientQueueFull:
+      return metrics_->AdmissionRejected(RejectReason::kClientQueueFull);
+    case Reason::kDeadlineUnreachable:
+      return metrics_->AdmissionRejected(RejectReason::kDeadlineUnreachable);
     case Reason::kDraining:
     case Reason::kDeviceLost:
       return metrics_->AdmissionRejected(RejectReason::kDraining);
@@ -150,16 +179,16 @@ absl::Duration Scheduler::Impl::BacklogTime() const {
 
 absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
   std::vector<Pass> passes = PassesOf(work);
-  Admission admission;
+  absl::StatusOr<Admission> admission;
   WorkLedger::Outboxes outboxes;
   {
     absl::MutexLock lock(&mutex_);
-    if (absl::Status room = CheckRoom(work); !room.ok()) {
-      if (!work.probe) CountRefusal(room);
-      return room;
+    admission = Quote(work, passes);
+    if (!admission.ok()) {
+      if (!work.probe) CountRefusal(admission.status());
+      return admission;
     }
-    admission = pricing_.Quote(ledger_.images(), work.job.model, work.job.images, passes);
-    admission.id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
+    admission->id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
     outboxes = Settle();
     changed_.SignalAll();
   }
@@ -170,8 +199,7 @@ absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
 absl::StatusOr<Admission> Scheduler::Impl::Price(const Work& work) const {
   const std::vector<Pass> passes = PassesOf(work);
   absl::MutexLock lock(&mutex_);
-  HMAR_RETURN_IF_ERROR(CheckRoom(work));
-  return pricing_.Quote(ledger_.images(), work.job.model, work.job.images, passes);
+  return Quote(work, passes);
 }
 
 absl::Duration Scheduler::Impl::backlog_time() const {
@@ -286,7 +314,8 @@ void Scheduler::Impl::KeepTokens(const PlannedStep& step) {
 void Scheduler::Impl::Split(const PlannedStep& step, const absl::Status& status) {
   if (!stopped_.ok()) return;
   if (step.await_pictures) {
-    ledger_.FailImages(ledger_.images().Decoding(step.device, step.model), status, clock_->Now());
+    const std::set<ImageId>& due = ledger_.images().held(step.device, step.model).decoding;
+    ledger_.FailImages({due.begin(), due.end()}, status, clock_->Now());
   } else if (step.ids.size() > 1) {
     planners_[step.device].Halve(step);
   } else {

@@ -31,9 +31,10 @@ class Scheduler {
   ~Scheduler();
 
   // Takes all of the request's images or none. The listener is held iff the result is OK.
-  // RESOURCE_EXHAUSTED: the queue is full (message names the bound; with the time that the backlog
-  // will take); INVALID_ARGUMENT: more images than the queue could ever hold; else as CheckOpen.
-  // Never blocks on a step.
+  // RESOURCE_EXHAUSTED: the queue, or the client's part of it, is full (the message names the
+  // bound; with the time that what fills it will take); INVALID_ARGUMENT: more images than either
+  // could ever hold; DEADLINE_EXCEEDED: it must meet its deadline and by the estimate will not;
+  // else as CheckOpen. Never blocks on a step.
   absl::StatusOr<Admission> Submit(Work work);
 
   // Whether clients' work is taken at all. UNAVAILABLE: not before OpenToClients (reason

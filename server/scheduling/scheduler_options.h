@@ -6,17 +6,24 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "model/engine.h"
 
 namespace hmar {
 
 struct SchedulerOptions {
   // Images that may wait, over all models. A larger queue only adds latency.
-  uint32_t max_queued_images = 1024;
+  uint32_t max_queued_images = 2048;
+  uint32_t max_queued_images_per_client = 1024;
   // Only work of the server's own (Work::probe) is taken until OpenToClients.
   bool starts_closed = false;
   // Token budget of a step, in forward rows; an image larger than it runs alone.
   uint32_t max_step_rows = 4096;
+  // Slots of each model on a device that only a priority above 0, or a principal that runs nothing
+  // there, may take. Never more than a quarter of them.
+  uint32_t reserved_slots = 0;
+  // How much longer an image must have waited than one of the next higher priority to go before it.
+  absl::Duration aging = absl::Minutes(1);
   // What the tokens of uploaded pictures may take, over all models.
   size_t upload_cache_bytes = size_t{32} << 20;
   // By device, then by model: at least one device, the same models on each. max_images (> 0) bounds
@@ -29,6 +36,9 @@ struct SchedulerOptions {
   uint32_t StepRows(size_t device, size_t model) const {
     const uint32_t engines_own = devices[device][model].max_step_rows;
     return engines_own == 0 ? max_step_rows : std::min(max_step_rows, engines_own);
+  }
+  uint32_t ReservedSlots(size_t device, size_t model) const {
+    return std::min(reserved_slots, devices[device][model].max_images / 4);
   }
 };
 

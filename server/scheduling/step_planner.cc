@@ -1,5 +1,6 @@
 #include "server/scheduling/step_planner.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -35,8 +36,20 @@ void StepPlanner::TakeRetry(PlannedStep& step) {
   }
 }
 
+size_t StepPlanner::Situation::Index(Flow* flow) {
+  const auto [found, is_new] = index_of.emplace(flow, flows.size());
+  if (is_new) {
+    flows.push_back({flow->tag, flow->weight});
+    flow_of.push_back(flow);
+  }
+  return found->second;
+}
+
 void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
-  std::optional<StepChoice> choice = Choose(now);
+  const Situation situation = Look();
+  std::optional<StepChoice> choice =
+      ChooseStep({situation.queued, situation.running, situation.flows, situation.priorities,
+                  situation.models, options_.max_step_rows, options_.aging, last_model_});
   if (!choice) return;
   last_model_ = step.model = choice->model;
   step.ids = std::move(choice->running);
@@ -45,58 +58,127 @@ void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
     step.ids.push_back(id);
   }
   step.await_pictures = step.ids.empty();
+  if (!step.ids.empty()) Charge(step, *situation.flow_of[choice->leader]);
   CountUploads(step);
 }
 
-std::optional<StepChoice> StepPlanner::Choose(absl::Time now) const {
-  std::vector<RunningImage> running;
-  for (const auto& [id, image] : ledger_.images()) {
-    if (image.state == ImageState::kRunning && image.device == device_) {
-      running.push_back({id, image.model, image.next_rows(), image.last_step});
-    }
+void StepPlanner::Charge(const PlannedStep& step, const Flow& leader) {
+  ImageTable& images = ledger_.images();
+  uint64_t rows = 0;
+  for (ImageId id : step.ids) rows += images.Find(id)->next_rows();
+  const double seconds = pricing_.StepSeconds(device_, step.model, rows);
+  for (ImageId id : step.ids) {
+    const ImageRecord& image = *images.Find(id);
+    FairQueue& queue = images.queue(image.model, image.priority);
+    if (image.flow == &leader) queue.Lead(leader);
+    const double share =
+        rows > 0 ? static_cast<double>(image.next_rows()) / rows : 1.0 / step.ids.size();
+    queue.Charge(image.flow, seconds * share);
   }
-  const std::vector<ModelSlots> slots = Slots();
-  const std::vector<QueuedImage> queued = Offered(slots);
-  return ChooseStep({queued, running, slots, options_.max_step_rows, now, last_model_});
 }
 
-std::vector<ModelSlots> StepPlanner::Slots() const {
-  std::vector<ModelSlots> slots;
+StepPlanner::Situation StepPlanner::Look() const {
+  Situation situation;
   for (size_t model = 0; model < options_.models().size(); ++model) {
-    const ImageTable::Held& held = ledger_.images().held(device_, model);
-    slots.push_back({options_.devices[device_][model].max_images - held.total(), held.decoding,
-                     options_.StepRows(device_, model)});
+    situation.models.push_back(StateOf(model));
   }
-  return slots;
+  LookAtRunning(situation);
+  LookAtPriorities(situation);
+  LookAtWaiting(situation);
+  return situation;
 }
 
-std::vector<QueuedImage> StepPlanner::Offered(const std::vector<ModelSlots>& slots) const {
-  std::vector<uint32_t> left;  // By model.
-  uint32_t all_left = 0;
-  for (const ModelSlots& model : slots) {
-    left.push_back(model.free_slots);
-    all_left += model.free_slots;
-  }
-  std::vector<QueuedImage> offered;
-  std::set<std::pair<size_t, std::string>> to_tokenize;  // Models and digests.
-  if (all_left == 0 || ledger_.images().waiting() == 0) return offered;
-  Placement placement = pricing_.Running(ledger_.images());
-  for (const auto& [id, image] : ledger_.images()) {
-    if (all_left == 0) break;
-    if (image.state != ImageState::kWaiting) continue;
-    if (Pricing::Place(image, &placement) != device_ || left[image.model] == 0) continue;
-    const Work& work = ledger_.work(image.work);
-    if (work.picture != nullptr && GivenTokens(work) == nullptr) {
-      const std::pair<size_t, std::string> picture(image.model, work.picture->digest);
-      if (to_tokenize.size() == kMaxPicturesOfStep && !to_tokenize.contains(picture)) continue;
-      to_tokenize.insert(picture);
+ModelState StepPlanner::StateOf(size_t model) const {
+  const ImageTable::Held& held = ledger_.images().held(device_, model);
+  ModelState state;
+  state.free_slots = options_.devices[device_][model].max_images - held.total();
+  state.pictures_due = static_cast<uint32_t>(held.decoding.size());
+  state.max_step_rows = options_.StepRows(device_, model);
+  state.reserved_slots = options_.ReservedSlots(device_, model);
+  state.constant_rows = pricing_.ConstantRows(device_, model);
+  return state;
+}
+
+void StepPlanner::LookAtRunning(Situation& situation) const {
+  for (size_t model = 0; model < situation.models.size(); ++model) {
+    for (ImageId id : ledger_.images().held(device_, model).running) {
+      const ImageRecord& image = *ledger_.images().Find(id);
+      situation.running.push_back({id, model, image.next_rows(), image.last_step, image.priority,
+                                   situation.Index(image.flow)});
     }
-    --left[image.model];
-    --all_left;
-    offered.push_back({id, image.model, image.next_rows(), image.submitted, work.job.priority,
-                       work.origin.deadline, work.origin.client});
   }
-  return offered;
+}
+
+// The oldest of those that wait or run here.
+void StepPlanner::LookAtPriorities(Situation& situation) const {
+  const ImageTable& images = ledger_.images();
+  std::map<std::pair<size_t, int>, absl::Time> oldest;
+  const auto look_at = [&](const ImageRecord& image) {
+    absl::Time& time =
+        oldest.try_emplace({image.model, image.priority}, image.submitted).first->second;
+    time = std::min(time, image.submitted);
+  };
+  for (const RunningImage& image : situation.running) look_at(*images.Find(image.id));
+  for (size_t model = 0; model < situation.models.size(); ++model) {
+    for (const auto& [priority, queue] : images.priorities(model)) {
+      if (queue.waiting() > 0) look_at(*images.Find(queue.oldest()));
+    }
+  }
+  for (const auto& [key, time] : oldest) {
+    situation.priorities.push_back({key.first, key.second, time});
+  }
+}
+
+std::vector<std::pair<const ImageRecord*, Flow*>> StepPlanner::First(const Situation& situation,
+                                                                     size_t model,
+                                                                     size_t images) const {
+  const ImageTable& table = ledger_.images();
+  std::vector<std::pair<const ImageRecord*, Flow*>> first;
+  for (const int priority : PriorityOrder(situation.priorities, model, options_.aging)) {
+    const auto queue = table.priorities(model).find(priority);
+    for (const auto& [id, flow] : queue->second.Head(images)) {
+      first.emplace_back(table.Find(id), flow);
+    }
+  }
+  return first;
+}
+
+void StepPlanner::LookAtWaiting(Situation& situation) const {
+  const ImageTable& images = ledger_.images();
+  std::optional<Placement> placement;  // Where there is a choice.
+  if (options_.devices.size() > 1 && images.waiting() > 0) placement = pricing_.Running(images);
+  std::set<std::pair<size_t, std::string>> to_tokenize;  // Models and digests.
+  for (size_t model = 0; model < situation.models.size(); ++model) {
+    std::map<int, uint32_t> taken;  // By priority.
+    const uint32_t free_slots = situation.models[model].free_slots;
+    if (free_slots == 0) continue;
+    for (const auto& [image, flow] : First(situation, model, Reach(model))) {
+      if (placement && Pricing::Place(*image, &*placement) != device_) continue;
+      if (taken[image->priority] == free_slots || !MayTokenize(*image, to_tokenize)) continue;
+      ++taken[image->priority];
+      situation.queued.push_back(
+          {image->id, model, image->next_rows(), image->priority, situation.Index(flow)});
+    }
+  }
+}
+
+// A device takes what other devices will not do first. They take theirs from the front of the queue
+// too, a fast one many for each of a slow one's.
+size_t StepPlanner::Reach(size_t model) const {
+  constexpr size_t kReach = 4;
+  size_t slots = 0;
+  for (const std::vector<EngineInfo>& device : options_.devices) slots += device[model].max_images;
+  return options_.devices.size() == 1 ? slots : kReach * slots;
+}
+
+bool StepPlanner::MayTokenize(const ImageRecord& image,
+                              std::set<std::pair<size_t, std::string>>& to_tokenize) const {
+  const Work& work = ledger_.work(image.work);
+  if (work.picture == nullptr || GivenTokens(work) != nullptr) return true;
+  const std::pair<size_t, std::string> picture(image.model, work.picture->digest);
+  if (to_tokenize.size() == kMaxPicturesOfStep && !to_tokenize.contains(picture)) return false;
+  to_tokenize.insert(picture);
+  return true;
 }
 
 PlannedStep::NewImage StepPlanner::Start(ImageId id, absl::Time now) {

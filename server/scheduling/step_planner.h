@@ -4,7 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -53,14 +57,38 @@ class StepPlanner {
     std::vector<ImageId> ids;
   };
 
+  // What ChooseStep is asked about, and which principals its indices mean.
+  struct Situation {
+    std::vector<QueuedImage> queued;
+    std::vector<RunningImage> running;
+    std::vector<FlowState> flows;
+    std::vector<Flow*> flow_of;  // By index.
+    std::map<const Flow*, size_t> index_of;
+    std::vector<PriorityState> priorities;
+    std::vector<ModelState> models;
+
+    size_t Index(Flow* flow);
+  };
+
   void TakeRetry(PlannedStep& step);
   void TakeChoice(PlannedStep& step, absl::Time now);
-  std::optional<StepChoice> Choose(absl::Time now) const;
-  // By model.
-  std::vector<ModelSlots> Slots() const;
-  // The waiting images that are this device's to take now, in the order of submission: at most as
-  // many of a model as it has slots, with at most kMaxPicturesOfStep pictures to encode.
-  std::vector<QueuedImage> Offered(const std::vector<ModelSlots>& slots) const;
+  Situation Look() const;
+  ModelState StateOf(size_t model) const;
+  void LookAtRunning(Situation& situation) const;
+  void LookAtPriorities(Situation& situation) const;
+  // The waiting images that are this device's to take now: at most as many of a priority as the
+  // model has slots, with at most kMaxPicturesOfStep pictures to encode.
+  void LookAtWaiting(Situation& situation) const;
+  // The first images of every priority of a model, the priority that leads first.
+  std::vector<std::pair<const ImageRecord*, Flow*>> First(const Situation& situation, size_t model,
+                                                          size_t images) const;
+  // How far into a priority's queue the device looks.
+  size_t Reach(size_t model) const;
+  // Whether the step may have the image, given the pictures that it is to encode already; adds its.
+  bool MayTokenize(const ImageRecord& image,
+                   std::set<std::pair<size_t, std::string>>& to_tokenize) const;
+  // Books what the step gives to each principal, by predicted seconds.
+  void Charge(const PlannedStep& step, const Flow& leader);
   PlannedStep::NewImage Start(ImageId id, absl::Time now);
   // The tokens of an edit's picture, if they are known; null also for what is no edit.
   std::shared_ptr<const TokenPyramid> GivenTokens(const Work& work) const;

@@ -69,13 +69,19 @@ struct Job {
   size_t model = 0;     // Index in the catalog.
   uint32_t images = 1;  // At least 1.
   ImageTask prototype;
-  int priority = 0;  // -10 .. 10; higher first. Requests with another than 0 are refused so far.
+  int priority = 0;  // kMinPriority .. kMaxPriority; higher first.
+  // Not taken where the estimate says that it will be late.
+  bool must_meet_deadline = false;
 };
+
+inline constexpr int kMinPriority = -10;
+inline constexpr int kMaxPriority = 10;
 
 // Who asks, and until when.
 struct CallOrigin {
-  std::string client;  // For fairness: the peer's address without its port.
+  std::string client;  // The principal: who shares the devices with others as one.
   absl::Time deadline = absl::InfiniteFuture();
+  double weight = 1;  // > 0: the principal's share beside others'.
 };
 
 // A job on its way through the scheduler.

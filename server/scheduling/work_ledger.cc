@@ -5,6 +5,15 @@
 #include "absl/strings/str_cat.h"
 
 namespace hmar {
+namespace {
+
+// An image of a request without a deadline, or with a far one, is due this long after it came: so
+// that a principal's own images with deadlines never keep it waiting for ever.
+constexpr absl::Duration kDueWithin = absl::Minutes(1);
+
+constexpr int kProbePriority = kMaxPriority + 1;
+
+}  // namespace
 
 WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, absl::Time now) {
   const WorkId id = next_work_++;
@@ -12,6 +21,8 @@ WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, absl::Time now) {
   Request& request = requests_[id];
   request.outbox = std::make_shared<ListenerOutbox>(std::move(work.listener));
   request.work = std::move(work);
+  const CallOrigin& origin = request.work.origin;
+  if (origin.deadline < absl::InfiniteFuture()) deadlines_.emplace(origin.deadline, id);
   for (uint32_t index = 0; index < request.work.job.images; ++index) {
     ImageRecord image;
     image.work = id;
@@ -19,8 +30,10 @@ WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, absl::Time now) {
     image.model = request.work.job.model;
     image.device = request.work.device;
     image.passes = shared_passes;
+    image.priority = request.work.probe ? kProbePriority : request.work.job.priority;
+    image.due = std::min(origin.deadline, now + kDueWithin);
     image.submitted = now;
-    request.open_images.insert(images_.Add(std::move(image)).id);
+    request.open_images.insert(images_.Add(std::move(image), {origin.client, origin.weight}).id);
   }
   return id;
 }
@@ -29,7 +42,7 @@ void WorkLedger::BookPass(const PassReport& pass, double device_seconds, uint32_
   ImageRecord* image = images_.Find(pass.id);
   if (image == nullptr) return;
   if (!image->passes->empty()) image->Charge(pass, device_seconds, batch_images);
-  image->next_pass = pass.last ? image->passes->size() : image->next_pass + 1;
+  images_.Advance(*image, pass.last ? image->passes->size() : image->next_pass + 1);
 }
 
 void WorkLedger::BookPreview(PreviewReport preview) {
@@ -57,6 +70,7 @@ void WorkLedger::BookPicture(ImageReport report, absl::Time now) {
   Request& request = requests_.at(image->work);
   CountEnded(request.work, ImageOutcome::kDone, 1);
   request.open_images.erase(image->id);
+  if (request.open_images.empty()) deadlines_.erase({request.work.origin.deadline, image->work});
   images_.Erase(image->id);
 }
 
@@ -64,12 +78,12 @@ void WorkLedger::BookFailure(const FailureReport& failure, absl::Time now) {
   const ImageRecord* image = images_.Find(failure.id);
   if (image == nullptr) return;
   const WorkId work = image->work;
-  CloseImages(requests_.at(work), ImageOutcome::kFailed, now, failure.id);
+  CloseImages(work, ImageOutcome::kFailed, now, failure.id);
   Post(work, [status = failure.status](WorkListener& listener) { listener.OnFailed(status); });
 }
 
 void WorkLedger::Fail(WorkId id, const absl::Status& status, ImageOutcome outcome, absl::Time now) {
-  CloseImages(requests_.at(id), outcome, now);
+  CloseImages(id, outcome, now);
   Post(id, [status](WorkListener& listener) { listener.OnFailed(status); });
 }
 
@@ -89,8 +103,9 @@ void WorkLedger::FailAll(const absl::Status& status, absl::Time now) {
 }
 
 void WorkLedger::Expire(absl::Time now) {
-  for (auto& [id, request] : requests_) {
-    if (request.open_images.empty() || request.work.origin.deadline > now) continue;
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const WorkId id = deadlines_.begin()->second;
+    const Request& request = requests_.at(id);
     const std::string message =
         absl::StrCat("the deadline passed with ", request.open_images.size(), " of ",
                      request.work.job.images, " images not done");
@@ -101,7 +116,7 @@ void WorkLedger::Expire(absl::Time now) {
 std::shared_ptr<ListenerOutbox> WorkLedger::Cancel(WorkId id, absl::Time now) {
   auto found = requests_.find(id);
   if (found == requests_.end()) return nullptr;
-  CloseImages(found->second, ImageOutcome::kCancelled, now);
+  CloseImages(id, ImageOutcome::kCancelled, now);
   std::shared_ptr<ListenerOutbox> outbox = std::move(found->second.outbox);
   requests_.erase(found);
   touched_.erase(id);
@@ -134,13 +149,15 @@ void WorkLedger::Post(WorkId id, ListenerOutbox::Call call) {
   touched_.emplace(id, outbox);
 }
 
-void WorkLedger::CloseImages(Request& request, ImageOutcome outcome, absl::Time now, ImageId lost) {
-  for (ImageId id : request.open_images) {
-    const ImageRecord& image = *images_.Find(id);
-    if (image.state != ImageState::kWaiting && id != lost) {
-      releases_[*image.device].push_back({image.model, id, now, request.work.probe});
+void WorkLedger::CloseImages(WorkId id, ImageOutcome outcome, absl::Time now, ImageId lost) {
+  Request& request = requests_.at(id);
+  deadlines_.erase({request.work.origin.deadline, id});
+  for (ImageId open : request.open_images) {
+    const ImageRecord& image = *images_.Find(open);
+    if (image.state != ImageState::kWaiting && open != lost) {
+      releases_[*image.device].push_back({image.model, open, now, request.work.probe});
     }
-    images_.Erase(id);
+    images_.Erase(open);
   }
   CountEnded(request.work, outcome, request.open_images.size());
   request.open_images.clear();

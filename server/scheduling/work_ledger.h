@@ -94,7 +94,7 @@ class WorkLedger {
 
   void Post(WorkId id, ListenerOutbox::Call call);
   // Takes the request's open images out of the table. `lost` is one that no engine holds any more.
-  void CloseImages(Request& request, ImageOutcome outcome, absl::Time now, ImageId lost = 0);
+  void CloseImages(WorkId id, ImageOutcome outcome, absl::Time now, ImageId lost = 0);
   void CountEnded(const Work& work, ImageOutcome outcome, size_t images);
 
   ImageTable images_;
@@ -102,6 +102,7 @@ class WorkLedger {
   Metrics* const metrics_;
   WorkId next_work_ = 1;
   std::map<WorkId, Request> requests_;
+  std::set<std::pair<absl::Time, WorkId>> deadlines_;  // Of open requests, the first at the front.
   Outboxes touched_;
 };
 

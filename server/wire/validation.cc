@@ -79,13 +79,13 @@ void ResolveOutput(const v1::OutputOptions& given, const RequestLimits& limits,
   }
 }
 
-void CheckScheduling(const v1::Scheduling& given, Violations* violations) {
-  if (given.priority() != 0) {
+void ResolveScheduling(const v1::Scheduling& given, Job* job, Violations* violations) {
+  if (given.priority() < kMinPriority || given.priority() > kMaxPriority) {
     violations->Add(Reason::kFieldOutOfRange, "scheduling.priority",
-                    absl::StrCat(given.priority(),
-                                 "; this release does not support priorities, so "
-                                 "only 0 is allowed"));
+                    absl::StrCat(given.priority(), "; ", kMinPriority, " to ", kMaxPriority));
   }
+  job->priority = given.priority();
+  job->must_meet_deadline = given.on_deadline() == v1::Scheduling::ON_DEADLINE_FAIL;
   if (!v1::Scheduling::OnDeadline_IsValid(given.on_deadline())) {
     violations->AddUnknownEnum("scheduling.on_deadline", given.on_deadline());
   } else if (given.on_deadline() == v1::Scheduling::ON_DEADLINE_DEGRADE) {
@@ -130,7 +130,7 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
     resolved.edit = ResolveEdit(request.edit(), config, context.limits.upload, violations);
   }
   resolved.job.prototype.prefix = ResolvePrefix(request.prefix(), config, violations);
-  CheckScheduling(request.scheduling(), violations);
+  ResolveScheduling(request.scheduling(), &resolved.job, violations);
   CheckRequestId(request.request_id(), violations);
   return resolved;
 }

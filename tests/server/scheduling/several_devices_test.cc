@@ -219,7 +219,7 @@ TEST_F(SeveralDevicesTest, EstimatesAreThoseOfAllDevicesTogether) {
   EXPECT_NEAR(two.admission.estimated_device_seconds, 2 * one.admission.estimated_device_seconds,
               1e-6);
   EXPECT_TRUE(near(puppet_.scheduler().backlog_time(), alone.scheduler().backlog_time()));
-  EXPECT_EQ(puppet_.Submit(2).admission.images_ahead, 8u);
+  EXPECT_EQ(puppet_.Submit(2).admission.images_ahead, 16u);
 }
 
 // A queue, an interleaving of the devices and cancels at random: everything ends, and nobody sleeps

@@ -340,10 +340,10 @@ std::vector<BadField> BadFields() {
       {"PrefixTokenThatWouldBeNegative",
        [](Request& r) { r.mutable_prefix()->add_tokens()->add_tokens(0xffffffff); },
        "prefix.tokens[0].tokens[0]", Reason::kPrefixInvalid, "4294967295"},
-      {"PriorityAboveZero", [](Request& r) { r.mutable_scheduling()->set_priority(1); },
-       "scheduling.priority", Reason::kFieldOutOfRange, "1; this release does not support"},
-      {"PriorityBelowZero", [](Request& r) { r.mutable_scheduling()->set_priority(-10); },
-       "scheduling.priority", Reason::kFieldOutOfRange, "only 0"},
+      {"PriorityAboveTen", [](Request& r) { r.mutable_scheduling()->set_priority(11); },
+       "scheduling.priority", Reason::kFieldOutOfRange, "11; -10 to 10"},
+      {"PriorityBelowMinusTen", [](Request& r) { r.mutable_scheduling()->set_priority(-11); },
+       "scheduling.priority", Reason::kFieldOutOfRange, "-11; -10 to 10"},
       {"OnDeadlineUnknown",
        [](Request& r) {
          r.mutable_scheduling()->set_on_deadline(static_cast<v1::Scheduling::OnDeadline>(3));
