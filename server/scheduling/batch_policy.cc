@@ -45,7 +45,9 @@ class StepBuilder {
 
   // Rows of a step that takes `times` as long as one of `rows`.
   double RowsWithin(double times, double rows) const {
-    return times <= 1 ? rows : times * rows + (times - 1) * state_.constant_rows;
+    if (times <= 1) return rows;
+    if (state_.cost == nullptr || !state_.cost->measured()) return times * rows;
+    return std::max(rows, state_.cost->RowsWithin(times * state_.cost->Seconds(rows)));
   }
 
   void set_leader(size_t flow) { choice_.leader = flow; }

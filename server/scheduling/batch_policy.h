@@ -7,8 +7,8 @@
 //
 // A step belongs to a priority, and within it to the principal with the smallest tag
 // (fair_queue.h): it leads. Others join as far as that does not make the step longer than the
-// leader's share of the device allows. A step of R rows takes c + s R seconds, so c / s is what its
-// constant part is worth in rows (ModelState::constant_rows). Invariants, for every input:
+// leader's share of the device allows. How long a step takes is the cost model's to say.
+// Invariants, for every input:
 //  1. Work-conserving. If an image can run or a picture is due, there is a step.
 //  2. Budget. The rows of a step are at most max_step_rows, the input's and the model's, unless it
 //     has a single image.
@@ -39,6 +39,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "model/engine.h"
+#include "server/scheduling/cost_model.h"
 
 namespace hmar {
 
@@ -76,7 +77,7 @@ struct ModelState {
   uint32_t pictures_due = 0;  // Images past their last pass whose pictures have not come yet.
   uint32_t max_step_rows = std::numeric_limits<uint32_t>::max();  // The engine's own bound.
   uint32_t reserved_slots = 0;
-  double constant_rows = 0;  // See above; >= 0, may be infinite.
+  const CostModel* cost = nullptr;  // Null or not measured: a step takes as long as it has rows.
 };
 
 // The images of one model and priority, those that the input leaves out included.

@@ -1,12 +1,14 @@
 #include "server/scheduling/cost_model.h"
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
+#include <limits>
 
 namespace hmar {
 namespace {
 
-constexpr double kDecay = 0.99;  // A step.
+// Steps that a class remembers.
+constexpr double kMostWeight = 20;
 
 // Steps that a load takes: its images go in waves of as many as there are slots, each wave as many
 // steps as an image has passes; more where the budget is the tighter bound.
@@ -16,33 +18,80 @@ double StepsOf(const ModelLoad& load) {
 }
 
 double SecondsOf(const ModelLoad& load, double steps) {
-  return load.cost->seconds_per_step() * steps + load.cost->seconds_per_row() * load.rows;
+  return steps == 0 ? 0 : steps * load.cost->Seconds(static_cast<double>(load.rows) / steps);
 }
 
 }  // namespace
 
 void CostModel::Observe(uint64_t rows, absl::Duration took, double weight) {
-  const double x = static_cast<double>(rows);
-  const double y = absl::ToDoubleSeconds(took);
-  const double decay = std::pow(kDecay, weight);
-  weight_ = decay * weight_ + weight;
-  rows_ = decay * rows_ + weight * x;
-  seconds_ = decay * seconds_ + weight * y;
-  rows_squared_ = decay * rows_squared_ + weight * x * x;
-  rows_seconds_ = decay * rows_seconds_ + weight * x * y;
-  line_ = Fit();
+  Point& mean = classes_[std::min<size_t>(std::bit_width(rows), kClasses - 1)];
+  mean.weight = std::min(mean.weight, kMostWeight) + weight;
+  const double newest = weight / mean.weight;
+  mean.rows += newest * (static_cast<double>(rows) - mean.rows);
+  mean.seconds += newest * (absl::ToDoubleSeconds(took) - mean.seconds);
+  Fit();
 }
 
-CostModel::Line CostModel::Fit() const {
-  if (rows_ == 0) return {seconds_ / weight_, 0};
-  const Line through_origin{0, rows_seconds_ / rows_squared_};
-  const double variance = rows_squared_ - rows_ * rows_ / weight_;
-  const double covariance = rows_seconds_ - rows_ * seconds_ / weight_;
-  // Steps of one size cannot tell the two costs apart.
-  if (variance <= 1e-9 * rows_squared_) return through_origin;
-  const double slope = std::max(0.0, covariance / variance);
-  const double intercept = (seconds_ - slope * rows_) / weight_;
-  return intercept < 0 ? through_origin : Line{intercept, slope};
+// Pool adjacent violators: Barlow, Bartholomew, Bremner, Brunk, "Statistical Inference under Order
+// Restrictions", 1972, section 1.2.
+void CostModel::Fit() {
+  curve_.clear();
+  for (const Point& mean : classes_) {
+    if (mean.weight == 0) continue;
+    curve_.push_back(mean);
+    while (curve_.size() > 1 && curve_.back().seconds < curve_[curve_.size() - 2].seconds) {
+      const Point last = curve_.back();
+      curve_.pop_back();
+      Point& pool = curve_.back();
+      const double share = last.weight / (pool.weight + last.weight);
+      pool.seconds += share * (last.seconds - pool.seconds);
+      pool.rows += share * (last.rows - pool.rows);
+      pool.weight += last.weight;
+    }
+  }
+}
+
+double CostModel::SlopeBelow() const {
+  if (curve_.size() == 1) return curve_[0].rows == 0 ? 0 : curve_[0].seconds / curve_[0].rows;
+  return (curve_[1].seconds - curve_[0].seconds) / (curve_[1].rows - curve_[0].rows);
+}
+
+// From end to end: the last two alone may be two noises.
+double CostModel::SlopeAbove() const {
+  if (curve_.size() == 1) return SlopeBelow();
+  return (curve_.back().seconds - curve_[0].seconds) / (curve_.back().rows - curve_[0].rows);
+}
+
+double CostModel::Seconds(double rows) const {
+  if (curve_.empty()) return 0;
+  const Point& first = curve_.front();
+  const Point& last = curve_.back();
+  if (rows <= first.rows) return std::max(0.0, first.seconds - SlopeBelow() * (first.rows - rows));
+  if (rows >= last.rows) return last.seconds + SlopeAbove() * (rows - last.rows);
+  const auto above = std::upper_bound(curve_.begin(), curve_.end(), rows,
+                                      [](double r, const Point& point) { return r < point.rows; });
+  const Point& below = *std::prev(above);
+  const double part = (rows - below.rows) / (above->rows - below.rows);
+  return below.seconds + part * (above->seconds - below.seconds);
+}
+
+double CostModel::RowsWithin(double seconds) const {
+  constexpr double kAny = std::numeric_limits<double>::infinity();
+  if (curve_.empty()) return kAny;
+  const Point& first = curve_.front();
+  const Point& last = curve_.back();
+  const auto along = [seconds](const Point& from, double slope) {
+    return slope > 0 ? from.rows + (seconds - from.seconds) / slope : kAny;
+  };
+  if (seconds >= last.seconds) return along(last, SlopeAbove());
+  if (seconds < first.seconds) {
+    return SlopeBelow() > 0 ? std::max(0.0, along(first, SlopeBelow())) : 0;
+  }
+  const auto above =
+      std::upper_bound(curve_.begin(), curve_.end(), seconds,
+                       [](double s, const Point& point) { return s < point.seconds; });
+  const Point& below = *std::prev(above);
+  return along(below, (above->seconds - below.seconds) / (above->rows - below.rows));
 }
 
 LoadEstimate EstimateLoad(absl::Span<const ModelLoad> loads, size_t model) {

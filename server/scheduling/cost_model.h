@@ -3,44 +3,52 @@
 
 // What steps cost, learned from those that ran, and how long a load of images will take.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace hmar {
 
-// Seconds of a step as a line over its forward rows: least squares over past steps, in which a step
-// counts half as much as one 70 steps later. Short enough to follow a device that throttles, long
-// enough to see small steps and large ones. Thread-compatible.
+// Seconds of a step over its forward rows: a curve through the means of past steps in classes of
+// rows, each twice as wide as the one below, made to rise by pooling neighbours that fall (isotonic
+// regression). A class keeps what it knows while others run: under load there are none but large
+// steps, and a line through those alone says nothing about small ones. A step counts half as much
+// as one about 14 steps of its class later. Thread-compatible.
 class CostModel {
  public:
   // A step of `rows` rows took this long. `weight` (0 .. 1): how much that says; less for steps of
   // another device.
   void Observe(uint64_t rows, absl::Duration took, double weight = 1);
 
-  bool measured() const { return weight_ > 0; }
+  bool measured() const { return !curve_.empty(); }
 
-  // Of a step, whatever its rows; >= 0. Zero before any step.
-  double seconds_per_step() const { return line_.intercept; }
-  // Of each row; >= 0. Zero before any step.
-  double seconds_per_row() const { return line_.slope; }
+  // Of a step of so many rows, >= 0; between and beyond what was measured by straight lines, after
+  // steps of one class alone in proportion to the rows. Zero before any step.
+  double Seconds(double rows) const;
+
+  // The most rows that take at most so long; infinite where rows cost nothing.
+  double RowsWithin(double seconds) const;
 
  private:
-  struct Line {
-    double intercept = 0;
-    double slope = 0;
-  };
-  Line Fit() const;
+  static constexpr size_t kClasses =
+      33;  // By the width of `rows` in bits; what is above is in the last.
 
-  // Decayed sums over the steps: 1, rows, seconds, rows^2, rows * seconds.
-  double weight_ = 0;
-  double rows_ = 0;
-  double seconds_ = 0;
-  double rows_squared_ = 0;
-  double rows_seconds_ = 0;
-  Line line_;
+  struct Point {
+    double weight = 0;
+    double rows = 0;
+    double seconds = 0;
+  };
+
+  void Fit();
+  double SlopeBelow() const;
+  double SlopeAbove() const;
+
+  std::array<Point, kClasses> classes_;  // Means.
+  std::vector<Point> curve_;             // Rising in rows, not falling in seconds.
 };
 
 // What one device has left to do for one model's images.

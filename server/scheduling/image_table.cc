@@ -62,6 +62,23 @@ void ImageTable::Advance(ImageRecord& image, size_t next_pass) {
   queue(image.model, image.priority).Advance(image.flow, rows);
 }
 
+void ImageTable::Charge(const std::vector<ImageId>& ids, absl::Duration took) {
+  std::vector<const ImageRecord*> images;
+  uint64_t rows = 0;
+  for (ImageId id : ids) {
+    const ImageRecord* image = Find(id);
+    if (image == nullptr) continue;
+    images.push_back(image);
+    rows += image->next_rows();
+  }
+  const double seconds = absl::ToDoubleSeconds(took);
+  for (const ImageRecord* image : images) {
+    const double share =
+        rows > 0 ? static_cast<double>(image->next_rows()) / rows : 1.0 / images.size();
+    queue(image->model, image->priority).Charge(image->flow, seconds * share);
+  }
+}
+
 void ImageTable::Decode(ImageRecord& image) {
   image.state = ImageState::kDecoding;
   HeldWith(image).running.erase(image.id);

@@ -87,6 +87,9 @@ class ImageTable {
   void Run(ImageRecord& image, size_t device);
   // A running image has had all passes before `next_pass`.
   void Advance(ImageRecord& image, size_t next_pass);
+  // Books a step's time with the principals of those of its images that are here, by the rows of
+  // their next passes. Negative: takes back what was booked too much.
+  void Charge(const std::vector<ImageId>& ids, absl::Duration took);
   // A running image has had its last pass.
   void Decode(ImageRecord& image);
   void Erase(ImageId id);

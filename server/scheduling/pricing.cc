@@ -9,8 +9,6 @@ namespace {
 
 constexpr double kWeightElsewhere = 0.1;
 
-constexpr double kSecondsUnmeasured = 1e-6;  // A row.
-
 // A backlog goes to several devices in this many parts at most: however long it is, a price takes
 // the same time.
 constexpr uint32_t kPartsOfBacklog = 64;
@@ -38,16 +36,10 @@ void Pricing::Observe(size_t device, size_t model, uint64_t rows, absl::Duration
   }
 }
 
-double Pricing::StepSeconds(size_t device, size_t model, uint64_t rows) const {
+absl::Duration Pricing::StepTime(size_t device, size_t model, uint64_t rows) const {
   const CostModel& cost = costs_[device][model];
-  if (!cost.measured()) return kSecondsUnmeasured * static_cast<double>(rows);
-  return cost.seconds_per_step() + cost.seconds_per_row() * static_cast<double>(rows);
-}
-
-double Pricing::ConstantRows(size_t device, size_t model) const {
-  const CostModel& cost = costs_[device][model];
-  if (cost.seconds_per_step() == 0) return 0;
-  return cost.seconds_per_step() / cost.seconds_per_row();  // Infinite if rows cost nothing.
+  if (!cost.measured()) return absl::ZeroDuration();
+  return std::max(absl::Seconds(cost.Seconds(static_cast<double>(rows))), absl::Microseconds(1));
 }
 
 Backlog Pricing::Until(const ImageTable& table, const Work& work, double images, uint64_t rows) {

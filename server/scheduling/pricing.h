@@ -38,11 +38,9 @@ class Pricing {
   // Until all of `images` is done.
   absl::Duration BacklogTime(const ImageTable& images) const;
 
-  // Of a step of `rows` forward rows. Before any step of the model a microsecond a row, so that
-  // shares can be counted all the same.
-  double StepSeconds(size_t device, size_t model, uint64_t rows) const;
-  // Forward rows that take as long as what a step takes whatever its rows; 0 before any step.
-  double ConstantRows(size_t device, size_t model) const;
+  // What a step of so many rows should take; zero before any step of the model, never after.
+  absl::Duration StepTime(size_t device, size_t model, uint64_t rows) const;
+  const CostModel& cost(size_t device, size_t model) const { return costs_[device][model]; }
 
   // The devices with what runs on them; what waits is still to be placed.
   Placement Running(const ImageTable& images) const;

@@ -6,6 +6,8 @@ namespace hmar {
 
 void StepBooking::Book(const PlannedStep& step, StepReport report, absl::Duration took,
                        absl::Time now) {
+  // Before the passes are booked: by the rows that the step had.
+  ledger_.images().Charge(step.ids, took - step.expected);
   BookPasses(step, report.passes, took);
   for (PreviewReport& preview : report.previews) ledger_.BookPreview(std::move(preview));
   for (ImageReport& image : report.images) ledger_.BookPicture(std::move(image), now);

@@ -16,7 +16,14 @@ std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
   if (step.ids.empty() && step.cancelled.empty() && !step.await_pictures) return std::nullopt;
 
   ++steps_planned_;
-  for (ImageId id : step.ids) ledger_.images().Find(id)->last_step = steps_planned_;
+  uint64_t rows = 0;
+  for (ImageId id : step.ids) {
+    ImageRecord& image = *ledger_.images().Find(id);
+    image.last_step = steps_planned_;
+    rows += image.next_rows();
+  }
+  step.expected = pricing_.StepTime(device_, step.model, rows);
+  ledger_.images().Charge(step.ids, step.expected);
   return step;
 }
 
@@ -58,22 +65,15 @@ void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
     step.ids.push_back(id);
   }
   step.await_pictures = step.ids.empty();
-  if (!step.ids.empty()) Charge(step, *situation.flow_of[choice->leader]);
+  if (!step.ids.empty()) Lead(step, *situation.flow_of[choice->leader]);
   CountUploads(step);
 }
 
-void StepPlanner::Charge(const PlannedStep& step, const Flow& leader) {
-  ImageTable& images = ledger_.images();
-  uint64_t rows = 0;
-  for (ImageId id : step.ids) rows += images.Find(id)->next_rows();
-  const double seconds = pricing_.StepSeconds(device_, step.model, rows);
+void StepPlanner::Lead(const PlannedStep& step, const Flow& leader) {
   for (ImageId id : step.ids) {
-    const ImageRecord& image = *images.Find(id);
-    FairQueue& queue = images.queue(image.model, image.priority);
-    if (image.flow == &leader) queue.Lead(leader);
-    const double share =
-        rows > 0 ? static_cast<double>(image.next_rows()) / rows : 1.0 / step.ids.size();
-    queue.Charge(image.flow, seconds * share);
+    const ImageRecord& image = *ledger_.images().Find(id);
+    if (image.flow != &leader) continue;
+    return ledger_.images().queue(image.model, image.priority).Lead(leader);
   }
 }
 
@@ -95,7 +95,7 @@ ModelState StepPlanner::StateOf(size_t model) const {
   state.pictures_due = static_cast<uint32_t>(held.decoding.size());
   state.max_step_rows = options_.StepRows(device_, model);
   state.reserved_slots = options_.ReservedSlots(device_, model);
-  state.constant_rows = pricing_.ConstantRows(device_, model);
+  state.cost = &pricing_.cost(device_, model);
   return state;
 }
 

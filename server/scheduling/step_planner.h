@@ -87,8 +87,8 @@ class StepPlanner {
   // Whether the step may have the image, given the pictures that it is to encode already; adds its.
   bool MayTokenize(const ImageRecord& image,
                    std::set<std::pair<size_t, std::string>>& to_tokenize) const;
-  // Books what the step gives to each principal, by predicted seconds.
-  void Charge(const PlannedStep& step, const Flow& leader);
+  // Puts the clock of the leader's queue to its tag.
+  void Lead(const PlannedStep& step, const Flow& leader);
   PlannedStep::NewImage Start(ImageId id, absl::Time now);
   // The tokens of an edit's picture, if they are known; null also for what is no edit.
   std::shared_ptr<const TokenPyramid> GivenTokens(const Work& work) const;

@@ -28,6 +28,26 @@ RunningImage Running(ImageId id, size_t model, uint32_t rows, uint64_t last_step
   return {id, model, rows, last_step, priority, flow};
 }
 
+// A step takes `constant` seconds and one for each row.
+const CostModel* Cost(double constant) {
+  static auto* models = new std::map<double, CostModel>;
+  CostModel& model = (*models)[constant];
+  if (!model.measured()) {
+    for (uint64_t rows = 1; rows <= 4096; rows *= 2) {
+      model.Observe(rows, absl::Seconds(constant + static_cast<double>(rows)));
+    }
+  }
+  return &model;
+}
+
+// A step takes a second.
+const CostModel* FlatCost() {
+  static auto* model = new CostModel;
+  model->Observe(1, absl::Seconds(1));
+  model->Observe(100, absl::Seconds(1));
+  return model;
+}
+
 // A PolicyInput that owns what it points to. Priorities that have no entry are of the epoch.
 struct Scene {
   std::vector<QueuedImage> queued = {};
@@ -162,11 +182,11 @@ TEST(BatchPolicyTest, WhatAStepTakesAnywayLeavesRoomForOthers) {
   scene.flows = {{.tag = 5}, {.tag = 1}};
   scene.running = {Running(1, 0, 30, 1, 0), Running(3, 0, 20, 3, 1)};
   EXPECT_THAT(scene.Choose()->running, ElementsAre(3));
-  scene.models[0].constant_rows = 10;  // 2 (10 + 20) = 10 + 50.
+  scene.models[0].cost = Cost(10);  // 2 (10 + 20) = 10 + 50.
   EXPECT_THAT(scene.Choose()->running, ElementsAre(3, 1));
   scene.running[0].rows = 31;
   EXPECT_THAT(scene.Choose()->running, ElementsAre(3));
-  scene.models[0].constant_rows = std::numeric_limits<double>::infinity();
+  scene.models[0].cost = FlatCost();
   EXPECT_THAT(scene.Choose()->running, ElementsAre(3, 1));
 }
 
@@ -206,7 +226,7 @@ TEST(BatchPolicyTest, ANewcomerLeadsWithItsFirstImage) {
 
 TEST(BatchPolicyTest, TheLastSlotsAreForNewcomersAndHigherPriorities) {
   Scene scene;
-  scene.models = {{.free_slots = 2, .reserved_slots = 1, .constant_rows = 10}};
+  scene.models = {{.free_slots = 2, .reserved_slots = 1, .cost = Cost(10)}};
   scene.flows = {{}, {}};
   scene.running = {Running(1, 0, 1, 1, 0)};
   scene.queued = {Queued(2, 0, 1, 0), Queued(3, 0, 1, 0)};
@@ -244,9 +264,9 @@ TEST(BatchPolicyTest, LowerPrioritiesRideAlongWhereThatCostsLittle) {
   Scene scene;
   scene.running = {Running(1, 0, 30, 1), Running(2, 0, 20, 2, 0, 5), Running(3, 0, 2, 2, 0, -1)};
   EXPECT_THAT(scene.Choose()->running, ElementsAre(2, 3));  // 20 rows are 25 with a quarter.
-  scene.models[0].constant_rows = 99;
+  scene.models[0].cost = Cost(99);
   EXPECT_THAT(scene.Choose()->running, ElementsAre(2, 3));
-  scene.models[0].constant_rows = 108;  // 108 + 52 = 1.25 (108 + 20).
+  scene.models[0].cost = Cost(108);  // 108 + 52 = 1.25 (108 + 20).
   EXPECT_THAT(scene.Choose()->running, ElementsAre(2, 1, 3));
 }
 
@@ -289,7 +309,7 @@ class RandomScenes : public ::testing::TestWithParam<int> {
       scene.models.push_back({.free_slots = Pick(0, 4),
                               .pictures_due = Pick(0, 1),
                               .reserved_slots = Pick(0, 2),
-                              .constant_rows = static_cast<double>(Pick(0, 60))});
+                              .cost = Cost(Pick(0, 60))});
     }
     // A flow is of one model and priority.
     scene.flows.clear();
@@ -354,7 +374,7 @@ class Checker {
     CheckLeader(*leading);
     CheckQueue();
     const double led = RowsOf(*leading);
-    EXPECT_LE(rows_, std::max(led, kRideAlong * led + (kRideAlong - 1) * state_.constant_rows));
+    EXPECT_LE(rows_, Within(kRideAlong, led));
   }
 
  private:
@@ -391,6 +411,12 @@ class Checker {
       if (!Able(priority).empty()) return priority;
     }
     return std::nullopt;
+  }
+
+  // Rows of a step that takes so many times as long; a little more, for what rounding does.
+  double Within(double times, double rows) const {
+    const double constant = state_.cost->Seconds(0);
+    return times * rows + (times - 1) * constant + 1e-6;
   }
 
   double RowsOf(int priority) const {
@@ -439,7 +465,7 @@ class Checker {
     CheckThoseAhead(priority, leaders);
     if (others == 0) return;
     const double share = weights / scene_.flows[choice_.leader].weight;
-    EXPECT_LE(leaders + others, share * leaders + (share - 1) * state_.constant_rows);
+    EXPECT_LE(leaders + others, Within(share, leaders));
   }
 
   // Who has a larger tag than one that was left out got no more than the leader.
@@ -546,7 +572,8 @@ class World {
     }
     double rows = 0;
     for (ImageId id : taken) rows += images_.at(id).passes.front();
-    const double seconds = scene_.models[0].constant_rows + rows;
+    const CostModel* cost = scene_.models[0].cost;
+    const double seconds = cost == nullptr ? rows : cost->Seconds(rows);
     longest_ = std::max(longest_, seconds);
     for (ImageId id : taken) Advance(id, seconds * images_.at(id).passes.front() / rows);
     return !taken.empty();
@@ -646,7 +673,7 @@ TEST_P(RandomScenes, PlayedOutEverythingEnds) {
   const uint32_t slots = Pick(1, 12);
   scene.models = {{.free_slots = slots,
                    .reserved_slots = Pick(0, std::min(2u, slots - 1)),
-                   .constant_rows = static_cast<double>(Pick(0, 100))}};
+                   .cost = Cost(Pick(0, 100))}};
   scene.max_step_rows = Pick(50, 800);
   World world(scene);
   size_t passes = 0;

@@ -1,5 +1,7 @@
 #include "server/scheduling/cost_model.h"
 
+#include <limits>
+
 #include "gtest/gtest.h"
 
 namespace hmar {
@@ -16,50 +18,73 @@ CostModel Measured(double seconds_per_step, double seconds_per_row) {
 TEST(CostModelTest, KnowsNothingBeforeTheFirstStep) {
   const CostModel cost;
   EXPECT_FALSE(cost.measured());
-  EXPECT_EQ(cost.seconds_per_step(), 0);
-  EXPECT_EQ(cost.seconds_per_row(), 0);
+  EXPECT_EQ(cost.Seconds(100), 0);
+  EXPECT_EQ(cost.RowsWithin(1), std::numeric_limits<double>::infinity());
 }
 
-TEST(CostModelTest, FindsTheCostOfAStepAndOfARow) {
+TEST(CostModelTest, BetweenAndBeyondWhatWasMeasuredItGoesStraight) {
   const CostModel cost = Measured(0.02, 0.0005);
   EXPECT_TRUE(cost.measured());
-  EXPECT_NEAR(cost.seconds_per_step(), 0.02, 1e-9);
-  EXPECT_NEAR(cost.seconds_per_row(), 0.0005, 1e-12);
+  for (const double rows : {0, 5, 10, 30, 100, 999, 1000, 5000}) {
+    EXPECT_NEAR(cost.Seconds(rows), 0.02 + 0.0005 * rows, 1e-9) << rows;
+    EXPECT_NEAR(cost.RowsWithin(0.02 + 0.0005 * rows), rows, 1e-6);
+  }
+  EXPECT_EQ(cost.RowsWithin(0.01), 0);
 }
 
 TEST(CostModelTest, StepsOfOneSizeCountAsTheirRows) {
   CostModel cost;
   for (int i = 0; i < 5; ++i) cost.Observe(100, absl::Milliseconds(50));
-  EXPECT_EQ(cost.seconds_per_step(), 0);
-  EXPECT_NEAR(cost.seconds_per_row(), 0.0005, 1e-12);
+  EXPECT_NEAR(cost.Seconds(10), 0.005, 1e-12);
+  EXPECT_NEAR(cost.RowsWithin(0.1), 200, 1e-9);
 }
 
-TEST(CostModelTest, NoisePutsNoCostBelowZero) {
+// Under load all steps are large. A line through them would say anything about the small ones.
+TEST(CostModelTest, WhatItKnowsOfSmallStepsOutlastsManyLargeOnes) {
+  CostModel cost;
+  for (uint64_t rows : {1, 8, 64}) cost.Observe(rows, absl::Milliseconds(5 + rows));
+  for (int i = 0; i < 10'000; ++i) cost.Observe(4000 + i % 90, absl::Milliseconds(4000 - i % 90));
+  EXPECT_NEAR(cost.Seconds(1), 0.006, 1e-9);
+  EXPECT_NEAR(cost.Seconds(8), 0.013, 1e-9);
+  EXPECT_NEAR(cost.Seconds(4050), 4, 0.1);
+}
+
+TEST(CostModelTest, MoreRowsNeverTakeLess) {
   CostModel falling;  // Larger steps that ran faster.
   falling.Observe(10, absl::Milliseconds(50));
-  falling.Observe(1000, absl::Milliseconds(10));
-  EXPECT_EQ(falling.seconds_per_row(), 0);
-  EXPECT_GT(falling.seconds_per_step(), 0);
+  falling.Observe(100, absl::Milliseconds(10));
+  falling.Observe(1000, absl::Milliseconds(60));
+  double before = 0;
+  for (double rows = 0; rows < 2000; rows += 10) {
+    EXPECT_GE(falling.Seconds(rows), before) << rows;
+    before = falling.Seconds(rows);
+  }
+  EXPECT_NEAR(falling.Seconds(55), 0.03, 1e-9);  // The two that fell are one.
+  EXPECT_GT(falling.Seconds(0), 0);
   CostModel steep;  // A line that would cross zero at 50 rows.
   steep.Observe(100, absl::Milliseconds(50));
   steep.Observe(200, absl::Milliseconds(150));
-  EXPECT_EQ(steep.seconds_per_step(), 0);
-  EXPECT_GT(steep.seconds_per_row(), 0);
+  EXPECT_EQ(steep.Seconds(10), 0);
+  CostModel flat;
+  flat.Observe(10, absl::Milliseconds(50));
+  flat.Observe(1000, absl::Milliseconds(50));
+  EXPECT_EQ(flat.RowsWithin(0.05), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(flat.RowsWithin(0.04), 0);
 }
 
 TEST(CostModelTest, FollowsADeviceThatThrottles) {
   CostModel cost;
   for (int i = 0; i < 500; ++i) cost.Observe(10 + i % 100, absl::Milliseconds(10 + i % 100));
-  const double before = cost.seconds_per_row();
+  const double before = cost.Seconds(80);
   for (int i = 0; i < 500; ++i) cost.Observe(10 + i % 100, absl::Milliseconds(2 * (10 + i % 100)));
-  EXPECT_NEAR(cost.seconds_per_row(), 2 * before, 0.05 * before);
+  EXPECT_NEAR(cost.Seconds(80), 2 * before, 0.05 * before);
 }
 
 TEST(CostModelTest, ATenthOfAWeightCountsATenth) {
   CostModel cost;
   for (int i = 0; i < 10; ++i) cost.Observe(0, absl::Milliseconds(20), 0.1);
   cost.Observe(0, absl::Milliseconds(10));
-  EXPECT_NEAR(cost.seconds_per_step(), 0.015, 0.0001);
+  EXPECT_NEAR(cost.Seconds(0), 0.015, 0.0001);
 }
 
 TEST(EstimateLoadTest, AFewImagesTakeOneWaveOfSteps) {
