@@ -10,6 +10,11 @@ namespace {
 // Steps that a class remembers.
 constexpr double kMostWeight = 20;
 
+// What a step takes off the weights of all classes: so that where an old class and a new one
+// contradict each other the new one is right. What nobody contradicts stays.
+constexpr double kForgetting = 0.01;
+constexpr double kLeastWeight = 1e-6;
+
 // Steps that a load takes: its images go in waves of as many as there are slots, each wave as many
 // steps as an image has passes; more where the budget is the tighter bound.
 double StepsOf(const ModelLoad& load) {
@@ -24,6 +29,11 @@ double SecondsOf(const ModelLoad& load, double steps) {
 }  // namespace
 
 void CostModel::Observe(uint64_t rows, absl::Duration took, double weight) {
+  for (Point& other : classes_) {
+    if (other.weight > 0) {
+      other.weight = std::max(kLeastWeight, other.weight * (1 - kForgetting * weight));
+    }
+  }
   Point& mean = classes_[std::min<size_t>(std::bit_width(rows), kClasses - 1)];
   mean.weight = std::min(mean.weight, kMostWeight) + weight;
   const double newest = weight / mean.weight;

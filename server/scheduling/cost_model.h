@@ -15,9 +15,10 @@ namespace hmar {
 
 // Seconds of a step over its forward rows: a curve through the means of past steps in classes of
 // rows, each twice as wide as the one below, made to rise by pooling neighbours that fall (isotonic
-// regression). A class keeps what it knows while others run: under load there are none but large
-// steps, and a line through those alone says nothing about small ones. A step counts half as much
-// as one about 14 steps of its class later. Thread-compatible.
+// regression). A class keeps what it knows while others run, but gives way where those contradict
+// it: under load there are none but large steps, and a line through those alone says nothing about
+// small ones. A step counts half as much as one about 14 steps of its class later.
+// Thread-compatible.
 class CostModel {
  public:
   // A step of `rows` rows took this long. `weight` (0 .. 1): how much that says; less for steps of
