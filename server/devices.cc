@@ -62,7 +62,7 @@ DeviceLimits LimitsOf(const ServerOptions& options, const Device& device) {
   const bool cpu = device.kind == Device::Kind::kCpu;
   DeviceLimits limits{options.max_images_in_flight, options.max_step_rows};
   if (limits.max_images == 0 && cpu) limits.max_images = 64;
-  if (limits.max_step_rows == 0) limits.max_step_rows = cpu ? 4096 : 20480;
+  if (limits.max_step_rows == 0) limits.max_step_rows = cpu ? 1024 : 20480;
   return limits;
 }
 

@@ -119,7 +119,7 @@ std::vector<OptionRow> Rows(ServerOptions* o) {
       {"max-images-per-request", "N", &o->max_images_per_request, "Limit of num_images", 1, 65536},
       {"max-step-rows", "N", &o->max_step_rows,
        "Token rows that one step of a model may have; more rows, more throughput, longer steps; 0: "
-       "4096 on the CPU, 20480 on a GPU",
+       "1024 on the CPU, 20480 on a GPU",
        0, 1 << 24},
       {"reserved-slots", "N", &o->reserved_slots,
        "Of a model's images in flight on a device, how many only a priority above 0, or a client "
