@@ -60,7 +60,8 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kDraining, "DRAINING", Code::kUnavailable,
               "The server is going down; another one, or this one after a restart, will answer."},
     ReasonRow{Reason::kDeviceLost, "DEVICE_LOST", Code::kUnavailable,
-              "A device of the server failed for good, and the server is ending; another one, or "
+              "A device of the server failed for good or hangs, and the server is ending; another "
+              "one, or "
               "this one after a restart, will answer."},
     ReasonRow{Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded,
               "The call's deadline passed before its last image."},

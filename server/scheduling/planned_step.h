@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "model/engine.h"
 #include "server/scheduling/work.h"
 
@@ -36,6 +37,8 @@ struct PlannedStep {
   std::vector<ImageId> ids;
   // Nothing of the model can run, but pictures are due: Step with no ids, which waits for one.
   bool await_pictures = false;
+  // What the step should take, by the cost of those before it; zero: nobody knows yet.
+  absl::Duration expected;
 
   // For the loop to fill: the pictures that it encoded, whatever became of the step.
   struct TokenizedPicture {

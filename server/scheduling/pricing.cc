@@ -25,6 +25,14 @@ void Pricing::Observe(size_t device, size_t model, uint64_t rows, absl::Duration
   }
 }
 
+absl::Duration Pricing::StepTime(size_t device, size_t model, uint64_t rows) const {
+  const CostModel& cost = costs_[device][model];
+  if (!cost.measured()) return absl::ZeroDuration();
+  const double seconds =
+      cost.seconds_per_step() + cost.seconds_per_row() * static_cast<double>(rows);
+  return std::max(absl::Seconds(seconds), absl::Microseconds(1));
+}
+
 Admission Pricing::Quote(const ImageTable& ahead, size_t model, uint32_t images,
                          const std::vector<Pass>& passes) const {
   ImageCost image{model, 0, static_cast<uint32_t>(passes.size())};

@@ -28,6 +28,9 @@ class Pricing {
   // a single slow step is tried again in time.
   void Observe(size_t device, size_t model, uint64_t rows, absl::Duration took);
 
+  // What a step of so many rows should take; zero before any step of the model, never after.
+  absl::Duration StepTime(size_t device, size_t model, uint64_t rows) const;
+
   // What a request for `images` images of `passes` each can be told, behind all of `ahead` (id 0).
   Admission Quote(const ImageTable& ahead, size_t model, uint32_t images,
                   const std::vector<Pass>& passes) const;

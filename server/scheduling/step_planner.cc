@@ -15,7 +15,13 @@ std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
   if (step.ids.empty() && step.cancelled.empty() && !step.await_pictures) return std::nullopt;
 
   ++steps_planned_;
-  for (ImageId id : step.ids) ledger_.images().Find(id)->last_step = steps_planned_;
+  uint64_t rows = 0;
+  for (ImageId id : step.ids) {
+    ImageRecord& image = *ledger_.images().Find(id);
+    image.last_step = steps_planned_;
+    rows += image.next_rows();
+  }
+  step.expected = pricing_.StepTime(device_, step.model, rows);
   return step;
 }
 
