@@ -15,7 +15,7 @@ cmake --build "$build_dir" -j "$(nproc)" --target hmar-server hmar
 mkdir -p "$out"
 scratch=$(mktemp -d)
 port_file=$scratch/port  # The server makes it when it listens.
-"$build_dir/server/hmar-server" --model "hmar-cifar10=deploy/models/hmar-cifar10" --listen 127.0.0.1:0 \
+"$build_dir/server/hmar-server" --model "hmar-cifar10=deploy/models/hmar-cifar10" --listen 127.0.0.1:0 --drain-delay-seconds 0 \
   --port-file "$port_file" >"$out/server.log" 2>&1 &
 server=$!
 

@@ -2,6 +2,7 @@
 
 #include <spdlog/logger.h>
 
+#include <chrono>
 #include <cstdlib>
 
 namespace hmar {
@@ -28,6 +29,11 @@ void ExitGuard::Loaded() {
   loading_ = false;
 }
 
+void ExitGuard::Fail(int exit_code) {
+  absl::MutexLock lock(&mutex_);
+  if (failure_ == 0) failure_ = exit_code;
+}
+
 void ExitGuard::Watch() {
   const StopReason reason = signals_->Await();
   spdlog::logger& log = *logging_->log();
@@ -38,11 +44,18 @@ void ExitGuard::Watch() {
             "{}: stopped while loading", reason.what);
     EndAtOnce(reason.exit_code, logging_);
   }
-  const absl::Duration limit = reason.exit_code == 0 ? drain_ + kGrace : kGrace;
-  if (mutex_.AwaitWithTimeout(absl::Condition(&over_), limit)) return;
+  const auto over_or_failed = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return over_ || failure_ != 0;
+  };
+  const auto start = std::chrono::steady_clock::now();
+  if (reason.exit_code != 0 && failure_ == 0) failure_ = reason.exit_code;
+  mutex_.AwaitWithTimeout(absl::Condition(&over_or_failed), drain_ + kGrace);
+  if (failure_ != 0) mutex_.AwaitWithTimeout(absl::Condition(&over_), kGrace);
+  if (over_) return;
+  const auto waited = std::chrono::steady_clock::now() - start;
   log.error("the server has not ended within {} s; a step of a device seems to hang",
-            absl::ToInt64Seconds(limit));
-  EndAtOnce(reason.exit_code == 0 ? kStuckExitCode : reason.exit_code, logging_);
+            std::chrono::duration_cast<std::chrono::seconds>(waited).count());
+  EndAtOnce(failure_ != 0 ? failure_ : kStuckExitCode, logging_);
 }
 
 }  // namespace hmar

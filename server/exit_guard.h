@@ -19,19 +19,25 @@ namespace hmar {
 // reason, as main does. If that comes while the models load, nobody has been promised anything, and
 // the process ends there and then, with the reason's code. Otherwise main ends the server; if that
 // has not ended in time, the process ends without it, with kStuckExitCode where the reason's is 0.
+// What breaks after a signal (Fail) cuts that time short.
 class ExitGuard {
  public:
   static constexpr int kStuckExitCode = 3;
   // Beyond what is given to requests: for threads to end and devices to be let go of.
   static constexpr absl::Duration kGrace = absl::Seconds(10);
 
-  // `drain` is for requests that were accepted, after a signal. Both outlive the guard.
+  // `drain` is for requests that were accepted, after a signal, and for the delay before that. Both
+  // outlive the guard.
   ExitGuard(ProcessSignals* signals, Logging* logging, absl::Duration drain);
   // The server is gone, or never came to be.
   ~ExitGuard();
 
   // The models are loaded: main answers for the rest.
   void Loaded();
+
+  // Something broke; whatever the reason to stop was, the process is to end soon, and with this
+  // code (not 0) if main does not. The first call counts. Thread-safe.
+  void Fail(int exit_code);
 
  private:
   void Watch();
@@ -42,6 +48,7 @@ class ExitGuard {
   absl::Mutex mutex_;
   bool loading_ ABSL_GUARDED_BY(mutex_) = true;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  int failure_ ABSL_GUARDED_BY(mutex_) = 0;  // Fail's exit code.
   std::thread thread_;
 };
 

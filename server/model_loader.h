@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,13 +25,16 @@ using EngineFactory = std::function<absl::StatusOr<std::unique_ptr<Engine>>(
 // By model.
 using DeviceEngines = std::vector<std::unique_ptr<Engine>>;
 
+using LateLoadCallback = std::function<void(const std::string& what)>;
+
 // Loads every model of the options (none: the bundled one) onto every device; the devices load side
 // by side, each on a thread of its own, its models one after the other. By device. Errors: the
 // first device's; FAILED_PRECONDITION: two devices hold different weights under one name.
 absl::StatusOr<std::vector<DeviceEngines>> LoadModels(const ServerOptions& options,
                                                       const std::vector<Device>& devices,
                                                       const EngineFactory& make_engine,
-                                                      spdlog::logger* log);
+                                                      spdlog::logger* log,
+                                                      const LateLoadCallback& on_late);
 
 }  // namespace hmar
 

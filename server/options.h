@@ -10,9 +10,8 @@
 
 namespace hmar {
 
-// What the server can be told. Names, ranges, defaults and help texts stand once, in options.cc's
-// table; the flags, the configuration file, --help, the start-up log and the README's table are
-// made of it.
+// What the server can be told. Names, ranges and help texts stand once, in option_table.cc; the
+// flags, the configuration file, --help, the start-up log and the README's table are made of it.
 struct ServerOptions {
   std::vector<std::string>
       models;  // NAME=PATH; the first is the default. Empty: the bundled model.
@@ -48,6 +47,12 @@ struct ServerOptions {
   uint32_t max_connections_per_peer = 1024;
   uint32_t transport_memory_bytes = uint32_t{256} << 20;
   uint32_t receive_seconds = 30;
+  uint32_t keepalive_seconds = 20;
+  uint32_t keepalive_timeout_seconds = 10;
+  uint32_t min_ping_seconds = 10;
+  uint32_t max_ping_strikes = 2;
+  uint32_t max_connection_age_seconds = 0;  // 0: any age.
+  uint32_t max_connection_age_grace_seconds = 300;
 
   uint32_t max_upload_bytes = uint32_t{16} << 20;
   uint32_t max_upload_pixels = 64'000'000;
@@ -56,7 +61,10 @@ struct ServerOptions {
   uint32_t upload_decode_bytes = uint32_t{256} << 20;
   uint32_t upload_cache_bytes = uint32_t{32} << 20;
 
+  uint32_t load_seconds = 600;  // 0: no limit.
   uint32_t probe_seconds = 120;
+  uint32_t hang_seconds = 30;  // 0: no limit.
+  uint32_t drain_delay_seconds = 5;
   uint32_t drain_seconds = 30;
   std::string log_level = "info";
   bool access_log = true;
@@ -85,11 +93,13 @@ absl::StatusOr<ModelSpec> ParseModelSpec(const std::string& text);
 // What a command line asks for.
 struct CommandLine {
   ServerOptions options;
+  std::string config;                // The configuration file; "": none.
   std::optional<std::string> print;  // --help, --version, --help-markdown: print this and exit.
 };
 
 // Reads flags and, with --config, a TOML file of the same names (flags win), and checks them
-// against each other (option_checks.h). INVALID_ARGUMENT names the flag, the value and the limit.
+// against each other (option_checks.h). INVALID_ARGUMENT names the flag, the value and the limit,
+// and the line of the file where it stands in one. Thread-safe.
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
 
 // All options and their values in one line, for the start-up log.

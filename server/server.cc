@@ -16,14 +16,11 @@
 #include "server/base/errors.h"
 #include "server/base/version.h"
 #include "server/option_checks.h"
-#include "server/scheduling/probe.h"
 #include "server/transport/descriptors.h"
 #include "server/transport/grpc_limits.h"
 
 namespace hmar {
 namespace {
-
-constexpr absl::Duration kStopTime = absl::Seconds(5);  // For calls to end once they have failed.
 
 // Over the models of a device, by kind in the order of their first mention.
 std::vector<MemoryUse> MemoryOf(const DeviceEngines& engines) {
@@ -63,7 +60,22 @@ GrpcLimits GrpcLimitsOf(const ServerOptions& options) {
   limits.max_concurrent_streams = options.max_concurrent_streams;
   limits.memory_bytes = options.transport_memory_bytes;
   limits.handshake = absl::Seconds(options.receive_seconds);
+  limits.keepalive = absl::Seconds(options.keepalive_seconds);
+  limits.keepalive_timeout = absl::Seconds(options.keepalive_timeout_seconds);
+  limits.min_ping_interval = absl::Seconds(options.min_ping_seconds);
+  limits.max_ping_strikes = options.max_ping_strikes;
+  if (options.max_connection_age_seconds > 0) {
+    limits.connection_age = absl::Seconds(options.max_connection_age_seconds);
+    limits.connection_grace = absl::Seconds(options.max_connection_age_grace_seconds);
+  }
   return limits;
+}
+
+// Until it has been measured, nobody knows what a step should take, but that the probe's are to end
+// within --probe-seconds.
+StepWatchOptions WatchOptionsOf(const ServerOptions& options) {
+  if (options.hang_seconds == 0) return {absl::InfiniteDuration(), absl::InfiniteDuration()};
+  return {absl::Seconds(options.hang_seconds), absl::Seconds(options.probe_seconds)};
 }
 
 }  // namespace
@@ -72,9 +84,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                       ServerDependencies dependencies) {
   auto server = std::unique_ptr<Server>(new Server(options, std::move(dependencies)));
   HMAR_ASSIGN_OR_RETURN(const std::vector<Device> devices, ParseDevices(options.device));
-  HMAR_ASSIGN_OR_RETURN(server->engines_,
-                        LoadModels(options, devices, server->dependencies_.make_engine,
-                                   server->dependencies_.log.get()));
+  HMAR_ASSIGN_OR_RETURN(
+      server->engines_,
+      LoadModels(options, devices, server->dependencies_.make_engine,
+                 server->dependencies_.log.get(),
+                 [raw = server.get()](const std::string& what) { raw->OnLoadLate(what); }));
   HMAR_RETURN_IF_ERROR(server->BuildCore(devices));
   HMAR_RETURN_IF_ERROR(server->ListenForMetrics());
   HMAR_RETURN_IF_ERROR(server->Listen());
@@ -89,7 +103,10 @@ Server::Server(const ServerOptions& options, ServerDependencies dependencies)
       access_log_(dependencies_.access),
       upload_budget_(options.upload_buffer_bytes) {}
 
-Server::~Server() { Drain(absl::ZeroDuration()); }
+Server::~Server() {
+  Drain(absl::ZeroDuration());
+  JoinThreads();
+}
 
 absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   SchedulerOptions scheduler_options;
@@ -104,12 +121,10 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
     std::vector<EngineInfo>& infos = scheduler_options.devices.emplace_back();
     for (const std::unique_ptr<Engine>& engine : engines) infos.push_back(engine->info());
   }
-  std::vector<std::string> names;
-  names.reserve(devices.size());
-  for (const Device& device : devices) names.push_back(device.name);
+  for (const Device& device : devices) device_names_.push_back(device.name);
   HMAR_RETURN_IF_ERROR(CheckBuffers(options_, scheduler_options.models()));
   HMAR_RETURN_IF_ERROR(MakeMetrics(devices));
-  catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models(), std::move(names));
+  catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models(), device_names_);
   deliveries_ = std::make_unique<Deliveries>(
       DeliveryOptions{options_.delivery_buffer_bytes, absl::Seconds(options_.send_seconds)},
       dependencies_.clock);
@@ -122,12 +137,13 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   upload_readers_ = std::make_unique<UploadReaders>(
       UploadReadersOptions{static_cast<int>(options_.upload_threads), options_.upload_decode_bytes,
                            dependencies_.clock});
+  hang_watcher_ = std::make_unique<HangWatcher>(
+      WatchOptionsOf(options_), devices.size(),
+      dependencies_.steady_clock == nullptr ? &steady_clock_ : dependencies_.steady_clock,
+      [this](const OverdueStep& step) { OnHungStep(step); });
   for (size_t i = 0; i < devices.size(); ++i) {
-    loops_.push_back(
-        std::make_unique<EngineLoop>(scheduler_.get(), i, std::move(engines_[i]), metrics_.get(),
-                                     [this, name = devices[i].name](const absl::Status& status) {
-                                       OnDeviceLost(name, status);
-                                     }));
+    loops_.push_back(std::make_unique<EngineLoop>(scheduler_.get(), i, std::move(engines_[i]),
+                                                  metrics_.get(), HooksOf(i)));
   }
   service_ = std::make_unique<ImageGenerationService>(MakeContext());
   const absl::Duration receive_limit = absl::Seconds(options_.receive_seconds);
@@ -254,65 +270,14 @@ ConnectionLimits Server::FitToDescriptors() const {
   return limits;
 }
 
-// The devices one after the other: each warms up alone, and a failure names the first.
-void Server::ProbeModels() {
-  for (size_t device = 0; device < loops_.size(); ++device) {
-    const absl::Status status = ProbeDevice(device);
-    if (draining_) return;
-    if (!status.ok()) {
-      // A lost device tells of itself.
-      if (!failed_.exchange(true) && dependencies_.on_fatal) dependencies_.on_fatal(status);
-      return;
-    }
-  }
-  scheduler_->OpenToClients();
-  health_->SetReady();
-  dependencies_.log->info("ready");
-}
-
-absl::Status Server::ProbeDevice(size_t device) {
-  for (size_t model = 0; model < catalog_->models().size(); ++model) {
-    HMAR_RETURN_IF_ERROR(Probe(scheduler_.get(), device, model, catalog_->models()[model].config,
-                               absl::Seconds(options_.probe_seconds)));
-  }
-  return absl::OkStatus();
-}
-
-void Server::OnDeviceLost(const std::string& device, const absl::Status& status) {
-  const absl::Status lost =
-      ErrorOf(Reason::kDeviceLost,
-              absl::StrCat("device ", device, " is lost: ", std::string(status.message())));
-  const bool first = !failed_.exchange(true);
-  health_->End();
-  scheduler_->Stop(lost);
-  if (first && dependencies_.on_fatal) dependencies_.on_fatal(lost);
-}
-
-void Server::HangUp(absl::Duration limit) {
-  service_->active_calls().AwaitNone(limit);
-  grpc_server_->Shutdown(std::chrono::system_clock::now());
-}
-
-bool Server::Drain(absl::Duration limit) {
-  if (draining_.exchange(true)) return true;
-  if (health_ != nullptr) health_->End();
-  if (scheduler_ != nullptr) scheduler_->BeginDrain();
-  // What is not read yet is not accepted yet, and would be refused once it is.
-  if (upload_readers_ != nullptr) upload_readers_->Stop();
-  const bool finished = service_ == nullptr || service_->active_calls().AwaitNone(limit);
-  const absl::Status going_down = ErrorOf(Reason::kDraining, "the server is going down");
-  if (scheduler_ != nullptr) scheduler_->Stop(going_down);
-  if (!finished) service_->active_calls().AwaitNone(kStopTime);
-  if (prober_.joinable()) prober_.join();
-  // Ends what else is open, such as health watches, at once. Then nobody can upload or submit, and
-  // the loop has run its last step before the encoder goes, which it posts to.
-  listener_.reset();
-  if (grpc_server_ != nullptr) grpc_server_->Shutdown(std::chrono::system_clock::now());
-  metrics_server_.reset();
-  upload_readers_.reset();
-  for (const std::unique_ptr<EngineLoop>& loop : loops_) loop->Join();
-  encoder_.reset();
-  return finished;
+EngineLoopHooks Server::HooksOf(size_t device) {
+  EngineLoopHooks hooks;
+  hooks.on_lost = [this, device](const absl::Status& status) { OnDeviceLost(device, status); };
+  hooks.on_fault = [this, device](const std::string& what) {
+    dependencies_.log->error("device {}, {}", device_names_[device], what);
+  };
+  hooks.hang_watcher = hang_watcher_.get();
+  return hooks;
 }
 
 }  // namespace hmar

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "model/engine.h"
 #include "server/base/byte_budget.h"
@@ -31,6 +32,7 @@
 #include "server/operations/metrics_server.h"
 #include "server/options.h"
 #include "server/scheduling/engine_loop.h"
+#include "server/scheduling/hang_watcher.h"
 #include "server/scheduling/scheduler.h"
 #include "server/transport/connection_table.h"
 #include "server/transport/listener.h"
@@ -42,13 +44,15 @@ namespace hmar {
 struct ServerDependencies {
   EngineFactory make_engine;
   const Clock* clock = nullptr;            // Outlives the server.
+  const Clock* steady_clock = nullptr;     // Likewise; never set back. Null: a SteadyClock.
   RandomSource* random = nullptr;          // Outlives the server.
   std::shared_ptr<spdlog::logger> log;     // Not null.
   std::shared_ptr<spdlog::logger> access;  // Null: no access log.
   // The logs' own metrics, served beside the server's; null: none.
   std::shared_ptr<prometheus::Collectable> log_metrics;
   // Called once, from a thread of the server, when it turns out that it cannot serve: a probe image
-  // failed or, with the reason DEVICE_LOST, a device is lost. May be empty.
+  // failed or, with the reason DEVICE_LOST, a device is lost, hangs in a step, or does not get its
+  // models loaded. May be empty.
   std::function<void(const absl::Status&)> on_fatal;
 };
 
@@ -56,11 +60,12 @@ struct ServerDependencies {
 // below stand in the order of building; each may use those above it.
 class Server {
  public:
-  // Loads the models, then listens; on failure nothing listens any more. When it returns, the port
-  // is open, so that whoever starts the server can see it live; until every model has made its
-  // probe image on every device, health says NOT_SERVING and calls that generate are refused with
-  // UNAVAILABLE (NOT_READY): no client's image is in line before the probes.
-  // Errors are for the user: one line that names the flag, the folder or the address.
+  // Loads the models, then listens; models that take longer than --load-seconds are told to
+  // on_fatal, and waited for on, since a load cannot be interrupted; on failure nothing listens any
+  // more. When it returns, the port is open, so that whoever starts the server can see it live;
+  // until every model has made its probe image on every device, health says NOT_SERVING and calls
+  // that generate are refused with UNAVAILABLE (NOT_READY): no client's image is in line before the
+  // probes. Errors are for the user: one line that names the flag, the folder or the address.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        ServerDependencies dependencies);
 
@@ -71,10 +76,18 @@ class Server {
   int port() const { return port_; }
   int metrics_port() const { return metrics_server_ == nullptr ? 0 : metrics_server_->port(); }
 
+  // NOT_SERVING from now on; serves on for `delay`, so that balancers notice before anybody is
+  // refused. Returns at once where nobody was ever told to come (the server was not ready), and as
+  // soon as a device is lost.
+  void AnnounceDrain(absl::Duration delay);
+
   // NOT_SERVING; refuses new requests; finishes the accepted ones, or fails them with UNAVAILABLE
-  // after `limit`; closes the port. True if all were finished. Further calls return at once. Call
-  // from one thread.
+  // after `limit`; closes the port. True if all were finished. False too if a device is lost: then
+  // the engines are not waited for, see HangUp. Further calls return at once. Call from one thread.
   bool Drain(absl::Duration limit);
+
+  // A device is lost, or hangs in a step.
+  bool device_lost() const { return device_lost_.HasBeenNotified(); }
 
   // For the end after a lost device, when everything has failed already: waits until the calls have
   // ended and their clients know, or `limit` has passed, and closes the port. The engines may never
@@ -93,13 +106,22 @@ class Server {
   absl::Status ListenForMetrics();
   void ProbeModels();
   absl::Status ProbeDevice(size_t device);
-  // On the thread of a device that is lost: not ready, fail everything, tell the program.
-  void OnDeviceLost(const std::string& device, const absl::Status& status);
+  EngineLoopHooks HooksOf(size_t device);
+  // From any thread: a device is lost or hangs. Not ready, fail everything, tell the program.
+  void OnDeviceLost(size_t device, const absl::Status& status);
+  void OnHungStep(const OverdueStep& step);
+  void OnLoadLate(const std::string& what);
+  void Fail(const absl::Status& status);
+  void ClosePort();
+  // Waits for the engines' steps under way, and for what was posted to the encoder.
+  void JoinThreads();
   ServiceContext MakeContext();
 
   const ServerOptions options_;
   const ServerDependencies dependencies_;
+  const SteadyClock steady_clock_;
   const AccessLog access_log_;
+  std::vector<std::string> device_names_;
   std::vector<DeviceEngines> engines_;  // By device, until the loops take them.
   std::unique_ptr<ModelCatalog> catalog_;
   std::unique_ptr<Metrics> metrics_;
@@ -108,6 +130,7 @@ class Server {
   std::unique_ptr<EncoderPool> encoder_;
   ByteBudget upload_budget_;
   std::unique_ptr<UploadReaders> upload_readers_;
+  std::unique_ptr<HangWatcher> hang_watcher_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;
   std::unique_ptr<HealthService> health_;
@@ -120,6 +143,9 @@ class Server {
   int port_ = 0;
   std::atomic<bool> draining_ = false;
   std::atomic<bool> failed_ = false;  // on_fatal has been, or is being, called.
+  std::atomic<bool> ready_ = false;   // Has been.
+  std::atomic<bool> losing_ = false;  // device_lost_ has been, or is being, notified.
+  absl::Notification device_lost_;
 };
 
 }  // namespace hmar

@@ -62,7 +62,8 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kDraining, "DRAINING", Code::kUnavailable,
               "The server is going down; another one, or this one after a restart, will answer."},
     ReasonRow{Reason::kDeviceLost, "DEVICE_LOST", Code::kUnavailable,
-              "A device of the server failed for good, and the server is ending; another one, or "
+              "A device of the server failed for good or hangs, and the server is ending; another "
+              "one, or "
               "this one after a restart, will answer."},
     ReasonRow{Reason::kDeadlineUnreachable, "DEADLINE_UNREACHABLE", Code::kDeadlineExceeded,
               "By the server's estimate the request would miss its deadline, and it asked to be "

@@ -35,15 +35,15 @@ uint32_t EncoderPool::PostPreview(const std::shared_ptr<Strand>& strand, size_t 
       skipped += older.skipped + 1;
     }
   }
-  preview_bytes_ += bytes;
   Push(strand, {bytes, skipped, std::move(job), nullptr});
+  preview_bytes_ += bytes;
   return static_cast<uint32_t>(gave_way.size());
 }
 
 void EncoderPool::PostFinal(const std::shared_ptr<Strand>& strand, size_t bytes, FinalJob job) {
   absl::MutexLock lock(&mutex_);
-  final_bytes_ += bytes;
   Push(strand, {bytes, 0, nullptr, std::move(job)});
+  final_bytes_ += bytes;
 }
 
 size_t EncoderPool::waiting_bytes() const {
@@ -57,8 +57,14 @@ absl::Duration EncoderPool::backlog_time() const {
 
 void EncoderPool::Push(const std::shared_ptr<Strand>& strand, Strand::Job job) {
   strand->jobs.push_back(std::move(job));
-  if (std::exchange(strand->scheduled, true)) return;
-  runnable_.push_back(strand);
+  if (strand->scheduled) return;
+  try {
+    runnable_.push_back(strand);
+  } catch (...) {  // No memory: as if it had never come.
+    strand->jobs.pop_back();
+    throw;
+  }
+  strand->scheduled = true;
 }
 
 void EncoderPool::RunJobs() {

@@ -58,6 +58,8 @@ class EncoderPool {
   // May be released while jobs wait.
   std::shared_ptr<Strand> NewStrand() const { return std::make_shared<Strand>(); }
 
+  // These two may throw std::bad_alloc; then the job is not posted.
+  //
   // Posts a preview that holds `bytes` until its job has run. Returns how many older previews of
   // the strand gave way.
   uint32_t PostPreview(const std::shared_ptr<Strand>& strand, size_t bytes, PreviewJob job);

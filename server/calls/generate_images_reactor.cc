@@ -5,6 +5,7 @@
 
 #include "model/status_macros.h"
 #include "server/base/errors.h"
+#include "server/base/exceptions.h"
 
 namespace hmar {
 
@@ -33,7 +34,13 @@ GenerateImagesReactor::GenerateImagesReactor(CallScope scope, grpc::CallbackServ
       response_(response) {}
 
 void GenerateImagesReactor::Begin(const ReceivedRequest<v1::GenerateImagesRequest>& request) {
-  if (const absl::Status status = Admit(request); !status.ok()) End(status);
+  absl::Status status;
+  try {
+    status = Admit(request);
+  } catch (...) {
+    status = StatusOfException("the request");
+  }
+  if (!status.ok()) End(status);
 }
 
 absl::Status GenerateImagesReactor::Admit(

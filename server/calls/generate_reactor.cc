@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
+#include "server/base/exceptions.h"
 
 namespace hmar {
 
@@ -31,7 +32,13 @@ GenerateReactor::GenerateReactor(CallScope scope, grpc::CallbackServerContext* c
       mailbox_(call_.context().mailbox, &account_) {}
 
 void GenerateReactor::Begin(const ReceivedRequest<v1::GenerateRequest>& request) {
-  if (const absl::Status status = Admit(request); !status.ok()) Abandon(status);
+  absl::Status status;
+  try {
+    status = Admit(request);
+  } catch (...) {
+    status = StatusOfException("the request");
+  }
+  if (!status.ok()) Abandon(status);
 }
 
 absl::Status GenerateReactor::Admit(const ReceivedRequest<v1::GenerateRequest>& request) {

@@ -1,12 +1,12 @@
 #include "server/calls/generation.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
+#include "server/base/exceptions.h"
 #include "server/calls/image_encoder.h"
 #include "server/wire/api_messages.h"
 
@@ -16,6 +16,7 @@ namespace {
 std::vector<std::shared_ptr<EncoderPool::Strand>> NewStrands(const EncoderPool& pool,
                                                              uint32_t count) {
   std::vector<std::shared_ptr<EncoderPool::Strand>> strands;
+  strands.reserve(count);
   for (uint32_t i = 0; i < count; ++i) strands.push_back(pool.NewStrand());
   return strands;
 }
@@ -67,7 +68,11 @@ void Generation::OnEditRead(absl::StatusOr<PreparedEdit> edit) {
   absl::Status status = edit.status();
   if (status.ok()) {
     edit_ = *std::move(edit);
-    status = Submit();
+    try {
+      status = Submit();
+    } catch (...) {
+      status = StatusOfException("an edit");
+    }
   }
   if (!status.ok() && !ended_.exchange(true, std::memory_order_acq_rel)) sink_->OnFailed(status);
 }
@@ -138,6 +143,14 @@ CallCosts Generation::costs() const {
 }
 
 void Generation::OnPreview(uint32_t index, uint32_t scale, Picture picture) {
+  EndIfThrown([&] { PostPreview(index, scale, std::move(picture)); });
+}
+
+void Generation::OnImage(uint32_t index, FinishedImage image) {
+  EndIfThrown([&] { PostImage(index, std::move(image)); });
+}
+
+void Generation::PostPreview(uint32_t index, uint32_t scale, Picture picture) {
   const size_t bytes = picture.rgb.size();
   const uint32_t dropped = context_->encoder->PostPreview(
       strands_[index], bytes,
@@ -149,7 +162,7 @@ void Generation::OnPreview(uint32_t index, uint32_t scale, Picture picture) {
   if (dropped > 0) CountDroppedPreviews(dropped);
 }
 
-void Generation::OnImage(uint32_t index, FinishedImage image) {
+void Generation::PostImage(uint32_t index, FinishedImage image) {
   NoteCosts(image);
   const size_t bytes = image.picture.rgb.size();
   context_->encoder->PostFinal(
@@ -187,17 +200,27 @@ void Generation::Composite(Picture* picture) const {
   if (edit_.compositor != nullptr) edit_.compositor->Apply(picture);
 }
 
-// A job of the encoder's: what goes wrong with a picture ends the call, not the process.
+// What goes wrong with a picture, on a device's thread or the encoder's, ends the call alone.
+template <typename Call>
+void Generation::EndIfThrown(Call call) {
+  try {
+    return call();
+  } catch (...) {
+    End(StatusOfException("a finished picture"));
+  }
+}
+
+// A job of the encoder's.
 template <typename Encoding>
 void Generation::RunEncoding(Encoding encode) {
   if (ended()) return;
-  absl::Status status;
-  try {
-    status = encode();
-  } catch (const std::bad_alloc&) {
-    status = ErrorOf(Reason::kOutOfMemory, "no memory for a finished picture");
-  }
-  if (status.ok()) return;
+  EndIfThrown([&] {
+    if (const absl::Status status = encode(); !status.ok()) End(status);
+  });
+}
+
+void Generation::End(const absl::Status& status) {
+  if (ended_.exchange(true, std::memory_order_acq_rel)) return;
   Cancel();
   sink_->OnFailed(status);
 }

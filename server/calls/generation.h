@@ -84,8 +84,14 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   absl::Status EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at);
   absl::StatusOr<std::string> PictureBytes(const Picture& picture, std::string receipt_json);
   void ImageSent();
+  void PostPreview(uint32_t index, uint32_t scale, Picture picture);
+  void PostImage(uint32_t index, FinishedImage image);
+  template <typename Call>
+  void EndIfThrown(Call call);
   template <typename Encoding>
   void RunEncoding(Encoding encode);
+  // Something went wrong here: nothing more is made, and the call fails. The first time counts.
+  void End(const absl::Status& status);
   bool ended() const { return ended_.load(std::memory_order_acquire); }
 
   const ServiceContext* const context_;

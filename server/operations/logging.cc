@@ -125,7 +125,7 @@ Logging::Logging(const std::string& level, bool access)
       log_(MakeLogger("hmar", log_writer_, isatty(STDERR_FILENO) == 1,
                       "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v")),
       metrics_(std::make_shared<LostLines>(log_writer_, access_writer_)),
-      level_(level) {
+      level_(spdlog::level::from_str(level)) {
   log_->set_level(spdlog::level::from_str(level));
   if (access) access_ = MakeLogger("access", access_writer_, false, "%v");
 }
@@ -146,14 +146,25 @@ void Logging::TakeGrpcMessages() {
 }
 
 void Logging::SwitchLevel() {
-  const auto given = spdlog::level::from_str(level_);
-  const auto other = given <= spdlog::level::debug ? spdlog::level::info : spdlog::level::debug;
-  const auto next = switched_ ? given : other;
+  absl::MutexLock lock(&mutex_);
+  const int other = level_ <= spdlog::level::debug ? spdlog::level::info : spdlog::level::debug;
+  Change(switched_ ? level_ : other);
   switched_ = !switched_;
-  // Said while the finer of the two holds, or nobody would see it.
-  log_->set_level(std::min(given, other));
-  log_->info("log level {}", spdlog::level::to_string_view(next));
-  log_->set_level(next);
+}
+
+void Logging::SetLevel(const std::string& level) {
+  absl::MutexLock lock(&mutex_);
+  level_ = spdlog::level::from_str(level);
+  switched_ = false;
+  Change(level_);
+}
+
+// Said while the finer of the two levels holds, or nobody would see it.
+void Logging::Change(int number) {
+  const auto level = static_cast<spdlog::level::level_enum>(number);
+  log_->set_level(std::min({log_->level(), level, spdlog::level::info}));
+  log_->info("log level {}", spdlog::level::to_string_view(level));
+  log_->set_level(level);
 }
 
 }  // namespace hmar

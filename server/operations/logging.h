@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "prometheus/collectable.h"
 
 namespace spdlog {
@@ -45,8 +47,12 @@ class Logging {
   void TakeGrpcMessages();
 
   // From --log-level to debug and back; if it is debug or trace, to info and back. The log says so.
-  // Call from one thread.
+  // Thread-safe.
   void SwitchLevel();
+
+  // From now on this is --log-level, whatever SwitchLevel did. The log says so. REQUIRES: it is
+  // one. Thread-safe.
+  void SetLevel(const std::string& level);
 
  private:
   const std::shared_ptr<LineWriter> log_writer_;
@@ -54,8 +60,11 @@ class Logging {
   const std::shared_ptr<spdlog::logger> log_;
   std::shared_ptr<spdlog::logger> access_;
   const std::shared_ptr<prometheus::Collectable> metrics_;
-  const std::string level_;
-  bool switched_ = false;
+  void Change(int level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  absl::Mutex mutex_;
+  int level_ ABSL_GUARDED_BY(mutex_);  // --log-level's, as spdlog numbers them.
+  bool switched_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace hmar

@@ -1,5 +1,6 @@
 #include "server/scheduling/engine_loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <string>
@@ -7,19 +8,21 @@
 
 #include "absl/time/time.h"
 #include "model/status_macros.h"
+#include "server/base/exceptions.h"
 #include "server/operations/metrics.h"
+#include "server/scheduling/checked_engine.h"
+#include "server/scheduling/hang_watcher.h"
 
 namespace hmar {
 
 EngineLoop::EngineLoop(Scheduler* scheduler, size_t device,
                        std::vector<std::unique_ptr<Engine>> engines, Metrics* metrics,
-                       LostCallback on_lost)
-    : scheduler_(scheduler),
-      device_(device),
-      metrics_(metrics),
-      on_lost_(on_lost ? std::move(on_lost)
-                       : [scheduler](const absl::Status& status) { scheduler->Stop(status); }),
-      engines_(std::move(engines)) {}
+                       EngineLoopHooks hooks)
+    : scheduler_(scheduler), device_(device), metrics_(metrics), hooks_(std::move(hooks)) {
+  for (std::unique_ptr<Engine>& engine : engines) {
+    engines_.push_back(std::make_unique<CheckedEngine>(std::move(engine), hooks_.on_fault));
+  }
+}
 
 EngineLoop::~EngineLoop() { Join(); }
 
@@ -36,20 +39,41 @@ void EngineLoop::Join() {
 }
 
 void EngineLoop::RunStep(PlannedStep step) {
-  const absl::Status prepared = Prepare(step);
-  // Not the scheduler's clock: that one follows the wall and may be set back.
-  const auto start = std::chrono::steady_clock::now();
-  absl::StatusOr<StepReport> report = prepared.ok() ? Execute(step) : prepared;
-  const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);
+  absl::Duration took;
+  absl::StatusOr<StepReport> report = Run(step, &took);
   if (absl::IsUnavailable(report.status())) {
-    on_lost_(report.status());
-    return;
+    if (hooks_.on_lost) return hooks_.on_lost(report.status());
+    return scheduler_->Stop(report.status());
   }
   if (metrics_ != nullptr && report.ok() && !report->passes.empty()) {
     metrics_->StepDone(device_, step.model, report->rows,
                        static_cast<uint32_t>(report->passes.size()), took, report->decode_seconds);
   }
   scheduler_->Finish(step, std::move(report), took);
+}
+
+absl::StatusOr<StepReport> EngineLoop::Run(PlannedStep& step, absl::Duration* took) {
+  const bool tokenizes =
+      std::any_of(step.admitted.begin(), step.admitted.end(),
+                  [](const PlannedStep::NewImage& image) { return image.picture != nullptr; });
+  Busy(tokenizes ? absl::ZeroDuration() : step.expected);
+  absl::StatusOr<StepReport> report = StepReport();
+  try {
+    const absl::Status prepared = Prepare(step);
+    if (tokenizes) Busy(step.expected);
+    // Not the scheduler's clock: that one follows the wall and may be set back.
+    const auto start = std::chrono::steady_clock::now();
+    report = prepared.ok() ? Execute(step) : prepared;
+    *took = absl::FromChrono(std::chrono::steady_clock::now() - start);
+  } catch (...) {  // The loop's own lists, most likely: no memory.
+    report = StatusOfException("a step of the server");
+  }
+  if (hooks_.hang_watcher != nullptr) hooks_.hang_watcher->End(device_);
+  return report;
+}
+
+void EngineLoop::Busy(absl::Duration expected) {
+  if (hooks_.hang_watcher != nullptr) hooks_.hang_watcher->Begin(device_, expected);
 }
 
 absl::Status EngineLoop::Prepare(PlannedStep& step) {

@@ -21,7 +21,7 @@ class ServerProcess:
 
     def __init__(self, program, flags, folder, stdout=None):
         self.port_file = folder / "port"
-        defaults = ["--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", f"--port-file={self.port_file}"]
+        defaults = ["--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--drain-delay-seconds=0", f"--port-file={self.port_file}"]
         given = {flag.partition("=")[0] for flag in flags}
         command = [str(program), *(flag for flag in defaults if flag.partition("=")[0] not in given),
                    *(flag for flag in flags if flag != "--metrics=")]

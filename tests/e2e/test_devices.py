@@ -94,7 +94,7 @@ def test_a_failed_probe_ends_the_process_with_3(start_on_gpus, monkeypatch):
 
 def test_a_hung_step_does_not_hold_the_process_back(start_on_gpus, monkeypatch):
     monkeypatch.setenv("HMAR_FAKE_CUDA_HANG_AFTER_STEPS", "10")  # The probe takes five.
-    server = start_on_gpus("--drain-seconds=0")
+    server = start_on_gpus("--drain-seconds=0", "--hang-seconds=3600")
     server.wait_until_ready()
     call = server.stub().Generate(small_request(num_images=64))
     assert next(call).WhichOneof("event") == "accepted"
@@ -105,11 +105,57 @@ def test_a_hung_step_does_not_hold_the_process_back(start_on_gpus, monkeypatch):
     assert "a step of a device seems to hang" in server.output
 
 
-def test_a_probe_that_hangs_ends_the_process_with_3(start_on_gpus, monkeypatch):
+def test_a_step_that_hangs_is_a_lost_device(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_HANG_AFTER_STEPS", "10")
+    server = start_on_gpus("--hang-seconds=1")
+    server.wait_until_ready()
+    watch = server.health().Watch(health_pb2.HealthCheckRequest(service=READINESS), timeout=GENEROUS_SECONDS)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    error = error_of(lambda: server.stub().Generate(small_request(num_images=64)))
+    assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DEVICE_LOST")
+    assert "a step hangs" in error.message
+    assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert server.wait_for_exit() == 5
+    assert "is lost: a step hangs" in server.output  # The log was written out.
+
+
+@pytest.mark.parametrize("delay", [0, 3600])
+def test_a_step_that_hangs_in_a_drain_is_a_lost_device(start_on_gpus, monkeypatch, delay):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_HANG_AFTER_STEPS", "10")
+    server = start_on_gpus("--hang-seconds=1", "--drain-seconds=3600", f"--drain-delay-seconds={delay}")
+    server.wait_until_ready()
+    call = server.stub().Generate(small_request(num_images=64))
+    assert next(call).WhichOneof("event") == "accepted"
+    server.process.send_signal(signal.SIGTERM)
+    error = error_of(lambda: call)
+    assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DEVICE_LOST")
+    assert server.wait_for_exit() == 5
+
+
+def test_a_device_that_is_lost_in_a_drain_ends_the_process_with_5(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_LOST_AFTER_STEPS", "10")
+    server = start_on_gpus("--drain-delay-seconds=3600")
+    server.wait_until_ready()
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for_line("taking requests for another")
+    error = error_of(lambda: server.stub().Generate(small_request(num_images=64)))
+    assert (error.code, error.info.reason) == (grpc.StatusCode.UNAVAILABLE, "DEVICE_LOST")
+    assert server.wait_for_exit() == 5
+
+
+def test_a_probe_that_hangs_is_a_lost_device(start_on_gpus, monkeypatch):
     monkeypatch.setenv("HMAR_FAKE_CUDA_HANG_AFTER_STEPS", "2")
-    server = start_on_gpus("--probe-seconds=1")
-    assert server.wait_for_exit() == 3
-    assert "no picture within 1s" in server.output
+    server = start_on_gpus("--probe-seconds=3")
+    assert server.wait_for_exit() == 5
+    assert "no picture within 3s" in server.output
+
+
+def test_a_model_that_does_not_load_is_a_lost_device(start_on_gpus, monkeypatch):
+    monkeypatch.setenv("HMAR_FAKE_CUDA_LOAD_HANGS", "1")
+    server = start_on_gpus("--load-seconds=1")
+    assert server.wait_for_exit() == 5
+    assert "model m on cuda:0, model m on cuda:2 not loaded within 1 s" in server.output
+    assert not server.port_file.exists()
 
 
 def test_a_signal_does_not_wait_for_a_model_to_load(start_on_gpus, monkeypatch):

@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import grpc
 import pytest
@@ -69,12 +70,35 @@ def test_what_is_left_at_the_end_of_the_drain_fails_and_so_does_the_server(start
     assert "requests were left unfinished" in server.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
-def test_a_signal_without_a_meaning_is_ignored_and_told(start_server, model_folder, number):
+def test_after_sigterm_it_serves_on_until_balancers_have_noticed(start_server, model_folder):
+    server = start_server(f"--model=m={model_folder}", "--drain-delay-seconds=3600")
+    server.wait_until_ready()
+    watch = server.health().Watch(health_pb2.HealthCheckRequest(service=READINESS), timeout=GENEROUS_SECONDS)
+    assert next(watch).status == SERVING
+    server.process.send_signal(signal.SIGTERM)
+    assert next(watch).status == NOT_SERVING
+    assert len(images_of(server.stub().Generate(request(num_images=2)))) == 2
+    assert server.stub().ListModels(pb.ListModelsRequest()).models
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 4, server.output
+
+
+def test_the_delay_holds_without_any_connection_and_then_it_drains(start_server, model_folder):
+    server = start_server(f"--model=m={model_folder}", "--drain-delay-seconds=2")
+    server.wait_for_line(" ready")
+    start = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0, server.output
+    assert time.monotonic() - start >= 2
+    lines = [line for line in server.lines if "taking requests for another 2s" in line or "finishing what" in line]
+    assert len(lines) == 2, server.output
+
+
+def test_a_signal_without_a_meaning_is_ignored_and_told(start_server, model_folder):
     server = start_server(f"--model=m={model_folder}")
     server.wait_until_ready()
-    server.process.send_signal(number)
-    server.wait_for_line(f"{signal.strsignal(number)}: ignored")
+    server.process.send_signal(signal.SIGUSR2)
+    server.wait_for_line(f"{signal.strsignal(signal.SIGUSR2)}: ignored")
     assert len(images_of(server.stub().Generate(request()))) == 1
     server.process.send_signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0, server.output
@@ -88,10 +112,45 @@ def test_sigusr1_switches_the_log_to_debug_and_back(start_server, model_folder):
     server.wait_for_line("info log level debug")
     server.process.send_signal(signal.SIGUSR1)
     server.wait_for_line("info log level warning")
-    server.process.send_signal(signal.SIGHUP)  # Told at level info, so no longer.
-    server.process.send_signal(signal.SIGUSR1)
-    server.wait_for_line("info log level debug", times=2)
+    server.process.send_signal(signal.SIGUSR2)  # Told at level info, so no longer; heard before SIGTERM, the higher.
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
     assert "ignored" not in server.output
+
+
+def test_sighup_reads_the_log_level_again(start_server, model_folder, tmp_path):
+    config = tmp_path / "hmar.toml"
+    config.write_text('# of the test\nlog-level = "warn"\n')
+    server = start_server(f"--model=m={model_folder}", f"--config={config}")
+    server.wait_until_ready()
+    assert " info " not in server.output
+    config.write_text('log-level = "debug"\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_line("info log level debug")
+    server.wait_for_line("reload, log level: read ")
+    for bad, place in [("\n\nlog-level = 'loud'\n", ":3: "), ("log-level = 'warn'\nnonsense = 1\n", ":2: "),
+                       ("log-level = 'warn'\n\n\nthreads = 5000\n", ":4: ")]:
+        config.write_text(bad)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for_line(f"error reload, log level: {config}{place}")
+    config.unlink()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_line(f"error reload, log level: {config} was not readable")
+    server.process.send_signal(signal.SIGUSR1)  # From the level that still holds.
+    server.wait_for_line("info log level info")
+
+
+def test_sighup_without_a_file_says_so_and_a_flag_wins_over_one(start_server, model_folder, tmp_path):
+    server = start_server(f"--model=m={model_folder}")
+    server.wait_until_ready()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_line("error reload, log level: there is no --config file")
+    config = tmp_path / "hmar.toml"
+    config.write_text('log-level = "error"\n')
+    server = start_server(f"--model=m={model_folder}", f"--config={config}", "--log-level=info")
+    server.wait_until_ready()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_line("info log level info")
 
 
 def failed_start(start_server, *flags):

@@ -1,8 +1,9 @@
 #include "tests/fakes/fake_engine.h"
 
 #include <algorithm>
-#include <bit>
 #include <iterator>
+#include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,56 +14,17 @@ namespace {
 
 constexpr absl::Duration kGatePatience = absl::Seconds(30);
 
-// splitmix64's finaliser: a good mixer in three lines.
-uint64_t Mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
-
-uint64_t Combine(uint64_t hash, uint64_t value) { return Mix(hash + 0x9e3779b97f4a7c15 + value); }
-
-uint64_t HashTask(const EngineInfo& info, const ImageTask& task) {
-  uint64_t hash = 0;
-  for (char c : info.config.name) hash = Combine(hash, c);
-  hash = Combine(hash, task.seed);
-  hash = Combine(hash, task.class_id ? *task.class_id + 1 : 0);
-  for (const float value :
-       {task.sampling.cfg_scale, task.sampling.top_p, task.sampling.temperature}) {
-    hash = Combine(hash, std::bit_cast<uint32_t>(value));
-  }
-  hash = Combine(hash, task.sampling.top_k);
-  for (const std::vector<uint32_t>& passes : task.sampling.mask_schedule) {
-    for (const uint32_t tokens : passes) hash = Combine(hash, tokens);
-  }
-  for (const TokenPyramid* tokens : {&task.prefix, task.given.get()}) {
-    if (tokens == nullptr) continue;
-    for (const TokenMap& map : *tokens) {
-      for (int32_t token : map) hash = Combine(hash, token);
-    }
-  }
-  return hash;
-}
-
-Picture PictureOf(uint64_t hash, uint32_t side) {
-  Picture picture{side, side, std::vector<uint8_t>(3 * side * side)};
-  for (uint8_t& byte : picture.rgb) byte = (hash = Combine(hash, 1)) & 0xff;
-  return picture;
-}
-
-TokenPyramid TokensOf(uint64_t hash, const ModelConfig& config) {
-  TokenPyramid tokens;
-  for (int k = 0; k < config.num_scales(); ++k) {
-    TokenMap& map = tokens.emplace_back(config.tokens_of_scale(k));
-    for (int32_t& token : map) {
-      hash = Combine(hash, k);
-      token = static_cast<int32_t>(hash % config.tokenizer.vocab_size);
-    }
-  }
-  return tokens;
-}
-
 FailureReport NonFinite(ImageId id) { return {id, absl::InternalError("logits are not finite")}; }
+
+void Throw(FakeThrow what) {
+  if (what == FakeThrow::kBadAlloc) throw std::bad_alloc();
+  throw std::runtime_error("thrown by the test");
+}
+
+template <typename Key>
+void ThrowIfDue(const std::map<Key, FakeThrow>& due, Key key) {
+  if (const auto found = due.find(key); found != due.end()) Throw(found->second);
+}
 
 absl::Status Broken(const std::string& rule) {
   ADD_FAILURE() << "engine contract broken: " << rule;
@@ -99,34 +61,6 @@ ImageTask FakeTask(const EngineInfo& info, uint64_t seed) {
   return task;
 }
 
-Picture FakePicture(const EngineInfo& info, const ImageTask& task) {
-  return PictureOf(HashTask(info, task), info.config.image_size);
-}
-
-std::vector<TokenMap> FakeTokens(const EngineInfo& info, const ImageTask& task) {
-  const auto prefix = static_cast<int>(task.prefix.size());
-  TokenPyramid tokens = TokensOf(HashTask(info, task), info.config);
-  std::copy(task.prefix.begin(), task.prefix.end(), tokens.begin());
-  for (int k = prefix; task.keep != nullptr && k < info.config.num_scales(); ++k) {
-    for (size_t i = 0; i < tokens[k].size(); ++i) {
-      if ((*task.keep)[k][i] != 0) tokens[k][i] = (*task.given)[k][i];
-    }
-  }
-  return tokens;
-}
-
-TokenPyramid FakeEncoding(const EngineInfo& info, const Picture& picture) {
-  uint64_t hash = 0;
-  for (const uint8_t byte : picture.rgb) hash = Combine(hash, byte);
-  return TokensOf(hash, info.config);
-}
-
-Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scale) {
-  const bool fast = task.preview_mode == PreviewMode::kFast;
-  return PictureOf(Combine(HashTask(info, task), scale),
-                   fast ? 4 * info.config.last_grid() : info.config.image_size);
-}
-
 FakeEngine::FakeEngine(EngineInfo info, FakeFaults faults)
     : info_(std::move(info)), faults_(std::move(faults)) {}
 
@@ -144,6 +78,7 @@ absl::Status FakeEngine::Admit(ImageId id, ImageTask task) {
   if ((task.keep == nullptr) != (task.given == nullptr)) {
     return Broken("keep maps and source tokens come together");
   }
+  ThrowIfDue(faults_.admit_throws, task.seed);
   const bool refused = faults_.refuse_seeds.contains(task.seed);
   if (!refused) {
     Held& held = held_[id];
@@ -161,6 +96,7 @@ void FakeEngine::Cancel(ImageId id) {
 }
 
 absl::StatusOr<StepReport> FakeEngine::Step(absl::Span<const ImageId> ids) {
+  if (const std::function<void()> slow = DuringStep()) slow();
   absl::MutexLock lock(&mutex_);
   step_at_gate_ = true;
   mutex_.Await(absl::Condition(&gate_open_));
@@ -174,10 +110,13 @@ absl::StatusOr<StepReport> FakeEngine::Step(absl::Span<const ImageId> ids) {
   const absl::Status status = device.ok() ? CheckStep(ids) : device;
   Record(Call::kStep, ids, status.ok());
   if (!status.ok()) return status;
+  ThrowInStep(ids);
   ++step_count_;
+  const std::map<ImageId, EngineLie> lies = Lies();
   StepReport report;
   for (ImageId id : ids) Advance(id, held_.at(id), report);
   Deliver(/*wait=*/ids.empty(), report);
+  for (const auto& [id, lie] : lies) Tell(lie, id, &report);
   return report;
 }
 
@@ -196,7 +135,10 @@ absl::StatusOr<std::vector<TokenPyramid>> FakeEngine::Encode(
     if (status.ok() && faults_.encode_fails_bytes.contains(picture->rgb[0])) {
       status = absl::InternalError("the test fails this picture");
     }
+    ThrowIfDue(faults_.encode_throws, picture->rgb[0]);
+    if (faults_.encode_omits_bytes.contains(picture->rgb[0])) continue;
     encoded.push_back(FakeEncoding(info_, *picture));
+    if (faults_.encode_cuts_bytes.contains(picture->rgb[0])) encoded.back().pop_back();
   }
   calls_.push_back({Call::kEncode, {}, {}, status.ok(), pictures.size()});
   if (!status.ok()) return status;
@@ -223,6 +165,24 @@ absl::Status FakeEngine::CheckStep(absl::Span<const ImageId> ids) const {
     return absl::ResourceExhaustedError(absl::StrCat("out of memory at ", ids.size(), " images"));
   }
   return absl::OkStatus();
+}
+
+void FakeEngine::ThrowInStep(absl::Span<const ImageId> ids) const {
+  for (const ImageId id : ids) ThrowIfDue(faults_.step_throws, held_.at(id).task.seed);
+}
+
+std::map<ImageId, EngineLie> FakeEngine::Lies() const {
+  std::map<ImageId, EngineLie> lies;
+  for (const auto& [id, held] : held_) {
+    const auto found = faults_.lies.find(held.task.seed);
+    if (found != faults_.lies.end()) lies.emplace(id, found->second);
+  }
+  return lies;
+}
+
+std::function<void()> FakeEngine::DuringStep() const {
+  absl::MutexLock lock(&mutex_);
+  return faults_.during_step;
 }
 
 void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {

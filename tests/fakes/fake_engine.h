@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "absl/time/time.h"
 #include "model/engine.h"
 #include "model/sampling_plan.h"
+#include "tests/fakes/engine_lies.h"
 
 namespace hmar {
 
@@ -40,6 +42,9 @@ TokenPyramid FakeEncoding(const EngineInfo& info, const Picture& picture);
 
 // The preview of a scale: FAST at 4 pixels a token of the last grid, FULL at the model's size.
 Picture FakePreview(const EngineInfo& info, const ImageTask& task, uint32_t scale);
+
+// What an engine's call throws in place of an answer.
+enum class FakeThrow { kBadAlloc, kRuntimeError };
 
 // What goes wrong, and when. A task's seed chooses the victims.
 struct FakeFaults {
@@ -65,6 +70,18 @@ struct FakeFaults {
   std::set<uint8_t> encode_fails_bytes = {};
   // After this many Steps the next one hangs, until this is set to more.
   uint64_t hang_after_steps = std::numeric_limits<uint64_t>::max();
+  // Admit of such a seed, or every Step that has one of them, throws; nobody advances.
+  std::map<uint64_t, FakeThrow> admit_throws = {};
+  std::map<uint64_t, FakeThrow> step_throws = {};
+  // An Encode of a picture whose first byte is one of these.
+  std::map<uint8_t, FakeThrow> encode_throws = {};
+  // Reports about images of these seeds are wrong.
+  std::map<uint64_t, EngineLie> lies = {};
+  // An Encode leaves out the tokens of pictures with these first bytes, or one map of them.
+  std::set<uint8_t> encode_omits_bytes = {};
+  std::set<uint8_t> encode_cuts_bytes = {};
+  // Slow: runs at the start of each Step, without locks.
+  std::function<void()> during_step = nullptr;
   // The device is lost after this many Steps: every later call says UNAVAILABLE.
   uint64_t lost_after_steps = std::numeric_limits<uint64_t>::max();
 };
@@ -117,6 +134,7 @@ class FakeEngine final : public Engine {
     std::deque<std::pair<uint32_t, uint64_t>> previews;  // Scales, each with the step it is due in.
   };
 
+  std::function<void()> DuringStep() const;
   absl::Status CheckStep(absl::Span<const ImageId> ids) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckDevice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(ImageId id, Held& held, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -127,6 +145,10 @@ class FakeEngine final : public Engine {
   void Deliver(bool wait, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeliverPreviews(ImageId id, Held& held, bool all, StepReport& report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Throws, if one of `ids` is to.
+  void ThrowInStep(absl::Span<const ImageId> ids) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The lies that are due, by the images they are about.
+  std::map<ImageId, EngineLie> Lies() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Record(Call::Kind kind, absl::Span<const ImageId> ids, bool ok)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -5,6 +5,7 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/null_sink.h>
 
+#include <atomic>
 #include <set>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/barrier.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "server/base/errors.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
@@ -134,6 +136,28 @@ TEST(DeviceServerTest, DevicesThatHoldDifferentWeightsAreAnErrorAtStart) {
   EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("fake"), HasSubstr("different")));
 }
 
+// Waits for the second that a model may take to load, since nothing loads before it is late.
+TEST(DeviceServerTest, AModelThatLoadsForTooLongIsToldAndStillWaitedFor) {
+  ServerOptions options = LoopbackOptions();
+  options.load_seconds = 1;
+  options.models = {"fake=x"};
+  absl::Notification late;
+  std::string told;
+  const auto make = [&](const ModelSpec& spec, const Device& device,
+                        const ServerOptions&) -> absl::StatusOr<std::unique_ptr<Engine>> {
+    if (device.ordinal == 1) late.WaitForNotification();
+    return std::make_unique<FakeEngine>(FakeEngineInfo(spec.name));
+  };
+  spdlog::logger log("test", std::make_shared<spdlog::sinks::null_sink_mt>());
+  const auto engines =
+      LoadModels(options, *ParseDevices("cuda:0,cuda:1"), make, &log, [&](const std::string& what) {
+        told = what;
+        late.Notify();
+      });
+  EXPECT_TRUE(engines.ok()) << engines.status();
+  EXPECT_THAT(told, HasSubstr("model fake on cuda:1"));
+}
+
 // Lost devices.
 
 TEST(LostDeviceTest, FailsWhatRunsAndWhatWaitsWithAReasonOfItsOwn) {
@@ -189,18 +213,67 @@ TEST(LostDeviceTest, DuringTheProbeIsALostDeviceToo) {
 // A device whose probe the machine held up looks slow and gets nothing at first, so more than one
 // call may be needed.
 TEST(LostDeviceTest, OneOfTwoEndsTheOtherAfterItsStep) {
-  TestServer server(TwoGpus());
-  server.engine(0, "cuda:1").SetFaults({.lost_after_steps = 0});
-  StreamResult result;
-  for (int i = 0; i < 10'000 && result.status.ok(); ++i) {
-    result = Generate(server.stub(), SmallRequest(1, 16));
-  }
+  std::atomic<size_t> steps = 0;  // Of the healthy one.
+  size_t steps_at_loss = 0;
+  {
+    TestServer server(TwoGpus());
+    server.engine(0, "cuda:0").SetFaults({.during_step = [&] { ++steps; }});
+    server.engine(0, "cuda:1").SetFaults({.lost_after_steps = 0});
+    StreamResult result;
+    for (int i = 0; i < 10'000 && result.status.ok(); ++i) {
+      result = Generate(server.stub(), SmallRequest(1, 16));
+    }
+    steps_at_loss = steps;
+    EXPECT_EQ(ReasonIn(result.status), "DEVICE_LOST");
+    EXPECT_THAT(result.status.error_message(), HasSubstr("cuda:1"));
+    EXPECT_EQ(ReasonIn(Generate(server.stub(), SmallRequest(2)).status), "DEVICE_LOST");
+    EXPECT_FALSE(server.server().Drain(kPatience));
+  }  // Joins its thread.
+  EXPECT_LE(steps, steps_at_loss + 1);
+}
+
+// Steps that hang. A second is the least limit; until it has passed nothing happens.
+
+TestServerOptions HangLimit(uint32_t seconds) {
+  TestServerOptions options;
+  options.server.hang_seconds = seconds;
+  return options;
+}
+
+TEST(HungStepTest, IsALostDevice) {
+  TestServer server(HangLimit(1));
+  server.engine().CloseGate();
+  const StreamResult result = Generate(server.stub(), SmallRequest(1));
+  EXPECT_EQ(result.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(ReasonIn(result.status), "DEVICE_LOST");
-  EXPECT_THAT(result.status.error_message(), HasSubstr("cuda:1"));
-  const size_t steps = server.engine(0, "cuda:0").steps().size();
+  EXPECT_THAT(result.status.error_message(),
+              AllOf(HasSubstr("device cpu is lost"), HasSubstr("a step hangs")));
+  EXPECT_EQ(ReasonName(server.AwaitFatal()), "DEVICE_LOST");
+  EXPECT_TRUE(server.AwaitHealth(false));
+  EXPECT_TRUE(server.server().device_lost());
   EXPECT_EQ(ReasonIn(Generate(server.stub(), SmallRequest(2)).status), "DEVICE_LOST");
-  EXPECT_TRUE(server.server().Drain(kPatience));
-  EXPECT_LE(server.engine(0, "cuda:0").steps().size(), steps + 1);
+  EXPECT_FALSE(server.server().Drain(kPatience));  // Which does not wait for the step.
+}
+
+TEST(HungStepTest, InADrainEndsTheDrain) {
+  TestServer server(HangLimit(1));
+  server.engine().CloseGate();
+  StreamResult result;
+  std::thread client([&] { result = Generate(server.stub(), SmallRequest(1)); });
+  ASSERT_TRUE(server.engine().AwaitStepAtGate());
+  EXPECT_FALSE(server.server().Drain(absl::InfiniteDuration()));
+  client.join();
+  EXPECT_EQ(ReasonIn(result.status), "DEVICE_LOST");
+}
+
+TEST(HungStepTest, InTheProbeIsALostDeviceWithoutALimitOfItsOwn) {
+  TestServerOptions options = HangLimit(0);
+  options.server.probe_seconds = 1;
+  options.gate_closed = true;
+  TestServer server(options);
+  const absl::Status fatal = server.AwaitFatal();
+  EXPECT_EQ(ReasonName(fatal), "DEVICE_LOST");
+  EXPECT_THAT(std::string(fatal.message()), HasSubstr("no picture within 1s"));
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ TEST(DevicesTest, ZeroMeansTheDevicesOwnLimits) {
   const Device gpu{Device::Kind::kCuda, 0, "cuda:0"};
   ServerOptions options;
   EXPECT_EQ(LimitsOf(options, cpu).max_images, 64u);
-  EXPECT_EQ(LimitsOf(options, cpu).max_step_rows, 4096u);
+  EXPECT_EQ(LimitsOf(options, cpu).max_step_rows, 1024u);
   EXPECT_EQ(LimitsOf(options, gpu).max_images, 0u);
   EXPECT_EQ(LimitsOf(options, gpu).max_step_rows, 20480u);
   options.max_images_in_flight = 5;

@@ -20,6 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 absl::StatusOr<CommandLine> Parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "hmar-server");
@@ -99,6 +100,28 @@ TEST(OptionsTest, AConfigurationFileWithAnUnknownNameIsAnError) {
   const std::string path = ::testing::TempDir() + "/hmar-unknown.toml";
   std::ofstream(path) << "thread = 2\n";
   EXPECT_THAT(ErrorOf({"--config", path.c_str()}), HasSubstr("thread"));
+}
+
+TEST(OptionsTest, AnErrorInAConfigurationFileNamesItsLine) {
+  const std::string path = ::testing::TempDir() + "/hmar-lines.toml";
+  const auto error = [&](const std::string& text, const char* flag = "--no-access-log") {
+    std::ofstream(path) << text;
+    return ErrorOf({"--config", path.c_str(), flag});
+  };
+  EXPECT_THAT(error("# threads = 1\n\nthreads = 5000\n"),
+              AllOf(HasSubstr(path + ":3: "), HasSubstr("5000"), HasSubstr("1024")));
+  EXPECT_THAT(error("threads = 1\n  no-such = 2\n"), HasSubstr(path + ":2: "));
+  EXPECT_THAT(error("probe-seconds = 1\nupload-threads = 9999\n"), HasSubstr(path + ":2: "));
+  // What flags say wrongly is not the file's fault.
+  EXPECT_THAT(error("threads = 2\n", "--threads=5000"), Not(HasSubstr(path)));
+  EXPECT_THAT(error("threads = 2\n", "--upload-threads=5000"), Not(HasSubstr(path)));
+}
+
+TEST(OptionsTest, TheConfigurationFileIsTold) {
+  const std::string path = ::testing::TempDir() + "/hmar-told.toml";
+  std::ofstream(path) << "threads = 2\n";
+  EXPECT_EQ(Parse({"--config", path.c_str()})->config, path);
+  EXPECT_EQ(Parse({})->config, "");
 }
 
 TEST(OptionsTest, AMissingConfigurationFileIsAnError) {

@@ -112,6 +112,27 @@ TEST(DrainTest, AcceptedRequestsAreFinishedAndNewOnesRefused) {
   EXPECT_EQ(accepted.images().size(), 3u);
 }
 
+// Ends with a lost device, which nobody has to wait for the delay's end with.
+TEST(DrainTest, WhileItIsAnnouncedRequestsAreTaken) {
+  TestServer server;
+  std::thread announce([&] { server.server().AnnounceDrain(absl::InfiniteDuration()); });
+  EXPECT_TRUE(server.AwaitHealth(false));
+  const StreamResult taken = Generate(server.stub(), SmallRequest(1));
+  EXPECT_TRUE(taken.status.ok()) << taken.status.error_message();
+  server.engine().SetFaults({.lost_after_steps = 0});
+  EXPECT_EQ(ReasonIn(Generate(server.stub(), SmallRequest(2)).status), "DEVICE_LOST");
+  announce.join();
+  EXPECT_FALSE(server.server().Drain(kPatience));
+}
+
+TEST(DrainTest, AServerThatWasNeverReadyHasNobodyToAnnounceItTo) {
+  TestServerOptions options;
+  options.gate_closed = true;
+  TestServer server(options);
+  server.server().AnnounceDrain(absl::InfiniteDuration());
+  EXPECT_EQ(HealthOf(server, kService), kNotServing);
+}
+
 TEST(DrainTest, WhatIsLeftAtTheLimitFailsAsUnavailable) {
   TestServer server;
   server.engine().CloseGate();

@@ -4,11 +4,17 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "server/base/errors.h"
+#include "server/calls/generation.h"
 #include "server/calls/prepared_edit.h"
 #include "tests/fakes/fake_engine.h"
 #include "tests/server/grpc_details.h"
@@ -109,6 +115,113 @@ TEST(NoMemoryTest, ACompositorWithoutMemoryEndsItsRequestNotTheServer) {
 
 TEST(NoMemoryTest, AFinishedPictureWithoutMemoryEndsItsRequestNotTheServer) {
   ExpectOutOfMemoryThenFine(kSide * kSide * 3 + 1, EditRequest());  // Its bytes as a string.
+}
+
+// 61 images: the list of their strands, which the request takes before it is submitted.
+TEST(NoMemoryTest, ARequestThatCannotBeTakenInEndsAlone) {
+  ExpectOutOfMemoryThenFine(61 * sizeof(std::shared_ptr<int>), SmallRequest(5, 61));
+}
+
+// What a call's client would get. Thread-safe.
+class CountingSink final : public EventSink {
+ public:
+  void OnAccepted(v1::Accepted) override {}
+  void OnPreview(v1::Preview, uint32_t) override { Count(&pictures_); }
+  void OnImage(v1::Image) override { Count(&pictures_); }
+  void OnCompleted(v1::Completed) override {}
+  void OnFailed(const absl::Status& status) override {
+    absl::MutexLock lock(&mutex_);
+    failures_.push_back(ReasonName(status));
+  }
+  // A picture, or the reasons of the failures.
+  std::vector<std::string> Await() {
+    const auto any = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return pictures_ > 0 || !failures_.empty();
+    };
+    absl::MutexLock lock(&mutex_, absl::Condition(&any));
+    return failures_;
+  }
+
+ private:
+  void Count(int* counter) {
+    absl::MutexLock lock(&mutex_);
+    ++*counter;
+  }
+
+  absl::Mutex mutex_;
+  int pictures_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> failures_ ABSL_GUARDED_BY(mutex_);
+};
+
+// A generation whose engine is the test: pictures come on the test's thread, as on a device's.
+class PicturePathTest : public ::testing::Test {
+ protected:
+  PicturePathTest() {
+    context_.catalog = &catalog_;
+    context_.scheduler = &scheduler_;
+    context_.encoder = &encoder_;
+    context_.clock = &clock_;
+    context_.random = &random_;
+  }
+
+  // Whichever allocation of `deliver` fails on this thread, the picture comes or the call fails.
+  void ExpectWhollyOrFailed(const std::function<void(Generation*, FinishedImage)>& deliver) {
+    int failed = 0;
+    for (int64_t allocation = 0;; ++allocation) {
+      ASSERT_LT(allocation, 1000);
+      const auto sink = std::make_shared<CountingSink>();
+      ResolvedRequest request;
+      request.job.prototype = FakeTask(FakeEngineInfo());
+      request.output.format = PictureFormat::kRgb8;
+      const auto generation = std::make_shared<Generation>(
+          &context_, std::move(request), CallOrigin{"client", absl::InfiniteFuture()}, sink);
+      ASSERT_TRUE(generation->Start().ok());
+      FinishedImage image;
+      image.picture = {kSide, kSide, std::vector<uint8_t>(size_t{3} * kSide * kSide, 7)};
+      image.tokens = FakeTokens(FakeEngineInfo(), FakeTask(FakeEngineInfo()));
+      allocations_left = allocation;
+      deliver(generation.get(), std::move(image));
+      const bool all_had_memory = allocations_left >= 0;
+      allocations_left = -1;
+      const std::vector<std::string> failures = sink->Await();
+      generation->Cancel();
+      if (all_had_memory) {
+        EXPECT_TRUE(failures.empty());
+        break;
+      }
+      if (failures.empty()) continue;  // It was not needed in the end.
+      ++failed;
+      EXPECT_EQ(failures, std::vector<std::string>{"OUT_OF_MEMORY"});
+    }
+    EXPECT_GE(failed, 1);
+    while (encoder_.waiting_bytes() > 0) std::this_thread::yield();  // Given back after the job.
+  }
+
+ private:
+  static SchedulerOptions OneDevice() {
+    SchedulerOptions options;
+    options.devices = {{FakeEngineInfo()}};
+    return options;
+  }
+
+  const ModelCatalog catalog_{{FakeEngineInfo()}, {"cpu"}};
+  RealClock clock_;
+  DeviceSeededRandom random_;
+  Scheduler scheduler_{OneDevice(), &clock_, nullptr};
+  ServiceContext context_;
+  EncoderPool encoder_{{1, 1 << 20}};
+};
+
+TEST_F(PicturePathTest, APictureIsPostedToTheEncoderOrItsRequestFails) {
+  ExpectWhollyOrFailed([](Generation* generation, FinishedImage image) {
+    generation->OnImage(0, std::move(image));
+  });
+}
+
+TEST_F(PicturePathTest, APreviewIsPostedToTheEncoderOrItsRequestFails) {
+  ExpectWhollyOrFailed([](Generation* generation, FinishedImage image) {
+    generation->OnPreview(0, 1, std::move(image.picture));
+  });
 }
 
 }  // namespace

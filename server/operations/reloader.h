@@ -1,0 +1,55 @@
+#ifndef HMAR_SERVER_OPERATIONS_RELOADER_H_
+#define HMAR_SERVER_OPERATIONS_RELOADER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+namespace spdlog {
+class logger;
+}  // namespace spdlog
+
+namespace hmar {
+
+// Reads again what may change while the server runs: what SIGHUP asks for. Each part that can be
+// read again is a hook; they run one after the other on a thread of their own, since files may be
+// slow and a signal's thread must not wait. Thread-safe.
+class Reloader {
+ public:
+  // Reads its part anew and puts it into force, wholly or not at all. Returns what it did, for the
+  // log; an error names the file and the line, and leaves everything as it was.
+  using Hook = std::function<absl::StatusOr<std::string>()>;
+
+  // Starts the thread.
+  explicit Reloader(std::shared_ptr<spdlog::logger> log);
+  // Waits for a hook under way; what was asked for and has not begun is dropped.
+  ~Reloader();
+
+  // `name`, for the log, says what is read: "log level".
+  void Add(std::string name, Hook hook);
+
+  // Runs all hooks soon, in the order they were added. Requests during a run are one more run.
+  void Request();
+
+ private:
+  void Work();
+  void RunHooks();
+
+  const std::shared_ptr<spdlog::logger> log_;
+  absl::Mutex mutex_;
+  std::vector<std::pair<std::string, Hook>> hooks_ ABSL_GUARDED_BY(mutex_);
+  bool requested_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_OPERATIONS_RELOADER_H_
