@@ -19,6 +19,8 @@ namespace {
 
 constexpr size_t kMaxKeyBytes = 64;
 
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
 absl::Status Invalid(const std::string& where, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(where, ": ", what));
 }
@@ -49,7 +51,7 @@ absl::Status SetFromToml(const KindField& field, const toml::node& node, Kind& k
 absl::StatusOr<Kind> ParseKind(const toml::table& table, const std::string& where) {
   Kind kind;
   for (const auto& [key, node] : table) {
-    const absl::string_view name = key.str();
+    const absl::string_view name = View(key.str());
     const auto& fields = KindFields();
     const auto field = std::find_if(fields.begin(), fields.end(),
                                     [&](const KindField& known) { return known.name == name; });
@@ -71,7 +73,7 @@ absl::StatusOr<Kind> ParseKind(const toml::table& table, const std::string& wher
 absl::StatusOr<const toml::array*> MixTables(const toml::table& file, const std::string& source) {
   for (const auto& [key, node] : file) {
     if (key.str() != "mix") {
-      return Invalid(source, absl::StrCat("'", Printable(key.str(), kMaxKeyBytes),
+      return Invalid(source, absl::StrCat("'", Printable(View(key.str()), kMaxKeyBytes),
                                           "': no such key; there are only [[mix]] tables"));
     }
   }
@@ -110,7 +112,7 @@ absl::StatusOr<std::vector<Kind>> ParseMix(absl::string_view toml, const std::st
   if (!file) {
     const toml::parse_error& error = file.error();
     return Invalid(absl::StrCat(source, ":", error.source().begin.line),
-                   Printable({error.description().data(), error.description().size()}));
+                   Printable(View(error.description())));
   }
   HMAR_ASSIGN_OR_RETURN(const toml::array* tables, MixTables(file.table(), source));
   std::vector<Kind> kinds;

@@ -72,10 +72,10 @@ struct Report {
   std::string command;  // The options that matter, for the reader.
   double slo_ms = 0;    // 0: none.
   bool verified = false;
-  std::vector<Run> runs;  // One, or one for each rate of a sweep.
-  std::vector<MetricsRow> metrics;
-  std::vector<std::string> warnings;  // Something to know of when reading the figures.
-  std::vector<std::string> errors;    // What makes the exit code other than 0.
+  std::vector<Run> runs = {};  // One, or one for each rate of a sweep.
+  std::vector<MetricsRow> metrics = {};
+  std::vector<std::string> warnings = {};  // Something to know of when reading the figures.
+  std::vector<std::string> errors = {};    // What makes the exit code other than 0.
   int exit_code = 0;
 };
 

@@ -24,7 +24,7 @@ struct Distribution {
 
   // (p, value) from p = 0 to that of the largest sample, 1 - 1 / kept, evenly in 1 / (1 - p)'s
   // logarithm: the curve of the tail. At most kCurvePoints; empty without samples.
-  std::vector<std::pair<double, double>> curve;
+  std::vector<std::pair<double, double>> curve = {};
 };
 inline constexpr size_t kCurvePoints = 65;
 

@@ -20,8 +20,8 @@ struct LineChart {
   std::string title;
   std::string x_label;
   std::string y_label;
-  std::vector<std::pair<double, std::string>> x_ticks;  // Empty: round numbers.
-  std::vector<Series> series;                           // Those without points are left out.
+  std::vector<std::pair<double, std::string>> x_ticks = {};  // Empty: round numbers.
+  std::vector<Series> series = {};                           // Those without points are left out.
 };
 
 // An <svg> of lines from y = 0 on, with its legend, or a sentence where there is nothing to draw.
