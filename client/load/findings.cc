@@ -30,6 +30,9 @@ void WarnOfRun(const LoadOptions& options, const Run& run, Report& report) {
                         "they were due; latencies include that",
                         run.late_ms.max, run.late_ms.p99));
   }
+  if (all.interrupted > 0) {
+    warn(absl::StrCat(all.interrupted, " calls were open when it was interrupted"));
+  }
   if (const Distribution& ms = all.latency_ms; ms.kept < ms.count) {
     warn(absl::StrCat("percentiles are of ", ms.kept, " calls drawn from ", ms.count));
   }

@@ -156,7 +156,7 @@ Summary Recorder::SummaryOf(const Counts& counts, double measured_seconds) const
 Run Recorder::Finish(absl::Duration last_sent) const {
   Run run;
   run.sending_seconds = std::max(0.0, absl::ToDoubleSeconds(last_sent - warm_up_));
-  run.measured_seconds = std::max(0.0, absl::ToDoubleSeconds(last_end_ - warm_up_));
+  run.measured_seconds = std::max(run.sending_seconds, absl::ToDoubleSeconds(last_end_ - warm_up_));
   // Whole slices inside the time of sending.
   const size_t from = SliceOf(warm_up_ + kSlice - absl::Nanoseconds(1));
   const size_t to = std::min(SliceOf(last_sent), images_.size());

@@ -48,7 +48,7 @@ struct Run {
   std::optional<double> rate;           // Calls a second; open loop.
   std::optional<uint32_t> concurrency;  // Calls in flight; closed loop.
   double sending_seconds = 0;           // From the warm-up's end to the last call's sending.
-  double measured_seconds = 0;          // From the warm-up's end to the last counted call's end.
+  double measured_seconds = 0;          // From the warm-up's end until calls were sent and ended.
   // Images of any call that came while calls were sent, after the warm-up, a second of that: what
   // the server gives while the load stands. 0 where there was no such time.
   double sustained_images_per_second = 0;

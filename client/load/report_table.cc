@@ -114,8 +114,10 @@ std::string ReportTable(const Report& report) {
   if (report.runs.size() > 1) absl::StrAppend(&text, SweepTable(report));
   if (!report.metrics.empty()) absl::StrAppend(&text, "\n");
   for (const MetricsRow& row : report.metrics) {
-    absl::StrAppend(&text, absl::StrFormat("  metrics: %s: %g counted, %d seen\n", row.what,
-                                           row.counted, row.seen));
+    const std::string possible =
+        row.possible == 0 ? "" : absl::StrCat(" and ", row.possible, " possible");
+    absl::StrAppend(&text, absl::StrFormat("  metrics: %s: %g counted, %d seen%s\n", row.what,
+                                           row.counted, row.seen, possible));
   }
   if (!report.warnings.empty() || !report.errors.empty()) absl::StrAppend(&text, "\n");
   for (const std::string& warning : report.warnings) {
