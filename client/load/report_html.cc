@@ -21,7 +21,7 @@ pre{overflow-x:auto;font-size:12px;border:1px solid var(--faint);padding:1em}
 svg{width:100%;height:auto;margin:1em 0}
 svg text{font:11px system-ui,sans-serif;fill:var(--ink)}svg text.title{font-size:14px;font-weight:600}
 .grid{stroke:var(--faint)}.axis{stroke:var(--ink)}
-polyline{fill:none;stroke-width:2}line{stroke-width:1}
+polyline{fill:none;stroke-width:2}line{stroke-width:2}.grid,.axis{stroke-width:1}
 .c0{stroke:#3b82c4}.c1{stroke:#d9822b}.c2{stroke:#2f9e6e}.c3{stroke:#b3409a}
 .c4{stroke:#8a6d3b}.c5{stroke:#c0392b}.c6{stroke:#6c5ce7}.c7{stroke:#5f6b7a}
 .bar{fill:#c0392b}.error{color:#c0392b;font-weight:600}.warning{font-weight:600}
