@@ -10,7 +10,7 @@ namespace {
 // A generator that is later than this tells of itself, not of the server.
 constexpr double kLateMs = 10;
 
-void WarnOfRun(const LoadOptions& options, const Run& run, Report& report) {
+void WarnOfRun(const LoadOptions& options, const RunReport& run, Report& report) {
   const auto warn = [&](const std::string& text) {
     report.warnings.push_back(absl::StrCat(RunName(run), ": ", text));
   };
@@ -39,7 +39,7 @@ void WarnOfRun(const LoadOptions& options, const Run& run, Report& report) {
 }
 
 bool AnythingSucceeded(const Report& report) {
-  for (const Run& run : report.runs) {
+  for (const RunReport& run : report.runs) {
     if (run.all.ok > 0 || run.all.cancelled > 0) return true;
   }
   return false;
@@ -49,7 +49,7 @@ bool AnythingSucceeded(const Report& report) {
 
 void AddFindings(const LoadOptions& options, const Seen& seen, uint64_t compared, bool interrupted,
                  Report& report) {
-  for (const Run& run : report.runs) WarnOfRun(options, run, report);
+  for (const RunReport& run : report.runs) WarnOfRun(options, run, report);
   if (options.verify && compared == 0) {
     report.warnings.push_back("--verify compared nothing: no image came twice");
   }

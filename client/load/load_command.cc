@@ -80,7 +80,7 @@ void RunLoads(const LoadOptions& options, const LoadParts& parts, Seen& seen, Re
   for (const LoadShape& shape : shapes) {
     if (parts.stop.stopped()) return;
     report.runs.push_back(LoadRun(shape, parts).Execute(seen));
-    const Run& run = report.runs.back();
+    const RunReport& run = report.runs.back();
     if (options.quiet) continue;
     absl::FPrintF(stderr, "%s: %d sent, %d ok, %.2f images/s\n", RunName(run), run.all.sent,
                   run.all.ok, run.all.images_per_second);

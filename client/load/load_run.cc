@@ -33,7 +33,7 @@ void StopSignal::OnStop(std::function<void()> on_stop) {
 LoadRun::LoadRun(const LoadShape& shape, const LoadParts& parts)
     : shape_(shape), parts_(parts), recorder_(NamesOf(parts.kinds), shape.warm_up, shape.slo_ms) {}
 
-Run LoadRun::Execute(Seen& seen) {
+RunReport LoadRun::Execute(Seen& seen) {
   parts_.stop.OnStop([this] { OnStop(); });
   Send();
   const absl::Duration sending_end = SendingEnd();
@@ -44,7 +44,7 @@ Run LoadRun::Execute(Seen& seen) {
   parts_.stop.OnStop(nullptr);
   absl::MutexLock lock(&mutex_);
   seen.Add(seen_);
-  Run run = recorder_.Finish(sending_end);
+  RunReport run = recorder_.Finish(sending_end);
   run.rate = shape_.rate;
   if (!shape_.rate) run.concurrency = shape_.concurrency;
   return run;

@@ -69,7 +69,7 @@ class LoadRun {
 
   // Once. Blocks until every call has ended: no longer than duration and timeout, or until shortly
   // after Stop. All results, of the warm-up too, go to `seen`.
-  Run Execute(Seen& seen);
+  RunReport Execute(Seen& seen);
 
  private:
   void Send();

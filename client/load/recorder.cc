@@ -70,7 +70,7 @@ void CountEnd(const CallResult& result, Summary& summary) {
 }
 
 // Slices joined to at most kMaxBuckets of whole slices, a second long or more.
-void FillBuckets(const std::vector<uint64_t>& slices, Run& run) {
+void FillBuckets(const std::vector<uint64_t>& slices, RunReport& run) {
   size_t width = 10;
   while (slices.size() > width * kMaxBuckets) width *= 2;
   run.bucket_seconds = static_cast<double>(width) * absl::ToDoubleSeconds(kSlice);
@@ -153,8 +153,8 @@ Summary Recorder::SummaryOf(const Counts& counts, double measured_seconds) const
   return summary;
 }
 
-Run Recorder::Finish(absl::Duration last_sent) const {
-  Run run;
+RunReport Recorder::Finish(absl::Duration last_sent) const {
+  RunReport run;
   run.sending_seconds = std::max(0.0, absl::ToDoubleSeconds(last_sent - warm_up_));
   run.measured_seconds = std::max(run.sending_seconds, absl::ToDoubleSeconds(last_end_ - warm_up_));
   // Whole slices inside the time of sending.

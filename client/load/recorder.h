@@ -1,7 +1,7 @@
 #ifndef HMAR_CLIENT_LOAD_RECORDER_H_
 #define HMAR_CLIENT_LOAD_RECORDER_H_
 
-// Turns the results of calls into a Run. Pure; not thread-safe.
+// Turns the results of calls into a RunReport. Pure; not thread-safe.
 
 #include <cstdint>
 #include <string>
@@ -28,7 +28,7 @@ class Recorder {
   void Add(const CallResult& result);
 
   // REQUIRES: no call is open. `last_sent`: when the last call was sent.
-  Run Finish(absl::Duration last_sent) const;
+  RunReport Finish(absl::Duration last_sent) const;
 
  private:
   struct Counts {

@@ -31,7 +31,7 @@ struct Summary {
   uint64_t degraded = 0;         // Of ok: an image was finished early.
   uint64_t good = 0;             // Of ok: within --slo-ms.
   uint64_t images = 0;           // That came, in calls of any end.
-  double images_per_second = 0;  // Those, over Run.measured_seconds.
+  double images_per_second = 0;  // Those, over RunReport.measured_seconds.
   double good_per_second = 0;
 
   Distribution latency_ms;        // Of ok: from when it was due to its end.
@@ -44,7 +44,7 @@ struct Summary {
 };
 
 // One load: a rate, or a number of callers.
-struct Run {
+struct RunReport {
   std::optional<double> rate;           // Calls a second; open loop.
   std::optional<uint32_t> concurrency;  // Calls in flight; closed loop.
   double sending_seconds = 0;           // From the warm-up's end to the last call's sending.
@@ -72,7 +72,7 @@ struct Report {
   std::string command;  // The options that matter, for the reader.
   double slo_ms = 0;    // 0: none.
   bool verified = false;
-  std::vector<Run> runs = {};  // One, or one for each rate of a sweep.
+  std::vector<RunReport> runs = {};  // One, or one for each rate of a sweep.
   std::vector<MetricsRow> metrics = {};
   std::vector<std::string> warnings = {};  // Something to know of when reading the figures.
   std::vector<std::string> errors = {};    // What makes the exit code other than 0.
@@ -89,7 +89,7 @@ std::string ReportJson(const Report& report);
 std::string ReportHtml(const Report& report);
 
 // "rate 5/s" or "16 in flight".
-std::string RunName(const Run& run);
+std::string RunName(const RunReport& run);
 
 }  // namespace hmar::load
 

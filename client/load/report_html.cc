@@ -37,7 +37,7 @@ Series CurveOf(const Summary& summary) {
   return series;
 }
 
-std::string CurveChart(const Run& run) {
+std::string CurveChart(const RunReport& run) {
   LineChart chart{.title = "Latency by percentile, ok calls, from when a call was due",
                   .x_label = "percentile, by 1/(1-p)",
                   .y_label = "ms"};
@@ -50,7 +50,7 @@ std::string CurveChart(const Run& run) {
   return LineChartSvg(chart);
 }
 
-std::string ThroughputChart(const Run& run) {
+std::string ThroughputChart(const RunReport& run) {
   LineChart chart{.title = "Images a second over time, warm-up and end included",
                   .x_label = "seconds from the start",
                   .y_label = "images/s"};
@@ -63,7 +63,7 @@ std::string ThroughputChart(const Run& run) {
   return LineChartSvg(chart);
 }
 
-std::string ErrorChart(const Run& run) {
+std::string ErrorChart(const RunReport& run) {
   const Summary& all = run.all;
   std::vector<std::pair<std::string, double>> bars;
   for (const auto& [key, count] : all.errors) {
@@ -85,7 +85,7 @@ std::string SweepChart(const Report& report) {
   Series p50{"p50", {}};
   Series p99{"p99", {}};
   std::vector<std::pair<double, const Distribution*>> runs;
-  for (const Run& run : report.runs) {
+  for (const RunReport& run : report.runs) {
     if (run.all.latency_ms.count > 0) runs.emplace_back(run.rate.value_or(0), &run.all.latency_ms);
   }
   std::stable_sort(runs.begin(), runs.end(),
@@ -114,7 +114,7 @@ std::string ReportHtml(const Report& report) {
                                   " <code>", HtmlEscape(report.command), "</code></p>\n",
                                   Lines("error", report.errors), Lines("warning", report.warnings));
   if (report.runs.size() > 1) absl::StrAppend(&html, SweepChart(report));
-  for (const Run& run : report.runs) {
+  for (const RunReport& run : report.runs) {
     absl::StrAppend(&html, "<h2>", HtmlEscape(RunName(run)), "</h2>\n", CurveChart(run),
                     ThroughputChart(run), ErrorChart(run));
   }

@@ -58,7 +58,7 @@ Json ToJson(const Summary& s, double slo_ms) {
   return json;
 }
 
-Json ToJson(const Run& run, double slo_ms) {
+Json ToJson(const RunReport& run, double slo_ms) {
   Json json = {{"name", RunName(run)}};
   if (run.rate) json["rate"] = *run.rate;
   if (run.concurrency) json["concurrency"] = *run.concurrency;
@@ -87,7 +87,7 @@ std::string ReportJson(const Report& report) {
                                {"counted", row.counted}});
   }
   json["runs"] = Json::array();
-  for (const Run& run : report.runs) json["runs"].push_back(ToJson(run, report.slo_ms));
+  for (const RunReport& run : report.runs) json["runs"].push_back(ToJson(run, report.slo_ms));
   return json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -64,14 +64,14 @@ std::string Errors(const Summary& all) {
 
 // One kind alone is all there is.
 template <typename Row>
-std::string Rows(const Run& run, const Row& row) {
+std::string Rows(const RunReport& run, const Row& row) {
   std::string lines = row(run.all);
   if (run.kinds.size() < 2) return lines;
   for (const Summary& kind : run.kinds) absl::StrAppend(&lines, row(kind));
   return lines;
 }
 
-std::string RunTable(const Run& run, double slo_ms) {
+std::string RunTable(const RunReport& run, double slo_ms) {
   return absl::StrCat(
       absl::StrFormat("\n%s: images/s %.2f while calls were sent (%.1f s), %.2f over all %.1f s; "
                       "calls sent late by p99 %s, max %s ms\n",
@@ -86,7 +86,7 @@ std::string SweepTable(const Report& report) {
   std::string table =
       "\n  RATE/s       DUE  UNSENT      OK  FAILED  IMAGES/S   IN SLO/s"
       "       p50       p90       p95       p99       max ms\n";
-  for (const Run& run : report.runs) {
+  for (const RunReport& run : report.runs) {
     const Summary& all = run.all;
     const Distribution& ms = all.latency_ms;
     absl::StrAppend(
@@ -103,14 +103,14 @@ std::string SweepTable(const Report& report) {
 
 }  // namespace
 
-std::string RunName(const Run& run) {
+std::string RunName(const RunReport& run) {
   return run.rate ? absl::StrFormat("rate %g/s", *run.rate)
                   : absl::StrCat(run.concurrency.value_or(0), " in flight");
 }
 
 std::string ReportTable(const Report& report) {
   std::string text = absl::StrCat("hmar-load ", report.server, "  ", report.command, "\n");
-  for (const Run& run : report.runs) absl::StrAppend(&text, RunTable(run, report.slo_ms));
+  for (const RunReport& run : report.runs) absl::StrAppend(&text, RunTable(run, report.slo_ms));
   if (report.runs.size() > 1) absl::StrAppend(&text, SweepTable(report));
   if (!report.metrics.empty()) absl::StrAppend(&text, "\n");
   for (const MetricsRow& row : report.metrics) {

@@ -78,8 +78,9 @@ std::string Axes(const LineChart& chart, const Axis& x, const Axis& y) {
                     Text(x.start_px - 6, y.Px(value) + 4, "end", name));
   }
   const auto ticks = chart.x_ticks.empty() ? RoundTicks(x.from, x.to) : chart.x_ticks;
+  const double rounding = 1e-9 * (x.to - x.from);
   for (const auto& [value, name] : ticks) {
-    if (value < x.from || value > x.to) continue;
+    if (value < x.from - rounding || value > x.to + rounding) continue;
     absl::StrAppend(&svg, Line("grid", x.Px(value), y.start_px, x.Px(value), y.end_px),
                     Text(x.Px(value), y.start_px + 16, "middle", name));
   }

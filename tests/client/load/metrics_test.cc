@@ -57,7 +57,7 @@ TEST(MetricsTextTest, WhatIsNotOfTheFormatIsToldByItsLine) {
   EXPECT_THAT(ErrorOf("a{x=\"\\t\"} 1\n"), HasSubstr("an escape"));
   EXPECT_THAT(ErrorOf("a 1 soon\n"), HasSubstr("no time at 'soon'"));
   EXPECT_THAT(ErrorOf("a 1 2 3\n"), HasSubstr("more than a sample"));
-  EXPECT_THAT(ErrorOf("<html>\x1b[2J\n"), HasSubstr("<html>\\x1B[2J"));
+  EXPECT_THAT(ErrorOf("<html>\x1b[2J\n"), HasSubstr("<html>\\u001B[2J"));
 }
 
 TEST(MetricsTextTest, WhatAServerMaySendIsBounded) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "client/files.h"
 #include "client/load/mix_fields.h"
 
 namespace hmar::load {
@@ -98,6 +99,13 @@ TEST(MixTest, EveryFieldHasAMistakeOfItsOwn) {
     Kind kind;
     EXPECT_FALSE(SetField(field, "?", kind).ok()) << field.name;
     EXPECT_EQ(kind, Kind()) << field.name;
+  }
+}
+
+TEST(MixTest, TheReadmesTableHasEveryField) {
+  const std::string readme = ReadFile("client/load/README.md").value();
+  for (const KindField& field : KindFields()) {
+    EXPECT_THAT(readme, HasSubstr(absl::StrCat("| `", field.name, "` | "))) << field.name;
   }
 }
 

@@ -197,7 +197,7 @@ TEST_F(FindingsTest, NothingThatSucceededExitsWith3AndAnInterruptWith130) {
 }
 
 TEST_F(FindingsTest, WhatFiguresMustBeReadWithIsWarnedOf) {
-  Run& run = report_.runs[0];
+  RunReport& run = report_.runs[0];
   run.all.not_sent = 4;
   run.all.timed_out = 2;
   run.late_ms = {100, 100, 1, 1, 1, 20, 30, {}};

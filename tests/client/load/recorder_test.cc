@@ -31,7 +31,7 @@ CallResult Failed(absl::Status status, const std::string& reason) {
 TEST(RecorderTest, LatencyCountsFromWhenACallWasDueNotFromWhenItWasSent) {
   Recorder recorder({"a"}, kNoWarmUp, 0);
   recorder.Add(Ok(1, 3, 4));
-  const Run run = recorder.Finish(absl::Seconds(3));
+  const RunReport run = recorder.Finish(absl::Seconds(3));
   EXPECT_EQ(run.all.latency_ms.max, 3000);
   EXPECT_EQ(run.late_ms.max, 2000);
 }
@@ -43,7 +43,7 @@ TEST(RecorderTest, AcceptedAndPreviewsCountFromThereTooAndTheEstimateFromAccepte
   result.estimated = absl::Seconds(1);
   result.first_preview = absl::Seconds(4);
   recorder.Add(result);
-  const Run run = recorder.Finish(absl::Seconds(5));
+  const RunReport run = recorder.Finish(absl::Seconds(5));
   EXPECT_EQ(run.all.accepted_ms.p50, 2000);
   EXPECT_EQ(run.all.first_preview_ms.p50, 3000);
   EXPECT_EQ(run.all.estimate_ratio.p50, 0.5);
@@ -55,7 +55,7 @@ TEST(RecorderTest, TheWarmUpIsNotCountedButItsImagesSustainTheRate) {
   recorder.Add(Ok(1.9, 1.9, 2.5));
   recorder.Add(Ok(2, 2, 3.5));
   recorder.Add(Ok(3, 3, 6));  // Ends after sending.
-  const Run run = recorder.Finish(absl::Seconds(4));
+  const RunReport run = recorder.Finish(absl::Seconds(4));
   EXPECT_EQ(run.all.due, 2U);
   EXPECT_EQ(run.all.not_sent, 0U);
   EXPECT_EQ(run.all.ok, 2U);
@@ -78,7 +78,7 @@ TEST(RecorderTest, EveryEndIsCountedOnceAndOnlyAnswersHaveALatency) {
     recorder.Add(result);
   }
   recorder.NotSent(1, absl::Seconds(1));
-  const Run run = recorder.Finish(absl::Seconds(1));
+  const RunReport run = recorder.Finish(absl::Seconds(1));
   const Summary& all = run.all;
   EXPECT_EQ(all.due, 7U);
   EXPECT_EQ(all.sent, 6U);
@@ -100,7 +100,7 @@ TEST(RecorderTest, GoodIsWhatIsRightAndInTime) {
   CallResult wrong = Ok(0, 0, 0.1);
   wrong.mismatched = 1;
   recorder.Add(wrong);
-  const Run run = recorder.Finish(absl::Seconds(2));
+  const RunReport run = recorder.Finish(absl::Seconds(2));
   EXPECT_EQ(run.all.good, 1U);
   EXPECT_EQ(run.all.good_per_second, 0.5);
   EXPECT_EQ(run.all.ok, 2U);
@@ -112,7 +112,7 @@ TEST(RecorderTest, AServerChoosesNoMoreThanSoManyReasons) {
   for (int i = 0; i < 1000; ++i) {
     recorder.Add(Failed(absl::InternalError("x"), absl::StrCat("R", i)));
   }
-  const Run run = recorder.Finish(absl::Seconds(1));
+  const RunReport run = recorder.Finish(absl::Seconds(1));
   EXPECT_EQ(run.all.errors.size(), kMaxReasons + 1);
   EXPECT_EQ(run.all.errors.at({"OTHERS", ""}), 1000 - kMaxReasons);
 }
@@ -122,7 +122,7 @@ TEST(RecorderTest, ADayOfImagesIsDrawnInAFewHundredBuckets) {
   recorder.Add(Ok(0, 0, 1));
   recorder.Add(Ok(0, 0, 80'000));
   recorder.Add(Ok(0, 0, 1e9));
-  const Run run = recorder.Finish(absl::Seconds(80'000));
+  const RunReport run = recorder.Finish(absl::Seconds(80'000));
   EXPECT_LE(run.images_by_bucket.size(), 300U);
   EXPECT_EQ(run.images_by_bucket.front(), 1U);
   EXPECT_EQ(run.images_by_bucket.back(), 1U);

@@ -34,7 +34,7 @@ Summary Example(const std::string& name) {
 Report ExampleReport(std::vector<double> rates) {
   Report report{.server = "host:1", .command = "--rate <5>", .slo_ms = 25};
   for (const double rate : rates) {
-    Run run;
+    RunReport run;
     run.rate = rate;
     run.sending_seconds = 2;
     run.measured_seconds = 2.5;
@@ -107,7 +107,7 @@ TEST(ReportHtmlTest, ThePageNeedsNothingElseAndRunsNothing) {
 }
 
 TEST(ReportHtmlTest, ALoadWithoutAnAnswerHasAPage) {
-  Report report{.server = "h:1"};
+  Report report{.server = "h:1", .command = ""};
   report.runs.emplace_back().concurrency = 1;
   EXPECT_THAT(ReportHtml(report), HasSubstr("nothing to draw"));
   EXPECT_THAT(ReportTable(report), HasSubstr("1 in flight"));
