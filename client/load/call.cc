@@ -132,7 +132,6 @@ CallEnd Call::EndOf(const grpc::Status& status) const {
 }
 
 void Call::OnDone(const grpc::Status& status) {
-  const std::shared_ptr<Call> self = shared_from_this();
   result_.ended = context_.clock.Elapsed();
   result_.end = EndOf(status);
   if (judgement_.ok() && status.ok()) {
@@ -143,7 +142,8 @@ void Call::OnDone(const grpc::Status& status) {
   result_.no_answer = !judgement_.ok();
   result_.status = judgement_.ok() ? StatusFromGrpc(status) : judgement_;
   if (judgement_.ok()) result_.reason = ErrorReason(result_.status);
-  done_(self, result_);
+  const Done done = std::move(done_);  // Once it has taken the call, nothing here is left.
+  done(shared_from_this(), result_);
 }
 
 }  // namespace hmar::load

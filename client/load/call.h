@@ -32,8 +32,10 @@ struct CallContext {
 class Call final : public grpc::ClientBidiReactor<google::protobuf::Message, grpc::ByteBuffer>,
                    public std::enable_shared_from_this<Call> {
  public:
-  // Called once, on a thread of gRPC's, when the call has ended; the call may go with it.
-  using Done = std::function<void(const std::shared_ptr<Call>&, const CallResult&)>;
+  // Called once, on a thread of gRPC's, when the call has ended. It takes the call, which must not
+  // be destroyed there: with the last call of a channel goes the channel, which waits for its
+  // threads to end, this one too.
+  using Done = std::function<void(std::shared_ptr<Call>, const CallResult&)>;
 
   // `kind` outlives the call. `forwarded_for` is sent as x-forwarded-for; empty: nothing is.
   Call(const CallContext& context, const Kind& kind, const PlannedCall& planned,
@@ -64,7 +66,7 @@ class Call final : public grpc::ClientBidiReactor<google::protobuf::Message, grp
   const uint64_t seed_;
   const bool streams_;  // Else one reply.
   const v1::GenerateRequest request_;
-  const Done done_;
+  Done done_;
   v1::GenerateImagesRequest wrapped_;  // Of a call of one reply.
   grpc::ClientContext client_context_;
   std::atomic<CallEnd> end_ = CallEnd::kServer;

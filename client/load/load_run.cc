@@ -42,6 +42,7 @@ RunReport LoadRun::Execute(Seen& seen) {
     while (!open_.empty()) news_.Wait(&mutex_);
   }
   parts_.stop.OnStop(nullptr);
+  DropEnded();
   absl::MutexLock lock(&mutex_);
   seen.Add(seen_);
   RunReport run = recorder_.Finish(sending_end);
@@ -64,6 +65,7 @@ void LoadRun::Send() {
     if (!shape_.rate && !WaitForSlot()) return;
     const absl::Duration due = shape_.rate ? schedule.Next() : clock_.Elapsed();
     if (IsOver(due, counted) || !WaitUntil(due)) return;
+    DropEnded();
     const PlannedCall planned = planner.Next();
     if (due >= shape_.warm_up) ++counted;
     if (!shape_.rate || HasRoom()) {
@@ -116,7 +118,9 @@ void LoadRun::StartCall(const PlannedCall& planned, absl::Duration due) {
   const auto call = std::make_shared<Call>(
       context, parts_.kinds[planned.kind], planned,
       parts_.makers[planned.kind].Request(planned.seed), parts_.channels.ForwardedFor(planned.kind),
-      due, [this](const auto& ended, const CallResult& result) { OnCallDone(ended, result); });
+      due, [this](std::shared_ptr<Call> ended, const CallResult& result) {
+        OnCallDone(std::move(ended), result);
+      });
   const Channels::Lease lease = parts_.channels.Acquire(planned.kind);
   bool stopped = false;
   {
@@ -128,14 +132,22 @@ void LoadRun::StartCall(const PlannedCall& planned, absl::Duration due) {
   if (stopped) call->Cancel(CallEnd::kInterrupted);
 }
 
-void LoadRun::OnCallDone(const std::shared_ptr<Call>& call, const CallResult& result) {
+void LoadRun::OnCallDone(std::shared_ptr<Call> call, const CallResult& result) {
   absl::MutexLock lock(&mutex_);
   const auto place = open_.find(call);
   parts_.channels.Release(place->second);
   open_.erase(place);
   recorder_.Add(result);
   seen_.Add(result);
+  ended_.push_back(std::move(call));  // The last of this thread's: see Call::Done.
   news_.SignalAll();
+}
+
+// Destroys calls that have ended, on this thread.
+void LoadRun::DropEnded() {
+  std::vector<std::shared_ptr<Call>> ended;
+  absl::MutexLock lock(&mutex_);
+  ended.swap(ended_);
 }
 
 void LoadRun::OnStop() {

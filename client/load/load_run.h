@@ -78,7 +78,8 @@ class LoadRun {
   bool IsOver(absl::Duration due, uint64_t counted) const;
   void StartCall(const PlannedCall& planned, absl::Duration due);
   bool HasRoom() const;
-  void OnCallDone(const std::shared_ptr<Call>& call, const CallResult& result);
+  void OnCallDone(std::shared_ptr<Call> call, const CallResult& result);
+  void DropEnded();
   void OnStop();
   absl::Duration SendingEnd() const;
 
@@ -90,6 +91,7 @@ class LoadRun {
   Recorder recorder_ ABSL_GUARDED_BY(mutex_);
   Seen seen_ ABSL_GUARDED_BY(mutex_);
   std::map<std::shared_ptr<Call>, Channels::Lease> open_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Call>> ended_ ABSL_GUARDED_BY(mutex_);  // For DropEnded.
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   Timers timers_{clock_};  // The last: its thread uses the others.
 };

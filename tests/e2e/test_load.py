@@ -38,7 +38,7 @@ cancel_after_ms = 1
 
 class Page(html.parser.HTMLParser):
     """Its tags, and those that are still open."""
-    EMPTY = {"meta", "line", "circle", "rect", "polyline"}
+    EMPTY = {"meta"}
 
     def __init__(self, text):
         super().__init__()
@@ -50,6 +50,9 @@ class Page(html.parser.HTMLParser):
         self.links += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
         if tag not in self.EMPTY:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.add(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
