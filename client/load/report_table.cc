@@ -16,7 +16,7 @@ std::string Name(const std::string& name) {
 // Three digits and more of a value; "-" where there is none.
 std::string Number(const Distribution& of, double value) {
   if (of.count == 0) return "-";
-  return absl::StrFormat(value < 100 ? "%.2f" : "%.0f", value);
+  return value < 100 ? absl::StrFormat("%.2f", value) : absl::StrFormat("%.0f", value);
 }
 
 std::string Pair(const Distribution& of, double one, double other) {
