@@ -26,6 +26,8 @@ constexpr char kFooter[] =
     "not\n"
     "be written; 130 interrupted: what was open was cancelled, what was seen is reported.";
 
+constexpr char kLoopGroup[] = "When calls are sent";
+
 constexpr double kMostRate = 100'000;
 constexpr double kMostSeconds = 86'400;
 constexpr size_t kMostRates = 64;
@@ -69,7 +71,6 @@ CLI::Validator AtMostSeconds() {
 }
 
 void AddLoopOptions(CLI::App& app, RawOptions& raw) {
-  const std::string group = "When calls are sent";
   LoadShape& shape = raw.options.shape;
   CLI::Option* rate = app.add_option("--rate", raw.rate,
                                      "Open loop: so many calls are due a second, whatever the\n"
@@ -89,6 +90,10 @@ void AddLoopOptions(CLI::App& app, RawOptions& raw) {
                                          "Gaps of an open loop: poisson (by --seed) or constant")
                               ->check(CLI::IsMember({"poisson", "constant"}))
                               ->capture_default_str();
+  for (CLI::Option* option : {rate, sweep, concurrency, arrivals}) option->group(kLoopGroup);
+}
+
+void AddLimitOptions(CLI::App& app, RawOptions& raw) {
   CLI::Option* duration =
       app.add_option("--duration", raw.duration, "Send for so long")->check(AtMostSeconds());
   CLI::Option* requests = app.add_option("--requests", raw.requests, "Send so many calls")
@@ -98,7 +103,7 @@ void AddLoopOptions(CLI::App& app, RawOptions& raw) {
       app.add_option("--warm-up", raw.warm_up, "Before that, load for so long without counting")
           ->check(AtMostSeconds());
   CLI::Option* outstanding =
-      app.add_option("--max-outstanding", shape.max_outstanding,
+      app.add_option("--max-outstanding", raw.options.shape.max_outstanding,
                      "Open loop: what is due while so many calls are open is not sent, and counted")
           ->check(CLI::Range(1U, 65536U))
           ->capture_default_str();
@@ -107,9 +112,8 @@ void AddLoopOptions(CLI::App& app, RawOptions& raw) {
                                         "not told (a kind's deadline is what it is told)")
                              ->check(AtMostSeconds())
                              ->capture_default_str();
-  for (CLI::Option* option :
-       {rate, sweep, concurrency, arrivals, duration, requests, warm_up, outstanding, timeout}) {
-    option->group(group);
+  for (CLI::Option* option : {duration, requests, warm_up, outstanding, timeout}) {
+    option->group(kLoopGroup);
   }
 }
 
@@ -268,6 +272,7 @@ std::variant<LoadOptions, EarlyExit> ParseLoadOptions(int argc, const char* cons
   app.footer(kFooter);
   AddOtherOptions(app, raw);
   AddLoopOptions(app, raw);
+  AddLimitOptions(app, raw);
   AddKindOptions(app, raw);
   try {
     app.parse(argc, argv);
