@@ -20,10 +20,7 @@ using grpc::health::v1::HealthCheckResponse;
 
 constexpr char kService[] = "hmar.v1.ImageGenerationService";
 
-// Fields of a message, known and unknown: some hundred bytes of memory each. An event of ours has
-// less than a thousand: tokens are packed, a field a scale.
-constexpr uint32_t kMaxEventFields = 10'000;
-constexpr uint32_t kMaxImagesReplyFields = 2'000'000;
+// Fields of a reply, known and unknown: some hundred bytes of memory each.
 constexpr uint32_t kMaxModelsReplyFields = 200'000;  // A class is one.
 
 constexpr int kMaxHealthBytes = 4096;
@@ -48,8 +45,6 @@ std::string ServiceConfig() {
       kService, kMaxEventBytes, kMaxModelsReplyBytes, kMaxHealthBytes);
 }
 
-std::string Method(absl::string_view name) { return absl::StrCat("/", kService, "/", name); }
-
 // The one reply of a unary call. DATA_LOSS: none came, or more than one.
 absl::Status ReadReply(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context,
                        absl::string_view method, const google::protobuf::Message& request,
@@ -61,26 +56,6 @@ absl::Status ReadReply(const std::shared_ptr<grpc::Channel>& channel, grpc::Clie
         return ParseReply(bytes, limits, reply);
       }));
   return replies == 1 ? absl::OkStatus() : absl::DataLossError("no reply");
-}
-
-// The reply holds what a stream would, in the order of one.
-absl::Status CheckReply(const v1::GenerateRequest& request, const AnswerLimits& limits,
-                        const v1::GenerateImagesResponse& reply) {
-  AnswerCheck check(request, limits);
-  v1::GenerateResponse event;
-  if (reply.has_accepted()) {
-    *event.mutable_accepted() = reply.accepted();
-    HMAR_RETURN_IF_ERROR(check.Event(event));
-  }
-  for (const v1::Image& image : reply.images()) {
-    *event.mutable_image() = image;
-    HMAR_RETURN_IF_ERROR(check.Event(event));
-  }
-  if (reply.has_completed()) {
-    *event.mutable_completed() = reply.completed();
-    HMAR_RETURN_IF_ERROR(check.Event(event));
-  }
-  return check.End();
 }
 
 const char* HealthName(HealthCheckResponse::ServingStatus status) {
@@ -168,13 +143,12 @@ absl::Status Client::Generate(const v1::GenerateRequest& request, const EventCal
   CancellableCall call(options);
   AnswerCheck check(request, options.answer);
   v1::GenerateResponse event;
-  HMAR_RETURN_IF_ERROR(ReadReplies(
-      channel_, call.context(), Method("Generate"), request,
-      [&](grpc::ByteBuffer& bytes) -> absl::Status {
-        HMAR_RETURN_IF_ERROR(ParseReply(bytes, {kMaxEventBytes, kMaxEventFields}, event));
-        HMAR_RETURN_IF_ERROR(check.Event(event));
-        return on_event(event);
-      }));
+  HMAR_RETURN_IF_ERROR(ReadReplies(channel_, call.context(), Method("Generate"), request,
+                                   [&](grpc::ByteBuffer& bytes) -> absl::Status {
+                                     HMAR_RETURN_IF_ERROR(ParseReply(bytes, EventLimits(), event));
+                                     HMAR_RETURN_IF_ERROR(check.Event(event));
+                                     return on_event(event);
+                                   }));
   return check.End();
 }
 
@@ -183,13 +157,10 @@ absl::StatusOr<v1::GenerateImagesResponse> Client::GenerateImages(
   CancellableCall call(options);
   v1::GenerateImagesRequest wrapped;
   *wrapped.mutable_request() = request;
-  const uint64_t fields = kMaxEventFields * (uint64_t{request.num_images()} + 2);
-  const ReplyLimits limits{
-      kMaxReplyBytes, static_cast<uint32_t>(std::min<uint64_t>(fields, kMaxImagesReplyFields))};
   v1::GenerateImagesResponse reply;
-  HMAR_RETURN_IF_ERROR(
-      ReadReply(channel_, call.context(), "GenerateImages", wrapped, limits, reply));
-  HMAR_RETURN_IF_ERROR(CheckReply(request, options.answer, reply));
+  HMAR_RETURN_IF_ERROR(ReadReply(channel_, call.context(), "GenerateImages", wrapped,
+                                 ImagesReplyLimits(request.num_images()), reply));
+  HMAR_RETURN_IF_ERROR(CheckImagesReply(request, options.answer, reply));
   return reply;
 }
 

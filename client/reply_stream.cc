@@ -1,19 +1,23 @@
 #include "client/reply_stream.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "client/call_error.h"
+#include "client/client.h"
 #include "client/wire_check.h"
-#include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/proto_buffer_reader.h"
+#include "hmar/v1/image_generation.grpc.pb.h"
 #include "model/status_macros.h"
 
 namespace hmar {
 namespace {
 
-// Of generated stubs, none hands out bytes; this one does. A unary call is, on the wire, a stream
-// of one message each way.
-using ByteStub = grpc::TemplatedGenericStub<google::protobuf::Message, grpc::ByteBuffer>;
+// Fields of a message, known and unknown: some hundred bytes of memory each. An event of ours has
+// less than a thousand: tokens are packed, a field a scale.
+constexpr uint32_t kMaxEventFields = 10'000;
+constexpr uint32_t kMaxImagesReplyFields = 2'000'000;
 
 // Waits for the one operation under way; true if it succeeded.
 bool WaitFor(grpc::CompletionQueue& queue) {
@@ -23,6 +27,17 @@ bool WaitFor(grpc::CompletionQueue& queue) {
 }
 
 }  // namespace
+
+ReplyLimits EventLimits() { return {kMaxEventBytes, kMaxEventFields}; }
+
+ReplyLimits ImagesReplyLimits(uint32_t images) {
+  const uint64_t fields = kMaxEventFields * (uint64_t{images} + 2);
+  return {kMaxReplyBytes, static_cast<uint32_t>(std::min<uint64_t>(fields, kMaxImagesReplyFields))};
+}
+
+std::string Method(absl::string_view name) {
+  return absl::StrCat("/", v1::ImageGenerationService::service_full_name(), "/", name);
+}
 
 absl::Status ReadReplies(const std::shared_ptr<grpc::Channel>& channel,
                          grpc::ClientContext& context, const std::string& method,
@@ -65,6 +80,25 @@ absl::Status ParseReply(grpc::ByteBuffer& bytes, const ReplyLimits& limits,
   grpc::ProtoBufferReader parsed(&bytes);
   if (reply.ParseFromZeroCopyStream(&parsed)) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat("bytes that are no ", reply.GetDescriptor()->name()));
+}
+
+absl::Status CheckImagesReply(const v1::GenerateRequest& request, const AnswerLimits& limits,
+                              const v1::GenerateImagesResponse& reply) {
+  AnswerCheck check(request, limits);
+  v1::GenerateResponse event;
+  if (reply.has_accepted()) {
+    *event.mutable_accepted() = reply.accepted();
+    HMAR_RETURN_IF_ERROR(check.Event(event));
+  }
+  for (const v1::Image& image : reply.images()) {
+    *event.mutable_image() = image;
+    HMAR_RETURN_IF_ERROR(check.Event(event));
+  }
+  if (reply.has_completed()) {
+    *event.mutable_completed() = reply.completed();
+    HMAR_RETURN_IF_ERROR(check.Event(event));
+  }
+  return check.End();
 }
 
 }  // namespace hmar

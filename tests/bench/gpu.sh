@@ -100,9 +100,9 @@ served() {
   echo "ready after $((($(date +%s%N) - start) / 1000000)) ms"
   for load in "1 50" "4 200" "16 500" "64 2000" "128 3000" "256 9000"; do
     read -r calls images <<< "$load"
-    load_bench --target "$address" --concurrency "$calls" --images "$images" --warm-up $((2 * calls)) --connections 8
+    hmar-load --server "$address" --quiet --concurrency "$calls" --requests "$images" --warm-up 2 --connections 8
   done
-  load_bench --target "$address" --concurrency 256 --images 4000 --warm-up 512 --connections 8 --previews fast
+  hmar-load --server "$address" --quiet --concurrency 256 --requests 4000 --warm-up 2 --connections 8 --previews fast
   kill "$server"
   wait "$server" || true
   server=

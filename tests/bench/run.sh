@@ -28,10 +28,10 @@ server=$!
 for _ in $(seq 600); do [ -s "$work/port" ] && break; sleep 0.1; done
 address=127.0.0.1:$(cat "$work/port")
 "$build/client/hmar" --server "$address" health --wait 60 > /dev/null
-"$build/tests/bench/load_bench" --server "$address" --images 32 > /dev/null  # Warm-up.
+"$build/client/hmar-load" --server "$address" --quiet --concurrency 16 --requests 32 > /dev/null  # Warm-up.
 for load in "1 none rgb" "1 none png" "1 fast png" "16 none rgb" "16 none png" "16 fast png" "16 full png" "64 fast png"; do
   read -r concurrency previews format <<< "$load"
-  "$build/tests/bench/load_bench" --server "$address" --images 128 --concurrency "$concurrency" --previews "$previews" --format "$format"
+  "$build/client/hmar-load" --server "$address" --quiet --requests 128 --concurrency "$concurrency" --previews "$previews" --format "$format"
 done
 grep VmHWM "/proc/$server/status"
 
