@@ -16,11 +16,8 @@ std::string AddressOf(const std::string& principal) {
   uint32_t hash = 2166136261;
   for (const char c : principal) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619;
   hash ^= hash >> 24;
-  return absl::StrCat("127.", hash >> 16 & 255, ".", hash >> 8 & 255, ".", hash & 255);
+  return absl::StrCat("127.", (hash >> 16) & 255, ".", (hash >> 8) & 255, ".", hash & 255);
 }
-
-}  // namespace
-namespace {
 
 // gRPC shares one connection between channels of equal arguments.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server, int number) {

@@ -197,7 +197,7 @@ TEST_F(LoadRunTest, WhatAKindSaysIsSent) {
     EXPECT_GT(call.deadline, absl::Seconds(2'000));
     EXPECT_LE(call.deadline, absl::Seconds(3'100));  // gRPC rounds it up.
   }
-  EXPECT_EQ(addresses, (std::set<std::string>{"127.1.0.1", "127.1.0.2", ""}));
+  EXPECT_EQ(addresses, (std::set<std::string>{"127.34.19.96", "127.198.160.82", ""}));
   EXPECT_EQ(uploads.size(), 2U);
 }
 
