@@ -263,7 +263,8 @@ std::vector<OptionRow> OptionTable(ServerOptions* options) {
   std::vector<OptionRow> table;
   for (auto* rows :
        {ModelRows, PortRows, WorkRows, AnswerRows, ConnectionRows, UploadRows, LifeRows}) {
-    for (OptionRow& row : rows(options)) table.push_back(std::move(row));
+    const std::vector<OptionRow> some = rows(options);
+    table.insert(table.end(), some.begin(), some.end());
   }
   return table;
 }

@@ -228,6 +228,7 @@ std::vector<int> PriorityOrder(absl::Span<const PriorityState> priorities, size_
   }
   std::sort(ranks.begin(), ranks.end());
   std::vector<int> order;
+  order.reserve(ranks.size());
   for (const auto& [rank, negated] : ranks) order.push_back(-negated);
   return order;
 }

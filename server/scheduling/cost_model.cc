@@ -18,8 +18,8 @@ constexpr double kLeastWeight = 1e-6;
 // Steps that a load takes: its images go in waves of as many as there are slots, each wave as many
 // steps as an image has passes; more where the budget is the tighter bound.
 double StepsOf(const ModelLoad& load) {
-  const auto waves = static_cast<double>((load.images + load.slots - 1) / load.slots);
-  return std::max(waves * load.passes, static_cast<double>(load.rows) / load.max_step_rows);
+  const uint64_t waves = (uint64_t{load.images} + load.slots - 1) / load.slots;
+  return std::max(static_cast<double>(waves * load.passes), static_cast<double>(load.rows) / load.max_step_rows);
 }
 
 double SecondsOf(const ModelLoad& load, double steps) {
