@@ -19,7 +19,8 @@ constexpr double kLeastWeight = 1e-6;
 // steps as an image has passes; more where the budget is the tighter bound.
 double StepsOf(const ModelLoad& load) {
   const uint64_t waves = (uint64_t{load.images} + load.slots - 1) / load.slots;
-  return std::max(static_cast<double>(waves * load.passes), static_cast<double>(load.rows) / load.max_step_rows);
+  return std::max(static_cast<double>(waves * load.passes),
+                  static_cast<double>(load.rows) / load.max_step_rows);
 }
 
 double SecondsOf(const ModelLoad& load, double steps) {
