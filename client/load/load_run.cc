@@ -7,6 +7,7 @@ namespace {
 
 std::vector<std::string> NamesOf(const std::vector<Kind>& kinds) {
   std::vector<std::string> names;
+  names.reserve(kinds.size());
   for (const Kind& kind : kinds) names.push_back(kind.name);
   return names;
 }

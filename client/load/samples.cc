@@ -14,7 +14,7 @@ std::vector<std::pair<double, double>> Curve(const std::vector<double>& sorted) 
     const double share = static_cast<double>(i) / static_cast<double>(kCurvePoints - 1);
     const double p = 1 - std::pow(10.0, -decades * share);
     // The value that a share of 1 - p exceeds or equals: for the last point the largest sample.
-    const auto rank = static_cast<size_t>(p * static_cast<double>(sorted.size()) + 0.5);
+    const auto rank = static_cast<size_t>(std::lround(p * static_cast<double>(sorted.size())));
     curve.emplace_back(p, sorted[std::min(rank, sorted.size() - 1)]);
   }
   return curve;
