@@ -99,7 +99,6 @@ class PriorityTurn {
     leader_ = leader;
     for (const size_t flow : able) weights_ += flows_[flow].weight;
     TakeLeaders();
-    SetLimit();
     TakeRunning();
     TakeQueued();
     return true;
@@ -124,18 +123,12 @@ class PriorityTurn {
 
   void TakeLeaders() {
     for (const RunningImage& image : running_) {
-      if (image.flow != leader_) continue;
-      if (step_.Take(image, kNoLimit)) {
-        rows_of_[image.flow] += image.rows;
-      } else {
-        left_out_.insert(image.flow);
-      }
+      if (image.flow == leader_ && !TakeWithin(image)) left_out_.insert(image.flow);
     }
     if (!step_.empty()) return;
     for (const QueuedImage& image : members_.queued) {
       if (image.flow != leader_ || !step_.HasSlot(image)) continue;
-      step_.Take(image, kNoLimit);
-      rows_of_[image.flow] += image.rows;
+      TakeWithin(image);
       taken_ = image.id;
       return;
     }

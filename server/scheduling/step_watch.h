@@ -22,7 +22,7 @@ struct OverdueStep {
 };
 
 // Since when each device is busy with its step, and whether that is too long. A step may take
-// kFactor times what was predicted: prices are a line through steps of the past, and a device may
+// kFactor times what was predicted: prices are means over steps of the past, and a device may
 // share its power or its bus; but never less than the floor. Knows no clock: times are the
 // caller's, of one clock that is never set back. Thread-compatible.
 class StepWatch {
