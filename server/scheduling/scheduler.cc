@@ -4,12 +4,10 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "model/sampling_plan.h"
-#include "model/status_macros.h"
-#include "server/base/errors.h"
 #include "server/operations/metrics.h"
+#include "server/scheduling/admission_controller.h"
 #include "server/scheduling/picture_tokens.h"
 #include "server/scheduling/pricing.h"
 #include "server/scheduling/step_booking.h"
@@ -38,12 +36,6 @@ class Scheduler::Impl {
 
  private:
   std::vector<Pass> PassesOf(const Work& work) const;
-  absl::Status CheckTaking(bool probe) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CheckRoom(const Work& work) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<Admission> Quote(const Work& work, const std::vector<Pass>& passes) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CountRefusal(const absl::Status& status) const;
-  absl::Duration BacklogTime() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::optional<PlannedStep> Plan(size_t device) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -65,14 +57,10 @@ class Scheduler::Impl {
   WorkLedger ledger_ ABSL_GUARDED_BY(mutex_);
   PictureTokens picture_tokens_ ABSL_GUARDED_BY(mutex_);
   Pricing pricing_ ABSL_GUARDED_BY(mutex_);
+  AdmissionController admission_ ABSL_GUARDED_BY(mutex_);
   StepBooking booking_ ABSL_GUARDED_BY(mutex_);
   std::vector<StepPlanner> planners_ ABSL_GUARDED_BY(mutex_);  // By device.
   std::vector<bool> step_under_way_ ABSL_GUARDED_BY(mutex_);   // By device.
-  // Until the next change: refusals come in any number, and each would walk the whole queue.
-  mutable std::optional<absl::Duration> backlog_time_ ABSL_GUARDED_BY(mutex_);
-  bool open_ ABSL_GUARDED_BY(mutex_);  // To clients.
-  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status stopped_ ABSL_GUARDED_BY(mutex_);  // OK until Stop.
 };
 
 Scheduler::Impl::Impl(SchedulerOptions options, const Clock* clock, Metrics* metrics)
@@ -82,9 +70,9 @@ Scheduler::Impl::Impl(SchedulerOptions options, const Clock* clock, Metrics* met
       ledger_(options_.devices.size(), options_.models().size(), metrics),
       picture_tokens_(options_.upload_cache_bytes),
       pricing_(&options_),
+      admission_(&options_, &ledger_.images(), &pricing_, clock, metrics),
       booking_(&ledger_, &pricing_, metrics),
-      step_under_way_(options_.devices.size()),
-      open_(!options_.starts_closed) {
+      step_under_way_(options_.devices.size()) {
   for (size_t device = 0; device < options_.devices.size(); ++device) {
     planners_.emplace_back(&options_, device, &ledger_, &picture_tokens_, &pricing_, metrics);
   }
@@ -94,87 +82,14 @@ std::vector<Pass> Scheduler::Impl::PassesOf(const Work& work) const {
   return PlanPasses(options_.models()[work.job.model].config, work.job.prototype);
 }
 
-absl::Status Scheduler::Impl::CheckTaking(bool probe) const {
-  HMAR_RETURN_IF_ERROR(stopped_);
-  if (draining_) return ErrorOf(Reason::kDraining, "the server is shutting down");
-  if (!open_ && !probe) {
-    return ErrorOf(Reason::kNotReady, "the server's models have not made their probe images yet");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Scheduler::Impl::CheckOpen() const {
   absl::MutexLock lock(&mutex_);
-  return CheckTaking(/*probe=*/false);
+  return admission_.CheckTaking(/*probe=*/false);
 }
 
 void Scheduler::Impl::OpenToClients() {
   absl::MutexLock lock(&mutex_);
-  open_ = true;
-}
-
-absl::Status Scheduler::Impl::CheckRoom(const Work& work) const {
-  HMAR_RETURN_IF_ERROR(CheckTaking(work.probe));
-  const uint32_t images = work.job.images;
-  const uint32_t limit = options_.max_queued_images;
-  const uint32_t client_limit = options_.max_queued_images_per_client;
-  if (images > std::min(limit, client_limit)) {
-    return ErrorOf(
-        Reason::kFieldOutOfRange,
-        absl::StrCat("the request has ", images, " images; the queue never holds more than ",
-                     std::min(limit, client_limit), images > limit ? "" : " of a client"));
-  }
-  const uint32_t waiting = ledger_.images().waiting();
-  if (waiting + uint64_t{images} > limit) {
-    return RetryAfter(ErrorOf(Reason::kQueueFull, absl::StrCat("the queue is full: ", waiting,
-                                                               " images wait and the request has ",
-                                                               images, "; the limit is ", limit)),
-                      BacklogTime());
-  }
-  const uint32_t clients = ledger_.images().waiting_of(work.origin.client);
-  if (clients + uint64_t{images} > client_limit) {
-    return RetryAfter(
-        ErrorOf(Reason::kClientQueueFull,
-                absl::StrCat(clients, " images of this client wait and the request has ", images,
-                             "; the limit is ", client_limit)),
-        pricing_.ClientBacklogTime(ledger_.images(), work));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Admission> Scheduler::Impl::Quote(const Work& work,
-                                                 const std::vector<Pass>& passes) const {
-  HMAR_RETURN_IF_ERROR(CheckRoom(work));
-  const Admission admission = pricing_.Quote(ledger_.images(), work, passes);
-  if (!work.job.must_meet_deadline) return admission;
-  const absl::Duration left = work.origin.deadline - clock_->Now();
-  if (admission.estimated_time <= left) return admission;
-  return ErrorOf(
-      Reason::kDeadlineUnreachable,
-      absl::StrCat("the request would take ", absl::FormatDuration(admission.estimated_time),
-                   " by the server's estimate; its deadline is in ", absl::FormatDuration(left)));
-}
-
-void Scheduler::Impl::CountRefusal(const absl::Status& status) const {
-  if (metrics_ == nullptr) return;
-  switch (ReasonOf(status)) {
-    case Reason::kQueueFull:
-      return metrics_->AdmissionRejected(RejectReason::kQueueFull);
-    case Reason::kClientQueueFull:
-      return metrics_->AdmissionRejected(RejectReason::kClientQueueFull);
-    case Reason::kDeadlineUnreachable:
-      return metrics_->AdmissionRejected(RejectReason::kDeadlineUnreachable);
-    case Reason::kDraining:
-    case Reason::kDeviceLost:
-      return metrics_->AdmissionRejected(RejectReason::kDraining);
-    default:  // A fault of the request, not of ours.
-      return;
-  }
-}
-
-absl::Duration Scheduler::Impl::BacklogTime() const {
-  if (!backlog_time_.has_value()) backlog_time_ = pricing_.BacklogTime(ledger_.images());
-  return *backlog_time_;
+  admission_.OpenToClients();
 }
 
 absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
@@ -183,9 +98,9 @@ absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
   WorkLedger::Outboxes outboxes;
   {
     absl::MutexLock lock(&mutex_);
-    admission = Quote(work, passes);
+    admission = admission_.Quote(work, passes);
     if (!admission.ok()) {
-      if (!work.probe) CountRefusal(admission.status());
+      if (!work.probe) admission_.CountRefusal(admission.status());
       return admission;
     }
     admission->id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
@@ -199,12 +114,12 @@ absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
 absl::StatusOr<Admission> Scheduler::Impl::Price(const Work& work) const {
   const std::vector<Pass> passes = PassesOf(work);
   absl::MutexLock lock(&mutex_);
-  return Quote(work, passes);
+  return admission_.Quote(work, passes);
 }
 
 absl::Duration Scheduler::Impl::backlog_time() const {
   absl::MutexLock lock(&mutex_);
-  return BacklogTime();
+  return admission_.BacklogTime();
 }
 
 uint32_t Scheduler::Impl::waiting() const {
@@ -260,7 +175,7 @@ std::optional<PlannedStep> Scheduler::Impl::AwaitStep(size_t device) {
 }
 
 std::optional<PlannedStep> Scheduler::Impl::Plan(size_t device) {
-  if (!stopped_.ok() || step_under_way_[device]) return std::nullopt;
+  if (admission_.stopped() || step_under_way_[device]) return std::nullopt;
   const absl::Time now = clock_->Now();
   ledger_.Expire(now);
   std::optional<PlannedStep> step = planners_[device].Plan(now);
@@ -276,7 +191,7 @@ std::optional<PlannedStep> Scheduler::Impl::Plan(size_t device) {
 bool Scheduler::Impl::Ended() const {
   const bool busy =
       std::find(step_under_way_.begin(), step_under_way_.end(), true) != step_under_way_.end();
-  return !stopped_.ok() || (draining_ && !busy && ledger_.images().size() == 0);
+  return admission_.stopped() || (admission_.draining() && !busy && ledger_.images().size() == 0);
 }
 
 void Scheduler::Impl::Finish(const PlannedStep& step, absl::StatusOr<StepReport> report,
@@ -312,7 +227,7 @@ void Scheduler::Impl::KeepTokens(const PlannedStep& step) {
 }
 
 void Scheduler::Impl::Split(const PlannedStep& step, const absl::Status& status) {
-  if (!stopped_.ok()) return;
+  if (admission_.stopped()) return;
   if (step.await_pictures) {
     const std::set<ImageId>& due = ledger_.images().held(step.device, step.model).decoding;
     ledger_.FailImages({due.begin(), due.end()}, status, clock_->Now());
@@ -325,7 +240,7 @@ void Scheduler::Impl::Split(const PlannedStep& step, const absl::Status& status)
 
 void Scheduler::Impl::BeginDrain() {
   absl::MutexLock lock(&mutex_);
-  draining_ = true;
+  admission_.BeginDrain();
   changed_.SignalAll();
 }
 
@@ -333,7 +248,7 @@ void Scheduler::Impl::Stop(const absl::Status& status) {
   WorkLedger::Outboxes outboxes;
   {
     absl::MutexLock lock(&mutex_);
-    stopped_.Update(status);
+    admission_.Stop(status);
     for (StepPlanner& planner : planners_) planner.Clear();
     ledger_.FailAll(status, clock_->Now());
     outboxes = Settle();
@@ -343,7 +258,7 @@ void Scheduler::Impl::Stop(const absl::Status& status) {
 }
 
 WorkLedger::Outboxes Scheduler::Impl::Settle() {
-  backlog_time_.reset();
+  admission_.BooksChanged();
   if (metrics_ != nullptr) {
     const ImageTable& images = ledger_.images();
     for (size_t model = 0; model < options_.models().size(); ++model) {
