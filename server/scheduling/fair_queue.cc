@@ -113,7 +113,7 @@ void FairQueue::Lead(const Flow& flow) {
   ForgetTheIdle();
 }
 
-std::vector<std::pair<ImageId, Flow*>> FairQueue::Head(size_t n) const {
+void FairQueue::Walk(absl::FunctionRef<bool(ImageId, Flow*)> visit) const {
   // A principal that was given slots already, in this walk: the rank that it would have then.
   struct Turn {
     Rank rank;
@@ -124,8 +124,7 @@ std::vector<std::pair<ImageId, Flow*>> FairQueue::Head(size_t n) const {
   };
   std::priority_queue<Turn> again;
   auto fresh = ranked_.begin();
-  std::vector<std::pair<ImageId, Flow*>> head;
-  while (head.size() < n && (fresh != ranked_.end() || !again.empty())) {
+  while (fresh != ranked_.end() || !again.empty()) {
     Turn turn;
     if (again.empty() || (fresh != ranked_.end() && fresh->first < again.top().rank)) {
       turn = {fresh->first, fresh->second, fresh->second->waiting.begin(), 0};
@@ -134,14 +133,13 @@ std::vector<std::pair<ImageId, Flow*>> FairQueue::Head(size_t n) const {
       turn = again.top();
       again.pop();
     }
-    head.emplace_back(turn.next->second, turn.flow);
+    if (!visit(turn.next->second, turn.flow)) return;
     ++turn.given;
     if (++turn.next == turn.flow->waiting.end()) continue;
     std::get<0>(turn.rank) = (turn.flow->in_flight + turn.given) / turn.flow->weight;
     std::get<2>(turn.rank) = *turn.next;
     again.push(std::move(turn));
   }
-  return head;
 }
 
 Backlog FairQueue::Own(const std::string& principal) const {

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "model/engine.h"
 
@@ -46,7 +47,7 @@ struct Backlog {
   double rows = 0;
 };
 
-// Every operation but Head takes O(log n) of what the queue holds. Thread-compatible.
+// Every operation but Walk and Ahead takes O(log n) of what the queue holds. Thread-compatible.
 class FairQueue {
  public:
   // An image of `principal` waits: behind those of its own that are due earlier, and, of equal
@@ -67,10 +68,10 @@ class FairQueue {
   // The principal goes first now: the clock is at its tag.
   void Lead(const Flow& flow);
 
-  // The first `n` waiting images in the order in which they should get slots: each goes to the
-  // principal with the fewest images in flight by its weight, of equal ones to that with the
-  // smallest tag. O((n + principals skipped) log n): it walks no more than it returns.
-  std::vector<std::pair<ImageId, Flow*>> Head(size_t n) const;
+  // Shows the waiting images in the order in which they should get slots, until `visit` says false:
+  // each goes to the principal with the fewest images in flight by its weight, of equal ones to
+  // that with the smallest tag. O(log n) an image shown.
+  void Walk(absl::FunctionRef<bool(ImageId, Flow*)> visit) const;
 
   // What of the others' images will run before a principal's own `own` have: as many rows by
   // weight as it has itself, or all they have. `principal` may be unknown. The first hundred
@@ -90,7 +91,7 @@ class FairQueue {
   double clock() const { return clock_; }
 
  private:
-  // Images in flight by weight, tag, and its next image: the order of Head.
+  // Images in flight by weight, tag, and its next image: the order of Walk.
   using Rank = std::tuple<double, double, std::pair<absl::Time, ImageId>>;
   static Rank RankOf(const Flow& flow);
   void Index(Flow& flow);

@@ -129,37 +129,34 @@ void StepPlanner::LookAtPriorities(Situation& situation) const {
   }
 }
 
-std::vector<std::pair<const ImageRecord*, Flow*>> StepPlanner::First(const Situation& situation,
-                                                                     size_t model,
-                                                                     size_t images) const {
-  const ImageTable& table = ledger_.images();
-  std::vector<std::pair<const ImageRecord*, Flow*>> first;
-  for (const int priority : PriorityOrder(situation.priorities, model, options_.aging)) {
-    const auto queue = table.priorities(model).find(priority);
-    for (const auto& [id, flow] : queue->second.Head(images)) {
-      first.emplace_back(table.Find(id), flow);
-    }
-  }
-  return first;
-}
-
 void StepPlanner::LookAtWaiting(Situation& situation) const {
   const ImageTable& images = ledger_.images();
   std::optional<Placement> placement;  // Where there is a choice.
   if (options_.devices.size() > 1 && images.waiting() > 0) placement = pricing_.Running(images);
-  std::set<std::pair<size_t, std::string>> to_tokenize;  // Models and digests.
+  Pictures to_tokenize;
   for (size_t model = 0; model < situation.models.size(); ++model) {
-    std::map<int, uint32_t> taken;  // By priority.
-    const uint32_t free_slots = situation.models[model].free_slots;
-    if (free_slots == 0) continue;
-    for (const auto& [image, flow] : First(situation, model, Reach(model))) {
-      if (placement && Pricing::Place(*image, &*placement) != device_) continue;
-      if (taken[image->priority] == free_slots || !MayTokenize(*image, to_tokenize)) continue;
-      ++taken[image->priority];
-      situation.queued.push_back(
-          {image->id, model, image->next_rows(), image->priority, situation.Index(flow)});
+    if (situation.models[model].free_slots == 0) continue;
+    for (const int priority : PriorityOrder(situation.priorities, model, options_.aging)) {
+      LookAtQueue(images.priorities(model).at(priority), model, placement ? &*placement : nullptr,
+                  to_tokenize, situation);
     }
   }
+}
+
+void StepPlanner::LookAtQueue(const FairQueue& queue, size_t model, Placement* placement,
+                              Pictures& to_tokenize, Situation& situation) const {
+  uint32_t slots_left = situation.models[model].free_slots;
+  size_t reach = Reach(model);
+  queue.Walk([&](ImageId id, Flow* flow) {
+    const ImageRecord& image = *ledger_.images().Find(id);
+    const bool ours = placement == nullptr || Pricing::Place(image, placement) == device_;
+    if (ours && MayTokenize(image, to_tokenize)) {
+      situation.queued.push_back(
+          {id, model, image.next_rows(), image.priority, situation.Index(flow)});
+      --slots_left;
+    }
+    return --reach > 0 && slots_left > 0;
+  });
 }
 
 // A device takes what other devices will not do first. They take theirs from the front of the queue
@@ -171,8 +168,7 @@ size_t StepPlanner::Reach(size_t model) const {
   return options_.devices.size() == 1 ? slots : kReach * slots;
 }
 
-bool StepPlanner::MayTokenize(const ImageRecord& image,
-                              std::set<std::pair<size_t, std::string>>& to_tokenize) const {
+bool StepPlanner::MayTokenize(const ImageRecord& image, Pictures& to_tokenize) const {
   const Work& work = ledger_.work(image.work);
   if (work.picture == nullptr || GivenTokens(work) != nullptr) return true;
   const std::pair<size_t, std::string> picture(image.model, work.picture->digest);

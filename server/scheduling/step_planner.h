@@ -57,6 +57,8 @@ class StepPlanner {
     std::vector<ImageId> ids;
   };
 
+  using Pictures = std::set<std::pair<size_t, std::string>>;  // Models and digests.
+
   // What ChooseStep is asked about, and which principals its indices mean.
   struct Situation {
     std::vector<QueuedImage> queued;
@@ -79,14 +81,13 @@ class StepPlanner {
   // The waiting images that are this device's to take now: at most as many of a priority as the
   // model has slots, with at most kMaxPicturesOfStep pictures to encode.
   void LookAtWaiting(Situation& situation) const;
-  // The first images of every priority of a model, the priority that leads first.
-  std::vector<std::pair<const ImageRecord*, Flow*>> First(const Situation& situation, size_t model,
-                                                          size_t images) const;
+  // Those of one model and priority. `placement`: null where there is one device.
+  void LookAtQueue(const FairQueue& queue, size_t model, Placement* placement,
+                   Pictures& to_tokenize, Situation& situation) const;
   // How far into a priority's queue the device looks.
   size_t Reach(size_t model) const;
   // Whether the step may have the image, given the pictures that it is to encode already; adds its.
-  bool MayTokenize(const ImageRecord& image,
-                   std::set<std::pair<size_t, std::string>>& to_tokenize) const;
+  bool MayTokenize(const ImageRecord& image, Pictures& to_tokenize) const;
   // Puts the clock of the leader's queue to its tag.
   void Lead(const PlannedStep& step, const Flow& leader);
   PlannedStep::NewImage Start(ImageId id, absl::Time now);

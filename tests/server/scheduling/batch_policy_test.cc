@@ -612,10 +612,13 @@ class World {
           Running(id, 0, image.passes.front(), image.last_step, Index(image.flow), image.priority));
     }
     for (const auto& [priority, queue] : queues_) {
-      for (const auto& [id, flow] : queue.Head(scene_.models[0].free_slots)) {
+      uint32_t slots = scene_.models[0].free_slots;
+      if (slots == 0) return;
+      queue.Walk([&, priority = priority](ImageId id, Flow* flow) {
         scene_.queued.push_back(
             Queued(id, 0, images_.at(id).passes.front(), Index(flow), priority));
-      }
+        return --slots > 0;
+      });
     }
   }
 
