@@ -32,8 +32,8 @@ done
 build_dir=${build_dir:-build${sanitize:+-${sanitize//,/-}}}
 
 # What runs on many threads. LibTorch has no instrumentation, so nothing that makes real images.
-thread_tests=(operations/{line_writer,metrics_server,process_signals,metrics}
-              scheduling/{scheduler,several_devices,late_reports,engine_loop,upload_scheduling}
+thread_tests=(operations/{line_writer,metrics_server,process_signals,metrics,reloader}
+              scheduling/{scheduler,several_devices,late_reports,engine_loop,upload_scheduling,engine_faults,step_watch}
               calls/{mailbox,encoder_pool,deliveries,upload_readers})
 grpc_thread_tests=(calls/{generate,edit,refusal} discovery/discovery)
 targets=() parts=()
