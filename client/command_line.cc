@@ -29,6 +29,11 @@ void AddRequestOptions(CLI::App& app, RequestFlags& command) {
   app.add_option("--request-id", command.request_id, "Id for logs and receipts");
   app.add_option("--deadline", command.deadline_seconds, "Give up after so many seconds")
       ->check(Seconds());
+  app.add_option("--on-deadline", command.on_deadline,
+                 "Where it cannot be met: fail when it passes, refuse (at once, if the server\n"
+                 "expects that), or degrade (end images early, with fewer passes and scales)")
+      ->check(CLI::IsMember({"fail", "refuse", "degrade"}))
+      ->capture_default_str();
   app.add_option("--priority", command.priority, "-10 to 10: higher goes first")
       ->capture_default_str();
   app.add_flag("--validate-only", command.validate_only,
@@ -51,6 +56,10 @@ void AddSamplingOptions(CLI::App& app, RequestFlags& command) {
          "Passes of each scale: model, none (one pass: fastest), quality, or the tokens of\n"
          "each pass as JSON, [[1],[1,3],...]")
       ->capture_default_str()
+      ->group(group);
+  app.add_option("--max-scales", command.max_scales,
+                 "End after so many scales: a draft, for --from-tokens to finish; 0: all")
+      ->check(Unsigned<uint32_t>())
       ->group(group);
   app.add_option("--from-tokens", command.from_tokens, "Continue an image of this tokens file")
       ->group(group);

@@ -27,6 +27,7 @@ struct RequestFlags {
   std::optional<float> top_p;
   std::optional<float> temperature;
   std::string schedule = "model";  // "model", "none", "quality" or JSON.
+  uint32_t max_scales = 0;         // 0: all.
   std::string format = "png";      // "png", "rgb".
   std::optional<uint32_t> png_compression;
   std::string save_tokens;  // A file to write.
@@ -35,6 +36,7 @@ struct RequestFlags {
   uint32_t scales = 0;      // How many of its scales; 0: all.
   bool receipt = false;
   std::optional<double> deadline_seconds;
+  std::string on_deadline = "fail";  // "fail", "refuse", "degrade".
   int32_t priority = 0;
   std::string request_id;
   bool validate_only = false;

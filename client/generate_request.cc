@@ -50,9 +50,16 @@ absl::Status SetSampling(const RequestFlags& flags, v1::GenerateRequest& request
   if (flags.top_k) sampling.set_top_k(*flags.top_k);
   if (flags.top_p) sampling.set_top_p(*flags.top_p);
   if (flags.temperature) sampling.set_temperature(*flags.temperature);
+  sampling.set_max_scales(flags.max_scales);
   if (flags.schedule == "model") return absl::OkStatus();
   HMAR_ASSIGN_OR_RETURN(*sampling.mutable_mask_schedule(), MakeSchedule(flags.schedule));
   return absl::OkStatus();
+}
+
+v1::Scheduling::OnDeadline OnDeadlineOf(const std::string& flag) {
+  if (flag == "refuse") return v1::Scheduling::ON_DEADLINE_FAIL;
+  if (flag == "degrade") return v1::Scheduling::ON_DEADLINE_DEGRADE;
+  return v1::Scheduling::ON_DEADLINE_UNSPECIFIED;
 }
 
 void SetPreviews(const RequestFlags& flags, v1::GenerateRequest& request) {
@@ -107,6 +114,7 @@ absl::StatusOr<v1::GenerateRequest> MakeGenerateRequest(const RequestFlags& flag
   SetOutput(flags, request);
   HMAR_RETURN_IF_ERROR(SetPrefix(flags, request));
   request.mutable_scheduling()->set_priority(flags.priority);
+  request.mutable_scheduling()->set_on_deadline(OnDeadlineOf(flags.on_deadline));
   request.set_request_id(flags.request_id);
   request.set_validate_only(flags.validate_only);
   return request;

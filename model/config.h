@@ -24,6 +24,7 @@ struct SamplingParams {
   float top_p = 1;        // 0 < p <= 1; 1: off.
   float temperature = 1;  // > 0; divides the logits before truncation.
   MaskSchedule mask_schedule;
+  uint32_t max_scales = 0;  // The image ends after so many scales; 0: after all.
 };
 
 // The multi-scale VQ-VAE (VAR, arXiv 2404.02905, section 3.2): "vqvae" in the file.

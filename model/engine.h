@@ -41,7 +41,7 @@ struct ImageTask {
   std::optional<uint32_t> class_id;  // Absent: no class.
   uint64_t seed = 0;
   SamplingParams sampling;
-  TokenPyramid prefix;  // Scales 0 .. n-1, taken as drawn, also those of an edit.
+  TokenPyramid prefix;  // Scales 0 .. n-1, n <= NumScales, taken as drawn, also those of an edit.
   // An edit: K maps of the tokens that are kept, and the source image's tokens (Engine::Encode).
   // Both or neither; the images of a request share them.
   std::shared_ptr<const std::vector<KeepMap>> keep;
@@ -56,6 +56,11 @@ absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const Mode
 
 // The passes that a task takes.
 std::vector<Pass> PlanPasses(const ModelConfig& config, const ImageTask& task);
+
+// INVALID_ARGUMENT unless an image of `plan` that is to have `had` scales can be truncated to
+// `scales` before its pass `next_pass`; as Engine::Truncate.
+absl::Status CheckTruncation(ImageId id, absl::Span<const Pass> plan, size_t next_pass,
+                             uint32_t scales, int had);
 
 // The tokens that a task brings for a scale: its prefix's, or else its source image's. REQUIRES:
 // `scale` is one of the prefix, or the task is an edit.
@@ -83,7 +88,7 @@ struct PreviewReport {
 struct ImageReport {
   ImageId id = 0;
   Picture picture;      // S x S.
-  TokenPyramid tokens;  // K maps.
+  TokenPyramid tokens;  // Of the scales that it has: K, or sampling.max_scales, or as truncated.
 };
 
 // INTERNAL: logits or a picture of the image were not finite.
@@ -138,6 +143,13 @@ class Engine {
 
   // Drops an image at once and frees its slot; unknown ids are ignored. It is in no later report.
   virtual void Cancel(ImageId id) = 0;
+
+  // Ends an image early, after its first `scales` scales: from its next pass on every pass settles
+  // its scale (TruncatePlan), and its picture is decoded from these scales' sum, as a FULL preview
+  // of the last of them is. With all the scales it was to have only its mask passes go. May be
+  // called again to end it earlier still. INVALID_ARGUMENT, and nothing changes: an id that is
+  // unknown or has no pass left, or scales not above its next pass's or above those it had left.
+  virtual absl::Status Truncate(ImageId id, uint32_t scales) = 0;
 
   // Advances each of `ids` by one pass, whatever scales and passes they stand at; images not named
   // stay as they are. An engine may deliver a picture in a report after the one that says `last`:

@@ -110,13 +110,19 @@ std::vector<SamplingViolation> CheckSampling(const SamplingParams& sampling,
       "temperature",
       absl::StrCat("is ", sampling.temperature, "; must be finite and at least ", kMinTemperature));
   CheckSchedule(sampling.mask_schedule, config, &out);
+  out.AddIf(sampling.max_scales > static_cast<uint32_t>(config.num_scales()), "max_scales",
+            absl::StrCat("is ", sampling.max_scales, "; must be 0 (all) to ", config.num_scales()));
   return out.Take();
+}
+
+int NumScales(const ModelConfig& config, const SamplingParams& sampling) {
+  return sampling.max_scales == 0 ? config.num_scales() : static_cast<int>(sampling.max_scales);
 }
 
 std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling,
                              bool has_class, int prefix_scales, absl::Span<const KeepMap> keep) {
   std::vector<Pass> plan;
-  for (int k = prefix_scales; k < config.num_scales(); ++k) {
+  for (int k = prefix_scales; k < NumScales(config, sampling); ++k) {
     const std::vector<uint32_t>& passes = sampling.mask_schedule[k];
     const auto n = static_cast<uint32_t>(config.tokens_of_scale(k));
     const uint32_t generated = keep.empty() ? n : Generated(keep[k]);
@@ -134,6 +140,36 @@ std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sa
     }
   }
   return plan;
+}
+
+std::vector<Pass> TruncatePlan(absl::Span<const Pass> plan, size_t next_pass, int scales) {
+  std::vector<Pass> truncated(plan.begin(), plan.begin() + static_cast<ptrdiff_t>(next_pass));
+  for (const Pass& pass : plan.subspan(next_pass)) {
+    if (pass.scale >= scales) break;
+    if (truncated.size() > next_pass && pass.step > 0) continue;
+    truncated.push_back(pass);
+    truncated.back().settles_scale = true;
+  }
+  return truncated;
+}
+
+SamplingParams TruncatedSampling(const ModelConfig& config, SamplingParams sampling,
+                                 absl::Span<const Pass> plan, absl::Span<const Pass> truncated,
+                                 int scales) {
+  const auto passes_of = [](absl::Span<const Pass> passes, int scale) {
+    return std::count_if(passes.begin(), passes.end(),
+                         [scale](const Pass& pass) { return pass.scale == scale; });
+  };
+  for (int k = 0; k < scales; ++k) {
+    const auto passes = passes_of(truncated, k);
+    if (passes == passes_of(plan, k)) continue;
+    std::vector<uint32_t>& tokens = sampling.mask_schedule[k];
+    const auto rest = tokens.begin() + passes - 1;
+    *rest = std::accumulate(rest, tokens.end(), uint32_t{0});
+    tokens.resize(passes);
+  }
+  if (scales < config.num_scales()) sampling.max_scales = static_cast<uint32_t>(scales);
+  return sampling;
 }
 
 int ScaleOfPass(absl::Span<const Pass> plan, size_t index, int num_scales) {

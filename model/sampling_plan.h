@@ -42,10 +42,13 @@ struct SamplingViolation {
 
 // Every rule that `sampling` breaks for this model, in field order; empty: valid. Valid is:
 // cfg_scale in [0, kMaxCfgScale], top_k in [0, vocab_size], top_p in (0, 1], temperature finite and
-// at least kMinTemperature, and a schedule of K entries of positive numbers that sum to the scale's
-// tokens. NaN and infinities are violations.
+// at least kMinTemperature, a schedule of K entries of positive numbers that sum to the scale's
+// tokens, and max_scales in [0, K]. NaN and infinities are violations.
 std::vector<SamplingViolation> CheckSampling(const SamplingParams& sampling,
                                              const ModelConfig& config);
+
+// The scales that an image is to have. REQUIRES: max_scales <= K.
+int NumScales(const ModelConfig& config, const SamplingParams& sampling);
 
 // One forward pass of one image.
 struct Pass {
@@ -64,10 +67,23 @@ struct Pass {
 // edit's, K maps, or empty: a scale at which everything is kept has no pass, nor has a mask pass
 // that would redraw nothing. Scales without a pass are laid from the prefix or the source image;
 // with every scale laid the plan is empty. REQUIRES: CheckSampling(sampling, config) is empty;
-// prefix_scales <= K.
+// prefix_scales <= NumScales(config, sampling).
 std::vector<Pass> PlanPasses(const ModelConfig& config, const SamplingParams& sampling,
                              bool has_class, int prefix_scales,
                              absl::Span<const KeepMap> keep = {});
+
+// The plan of an image that is to end early, after `scales` scales: from pass `next_pass` on every
+// pass settles its scale, so there are no more mask passes, and later scales have no pass. What the
+// next pass draws stays as it was, since the pass before chose it. The image is the same as one
+// whose schedule settles these scales with as many passes. REQUIRES: next_pass < plan.size();
+// `scales` is above the next pass's scale.
+std::vector<Pass> TruncatePlan(absl::Span<const Pass> plan, size_t next_pass, int scales);
+
+// The sampling whose plan a truncated one is: with max_scales, and where a scale lost passes, its
+// last one settling what they would have. `plan` is `sampling`'s own; edits may share it.
+SamplingParams TruncatedSampling(const ModelConfig& config, SamplingParams sampling,
+                                 absl::Span<const Pass> plan, absl::Span<const Pass> truncated,
+                                 int scales);
 
 // The scale of pass `index` of a plan for K = num_scales scales; K past the last pass. When that
 // pass is next, every scale before it is settled or, without a pass of its own, laid.

@@ -31,8 +31,9 @@ std::vector<MetricsRow> CompareMetrics(const std::vector<MetricSample>& before,
     calls += of_code;
   }
   rows.push_back({"requests", calls, seen.doubtful, counted(kRequests, {})});
-  rows.push_back(
-      {"images done", seen.images, seen.doubtful_images, counted(kImages, {{"outcome", "done"}})});
+  const double images =
+      counted(kImages, {{"outcome", "done"}}) + counted(kImages, {{"outcome", "degraded"}});
+  rows.push_back({"images done", seen.images, seen.doubtful_images, images});
   return rows;
 }
 

@@ -27,7 +27,7 @@ struct Kind {
   std::string format = "png";        // "png", "rgb".
   int64_t priority = 0;              // scheduling.priority
   int64_t deadline_ms = 0;           // The call's deadline, from when it is due; 0: none.
-  std::string on_deadline = "fail";  // "fail", "degrade".
+  std::string on_deadline = "fail";  // "fail", "refuse", "degrade".
   int64_t cancel_after_ms = 0;       // Cancelled by the client so long after it is due; 0: never.
   int64_t read_delay_ms = 0;         // Waits so long before each read: a slow client.
   std::string principal;             // Who calls: a channel and a forwarded address of their own.

@@ -86,7 +86,7 @@ std::vector<KindField> MakeFields() {
       {"deadline_ms", "Deadline of a call from when it is due; 0: none",
        WholeField{&Kind::deadline_ms, 0, kMaxMs}},
       {"on_deadline", "What the server is to do where the deadline cannot be met",
-       ChoiceField{&Kind::on_deadline, {"fail", "degrade"}}},
+       ChoiceField{&Kind::on_deadline, {"fail", "refuse", "degrade"}}},
       {"cancel_after_ms", "The client cancels so long after the call is due; 0: never",
        WholeField{&Kind::cancel_after_ms, 0, kMaxMs}},
       {"read_delay_ms", "The client waits so long before each read: a slow reader",

@@ -41,7 +41,9 @@ v1::GenerateRequest Prototype(const Kind& kind, const ModelFacts& model) {
   request.mutable_output()->set_format(kind.format == "rgb" ? v1::OutputOptions::FORMAT_RGB8
                                                             : v1::OutputOptions::FORMAT_PNG);
   request.mutable_scheduling()->set_priority(static_cast<int32_t>(kind.priority));
-  if (kind.on_deadline == "degrade") {
+  if (kind.on_deadline == "refuse") {
+    request.mutable_scheduling()->set_on_deadline(v1::Scheduling::ON_DEADLINE_FAIL);
+  } else if (kind.on_deadline == "degrade") {
     request.mutable_scheduling()->set_on_deadline(v1::Scheduling::ON_DEADLINE_DEGRADE);
   }
   if (kind.method == "edit") {

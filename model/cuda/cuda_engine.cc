@@ -40,6 +40,15 @@ void CudaEngine::Cancel(ImageId id) {
   Remove(image.get());
 }
 
+// The pass before may still be under way. It has chosen what the next one draws, which stays as it
+// is.
+absl::Status CudaEngine::Truncate(ImageId id, uint32_t scales) {
+  const auto found = images_.find(id);
+  if (found == images_.end())
+    return absl::InvalidArgumentError(absl::StrCat("image ", id, " is not in flight"));
+  return found->second->Truncate(scales);
+}
+
 absl::StatusOr<Images> CudaEngine::Find(absl::Span<const ImageId> ids) const {
   Images images;
   std::set<ImageId> seen;
@@ -178,15 +187,14 @@ absl::Status CudaEngine::OrderPictures(const Images& to_run, const Images& last,
   HMAR_RETURN_IF_ERROR(Lay(std::move(known), report));
   std::vector<PicturePipeline::Order> finals;
   for (const auto& image : last) {
-    finals.push_back({image, image->slot, model_->grids().scales - 1, /*final=*/true});
+    finals.push_back({image, image->slot, image->num_scales - 1, /*final=*/true});
   }
   return pictures_->OrderFull(finals, report);
 }
 
 void CudaEngine::Advance(const Images& images, StepReport* report) {
   for (const auto& image : images) {
-    PassReport pass = {image->id, static_cast<uint16_t>(model_->grids().scales - 1), 0, 0, true,
-                       true};
+    PassReport pass = {image->id, static_cast<uint16_t>(image->num_scales - 1), 0, 0, true, true};
     if (!image->done()) {  // Else every scale was laid.
       const Pass& ran = image->pass();
       ++image->next_pass;

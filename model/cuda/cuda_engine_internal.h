@@ -41,6 +41,7 @@ class CudaEngine final : public Engine {
   const EngineInfo& info() const override { return info_; }
   absl::Status Admit(ImageId id, ImageTask task) override;
   void Cancel(ImageId id) override;
+  absl::Status Truncate(ImageId id, uint32_t scales) override;
   absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
   absl::StatusOr<std::vector<TokenPyramid>> Encode(
       absl::Span<const Picture* const> pictures) override;

@@ -99,7 +99,8 @@ absl::Status StepLauncher::Start(absl::Span<const std::shared_ptr<ImageInFlight>
   for (const auto& image : images) {
     HMAR_RETURN_IF_ERROR(model_->ClearSlot(image->slot));
     const bool edit = image->task.keep != nullptr;
-    const int known_scales = edit ? image->num_scales : static_cast<int>(image->task.prefix.size());
+    const auto known_scales =
+        static_cast<int>(edit ? image->task.given->size() : image->task.prefix.size());
     if (known_scales == 0) continue;
     int32_t* const first = tokens;
     for (int k = 0; k < known_scales; ++k) {
@@ -188,6 +189,7 @@ absl::StatusOr<bool> StepLauncher::Collect(bool wait, Verdict* verdict) {
   const int32_t* token = record->final_tokens;
   for (const auto& image : record->finals) {
     image->tokens = PyramidOf(model_->config(), token);
+    image->tokens.resize(image->num_scales);
     token += model_->L();
   }
   record->images.clear();

@@ -71,6 +71,7 @@ class CpuEngine final : public Engine {
   const EngineInfo& info() const override { return info_; }
   absl::Status Admit(ImageId id, ImageTask task) override;
   void Cancel(ImageId id) override { slots_.erase(id); }
+  absl::Status Truncate(ImageId id, uint32_t scales) override;
   absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
   absl::StatusOr<std::vector<TokenPyramid>> Encode(
       absl::Span<const Picture* const> pictures) override;
@@ -105,6 +106,13 @@ absl::Status CpuEngine::Admit(ImageId id, ImageTask task) {
   }
   slots_.try_emplace(id, id, std::move(task), info_.config);
   return absl::OkStatus();
+}
+
+absl::Status CpuEngine::Truncate(ImageId id, uint32_t scales) {
+  const auto found = slots_.find(id);
+  if (found == slots_.end())
+    return absl::InvalidArgumentError(absl::StrCat("image ", id, " is not in flight"));
+  return found->second.Truncate(scales);
 }
 
 absl::StatusOr<std::vector<Slot*>> CpuEngine::Find(absl::Span<const ImageId> ids) {
@@ -183,7 +191,7 @@ StepReport CpuEngine::RunStep(const std::vector<Slot*>& slots) {
   auto next = ran.begin();
   for (size_t i = 0; i < slots.size(); ++i) {
     Slot* slot = slots[i];
-    const int last_scale = info_.config.num_scales() - 1;
+    const int last_scale = slot->num_scales - 1;
     for (const auto& [scale, f_hat] : slot->early_previews) orders.push_back({slot, scale, f_hat});
     if (slot->done()) {  // Every scale was laid.
       orders.push_back({slot, last_scale, slot->f_hat_ZPP, true});
@@ -244,7 +252,7 @@ void CpuEngine::Commit(const std::vector<Slot*>& slots, std::vector<PassOutcome>
     slot.early_previews.clear();
     if (slot.done()) {
       report->passes.push_back(
-          {slot.id, static_cast<uint16_t>(info_.config.num_scales() - 1), 0, 0, true, true});
+          {slot.id, static_cast<uint16_t>(slot.num_scales - 1), 0, 0, true, true});
       continue;
     }
     const Pass pass = slot.pass();

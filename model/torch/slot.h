@@ -21,6 +21,8 @@ struct Slot {
   bool wants_preview(int scale) const { return WantsPreview(task, scale); }
 
   int scale_of(size_t index) const { return ScaleOfPass(passes, index, num_scales); }
+  // As Engine::Truncate.
+  absl::Status Truncate(uint32_t scales);
   // The tokens of scales [first, last), which have no pass: the prefix's or the source image's.
   TokenPyramid LaidTokens(int first, int last) const;
   // What a next-scale pass starts from, (n) each: all but the kept tokens are open.
@@ -29,7 +31,7 @@ struct Slot {
 
   ImageId id;
   ImageTask task;
-  int num_scales;
+  int num_scales;  // That it is to have.
   std::vector<Pass> passes;
   size_t next_pass = 0;
   DrawParams draw;

@@ -32,8 +32,6 @@ constexpr std::array kTable = {
               "An uploaded image has another size than the model, or a mask than its image."},
     ReasonRow{Reason::kReplyTooLarge, "REPLY_TOO_LARGE", Code::kInvalidArgument,
               "The images would not fit one reply: ask for fewer, or call Generate."},
-    ReasonRow{Reason::kDegradeNotSupported, "DEGRADE_NOT_SUPPORTED", Code::kInvalidArgument,
-              "This release cannot finish an image early; it fails at the deadline."},
     ReasonRow{Reason::kMessageInvalid, "MESSAGE_INVALID", Code::kInvalidArgument,
               "The bytes of the request are no message of the method's type."},
     ReasonRow{Reason::kModelNotFound, "MODEL_NOT_FOUND", Code::kNotFound,

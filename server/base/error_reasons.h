@@ -20,7 +20,6 @@ enum class Reason {
   kImageInvalid,
   kImageSizeMismatch,
   kReplyTooLarge,
-  kDegradeNotSupported,
   kMessageInvalid,
   kModelNotFound,
   kQueueFull,

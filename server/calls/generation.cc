@@ -238,7 +238,7 @@ absl::Status Generation::EncodePreview(uint32_t index, uint32_t scale, Picture p
 absl::Status Generation::EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at) {
   Composite(&image.picture);
   v1::Image message = ImageMessage(request_, index, image);
-  if (edit_.keep != nullptr) SetGeneratedTokens(edit_.keep->back(), &message);
+  if (edit_.keep != nullptr) SetGeneratedTokens((*edit_.keep)[image.tokens.size() - 1], &message);
   const UploadRecord* upload = request_.edit.has_value() ? &edit_.upload : nullptr;
   *message.mutable_receipt() = ReceiptMessage(request_, model(), index, upload, image, finished_at);
   HMAR_ASSIGN_OR_RETURN(
@@ -246,6 +246,7 @@ absl::Status Generation::EncodeImage(uint32_t index, FinishedImage image, absl::
       PictureBytes(image.picture,
                    request_.output.receipt_in_png ? ReceiptJson(message.receipt()) : ""));
   sink_->OnImage(std::move(message));
+  context_->scheduler->ObserveDelivery(context_->clock->Now() - finished_at);
   ImageSent();
   return absl::OkStatus();
 }

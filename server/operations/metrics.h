@@ -62,7 +62,7 @@ namespace hmar {
 class MetricFamilies;
 
 // How an image ended.
-enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
+enum class ImageOutcome { kDone, kDegraded, kFailed, kCancelled, kExpired };
 
 // Why a request was not taken in.
 enum class RejectReason {

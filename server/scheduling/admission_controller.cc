@@ -51,9 +51,12 @@ absl::StatusOr<Admission> AdmissionController::Quote(const Work& work,
                                                      const std::vector<Pass>& passes) const {
   HMAR_RETURN_IF_ERROR(CheckRoom(work));
   const Admission admission = pricing_.Quote(images_, work, passes);
-  if (!work.job.must_meet_deadline) return admission;
+  if (work.job.on_deadline != OnDeadline::kRefuse) return admission;
   const absl::Duration left = work.origin.deadline - clock_.Now();
-  if (admission.estimated_time <= left) return admission;
+  const absl::Duration way = pricing_.TimeToClient(work.job.model);
+  if (admission.estimated_time + way <= work.origin.answer_by - clock_.Now()) return admission;
+  // It will never be better than now; and what is never run is never measured anew.
+  if (images_.size() == 0) return admission;
   return ErrorOf(
       Reason::kDeadlineUnreachable,
       absl::StrCat("the request would take ", absl::FormatDuration(admission.estimated_time),

@@ -32,6 +32,7 @@
 //     run nothing here.
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <vector>
@@ -112,6 +113,9 @@ std::vector<int> PriorityOrder(absl::Span<const PriorityState> priorities, size_
 
 // The next step, or nothing: there is no work. REQUIRES: every index within its span, ids unique.
 std::optional<StepChoice> ChooseStep(const PolicyInput& input);
+
+// Any function of ChooseStep's kind; a benchmark compares it with another.
+using StepPolicy = std::function<std::optional<StepChoice>(const PolicyInput&)>;
 
 }  // namespace hmar
 

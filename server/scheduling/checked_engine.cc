@@ -32,6 +32,17 @@ void CheckedEngine::Cancel(ImageId id) {
   }
 }
 
+absl::Status CheckedEngine::Truncate(ImageId id, uint32_t scales) {
+  absl::Status status = check_.Truncated(id, scales);
+  if (!status.ok()) return status;
+  try {
+    status = engine_->Truncate(id, scales);
+  } catch (...) {
+    status = Caught("Truncate");
+  }
+  return status;
+}
+
 absl::StatusOr<StepReport> CheckedEngine::Step(absl::Span<const ImageId> ids) {
   for (const ImageId id : ids) {
     if (!check_.Holds(id)) {
@@ -60,7 +71,10 @@ absl::StatusOr<std::vector<TokenPyramid>> CheckedEngine::Encode(
   }
   if (!encoded.ok()) return encoded;
   bool right = encoded->size() == pictures.size();
-  for (const TokenPyramid& tokens : *encoded) right = right && IsPyramid(tokens, info().config);
+  const ModelConfig& config = info().config;
+  for (const TokenPyramid& tokens : *encoded) {
+    right = right && IsPyramid(tokens, config, config.num_scales());
+  }
   if (right) return encoded;
   const std::string wrong = absl::StrCat("Encode made of ", pictures.size(), " pictures ",
                                          encoded->size(), " pyramids that are not all the model's");

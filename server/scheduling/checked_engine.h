@@ -26,6 +26,7 @@ class CheckedEngine final : public Engine {
   const EngineInfo& info() const override { return engine_->info(); }
   absl::Status Admit(ImageId id, ImageTask task) override;
   void Cancel(ImageId id) override;
+  absl::Status Truncate(ImageId id, uint32_t scales) override;
   absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
   // INTERNAL also for what is no pyramid of the model's.
   absl::StatusOr<std::vector<TokenPyramid>> Encode(

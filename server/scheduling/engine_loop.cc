@@ -83,7 +83,8 @@ absl::Status EngineLoop::Prepare(PlannedStep& step) {
   }
   Engine& engine = *engines_[step.model];
   HMAR_RETURN_IF_ERROR(TokenizePictures(engine, step));
-  return Admit(engine, step);
+  HMAR_RETURN_IF_ERROR(Admit(engine, step));
+  return Truncate(engine, step);
 }
 
 absl::Status EngineLoop::TokenizePictures(Engine& engine, PlannedStep& step) {
@@ -160,6 +161,19 @@ absl::StatusOr<StepReport> EngineLoop::Execute(const PlannedStep& step) {
     report.failures.push_back(std::move(failure));
   }
   return report;
+}
+
+// What is truncated in the books is so in the engine, or ends here.
+absl::Status EngineLoop::Truncate(Engine& engine, const PlannedStep& step) {
+  for (const auto& [id, scales] : step.truncated) {
+    if (refused_.contains(id)) continue;
+    absl::Status status = engine.Truncate(id, scales);
+    if (absl::IsUnavailable(status)) return status;
+    if (status.ok()) continue;
+    engine.Cancel(id);
+    refused_.emplace(id, std::move(status));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status EngineLoop::Admit(Engine& engine, PlannedStep& step) {

@@ -77,6 +77,7 @@ class EngineLoop {
   std::vector<absl::StatusOr<TokenPyramid>> Tokenize(Engine& engine, size_t model,
                                                      absl::Span<const Picture* const> pictures);
   absl::Status Admit(Engine& engine, PlannedStep& step);
+  absl::Status Truncate(Engine& engine, const PlannedStep& step);
   absl::StatusOr<StepReport> Execute(const PlannedStep& step);
 
   Scheduler* const scheduler_;

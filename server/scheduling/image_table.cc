@@ -79,7 +79,21 @@ void ImageTable::Charge(const std::vector<ImageId>& ids, absl::Duration took) {
   }
 }
 
-void ImageTable::Decode(ImageRecord& image) {
+void ImageTable::Truncate(ImageRecord& image, uint32_t scales, const ModelConfig& config,
+                          const SamplingParams& sampling) {
+  const uint64_t before = image.rows_left();
+  std::vector<Pass> passes = TruncatePlan(*image.passes, image.next_pass, static_cast<int>(scales));
+  image.degraded = TruncatedSampling(config, image.degraded ? *image.degraded : sampling,
+                                     *image.passes, passes, static_cast<int>(scales));
+  image.passes = std::make_shared<const std::vector<Pass>>(std::move(passes));
+  image.num_scales = scales;
+  const uint64_t rows = before - image.rows_left();
+  HeldWith(image).rows -= rows;
+  queue(image.model, image.priority).Advance(image.flow, rows);
+}
+
+void ImageTable::Decode(ImageRecord& image, absl::Time now) {
+  image.ended = now;
   image.state = ImageState::kDecoding;
   HeldWith(image).running.erase(image.id);
   HeldWith(image).decoding.insert(image.id);

@@ -40,9 +40,14 @@ struct ImageRecord {
   uint64_t last_step = 0;                           // Number of the step it last took part in.
   int priority = 0;
   absl::Time due;  // Orders the images of its principal.
+  OnDeadline on_deadline = OnDeadline::kFail;
+  absl::Time answer_by = absl::InfiniteFuture();  // As CallOrigin::answer_by.
+  uint32_t num_scales = 0;                        // That it is to have.
+  std::optional<SamplingParams> degraded;         // What it is made with since it was truncated.
   Flow* flow = nullptr;
   absl::Time submitted;
   absl::Time started;                       // When its first step was planned.
+  absl::Time ended;                         // When its last pass was booked.
   std::vector<ScaleCost> scales;            // Those it ran, in order.
   ImageState state = ImageState::kWaiting;  // Changed by ImageTable alone.
 
@@ -90,8 +95,12 @@ class ImageTable {
   // Books a step's time with the principals of those of its images that are here, by the rows of
   // their next passes. Negative: takes back what was booked too much.
   void Charge(const std::vector<ImageId>& ids, absl::Duration took);
+  // A running image ends after `scales` scales, without mask passes; as Engine::Truncate.
+  // `sampling`: what it was made with until now.
+  void Truncate(ImageRecord& image, uint32_t scales, const ModelConfig& config,
+                const SamplingParams& sampling);
   // A running image has had its last pass.
-  void Decode(ImageRecord& image);
+  void Decode(ImageRecord& image, absl::Time now);
   void Erase(ImageId id);
 
   // Of one model; a priority that never had an image may be missing.

@@ -33,6 +33,8 @@ struct PlannedStep {
   std::vector<std::pair<size_t, ImageId>> cancelled;
   // Admit these. They are in `ids` as well.
   std::vector<NewImage> admitted;
+  // Then truncate these, each of `ids`, to so many scales.
+  std::vector<std::pair<ImageId, uint32_t>> truncated;
   // Step these. Empty: no step, unless await_pictures.
   std::vector<ImageId> ids;
   // Nothing of the model can run, but pictures are due: Step with no ids, which waits for one.

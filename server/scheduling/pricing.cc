@@ -22,7 +22,9 @@ ImageCost CostOf(const ImageRecord& image) {
 
 Pricing::Pricing(const SchedulerOptions* options)
     : options_(*options),
-      costs_(options->devices.size(), std::vector<CostModel>(options->models().size())) {
+      costs_(options->devices.size(), std::vector<CostModel>(options->models().size())),
+      pictures_(options->devices.size(), std::vector<LagEstimate>(options->models().size())),
+      paces_(pictures_) {
   for (const EngineInfo& info : options_.models()) {
     ImageTask task;
     task.sampling = info.config.sampling;
@@ -31,9 +33,39 @@ Pricing::Pricing(const SchedulerOptions* options)
 }
 
 void Pricing::Observe(size_t device, size_t model, uint64_t rows, absl::Duration took) {
+  if (const absl::Duration expected = StepTime(device, model, rows);
+      expected > absl::ZeroDuration())
+    paces_[device][model].Observe(absl::FDivDuration(took, expected));
   for (size_t i = 0; i < costs_.size(); ++i) {
     costs_[i][model].Observe(rows, took, i == device ? 1 : kWeightElsewhere);
   }
+}
+
+void Pricing::ObservePicture(size_t device, size_t model, absl::Duration took) {
+  pictures_[device][model].Observe(absl::ToDoubleSeconds(took));
+}
+
+absl::Duration Pricing::TimeToClient(size_t device, size_t model) const {
+  return absl::Seconds(pictures_[device][model].Bound(0) + delivery_.Bound(0));
+}
+
+absl::Duration Pricing::MostTimeToClient(size_t device, size_t model) const {
+  constexpr double kDeviations = 4;  // As RFC 6298 has it.
+  return absl::Seconds(pictures_[device][model].Bound(kDeviations) + delivery_.Bound(kDeviations));
+}
+
+absl::Duration Pricing::TimeToClient(size_t model) const {
+  absl::Duration longest;
+  for (size_t device = 0; device < costs_.size(); ++device) {
+    longest = std::max(longest, TimeToClient(device, model));
+  }
+  return longest;
+}
+
+// A forecast is of several steps, which do not all deviate at once.
+double Pricing::Pace(size_t device, size_t model) const {
+  constexpr double kDeviations = 2, kMost = 3;
+  return std::clamp(paces_[device][model].Bound(kDeviations), 1.0, kMost);
 }
 
 absl::Duration Pricing::StepTime(size_t device, size_t model, uint64_t rows) const {

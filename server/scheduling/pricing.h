@@ -12,6 +12,7 @@
 #include "server/scheduling/admission.h"
 #include "server/scheduling/cost_model.h"
 #include "server/scheduling/image_table.h"
+#include "server/scheduling/lag_estimate.h"
 #include "server/scheduling/placement.h"
 #include "server/scheduling/scheduler_options.h"
 #include "server/scheduling/work.h"
@@ -28,6 +29,17 @@ class Pricing {
   // one that has not run the model yet is taken to be like them, and one that looks slow because of
   // a single slow step is tried again in time.
   void Observe(size_t device, size_t model, uint64_t rows, absl::Duration took);
+
+  // From an image's last pass to its picture, on this device; and from there to its client.
+  void ObservePicture(size_t device, size_t model, absl::Duration took);
+  void ObserveDelivery(absl::Duration took) { delivery_.Observe(absl::ToDoubleSeconds(took)); }
+  // What both take: on the average, and at most, nearly always.
+  absl::Duration TimeToClient(size_t device, size_t model) const;
+  absl::Duration MostTimeToClient(size_t device, size_t model) const;
+  absl::Duration TimeToClient(size_t model) const;  // The longest of all devices.
+
+  // How much longer than StepTime says steps take at most, nearly always; >= 1.
+  double Pace(size_t device, size_t model) const;
 
   // What a request can be told, given all that `ahead` holds (id 0). `passes`: of each image.
   Admission Quote(const ImageTable& ahead, const Work& work, const std::vector<Pass>& passes) const;
@@ -57,8 +69,10 @@ class Pricing {
   static void Spread(const Backlog& backlog, size_t model, uint32_t passes, Placement* placement);
 
   const SchedulerOptions& options_;
-  std::vector<std::vector<CostModel>> costs_;  // By device and model.
-  std::vector<uint32_t> default_passes_;       // By model: of an image with its own sampling.
+  std::vector<std::vector<CostModel>> costs_;               // By device and model.
+  std::vector<std::vector<LagEstimate>> pictures_, paces_;  // Likewise.
+  LagEstimate delivery_;
+  std::vector<uint32_t> default_passes_;  // By model: of an image with its own sampling.
 };
 
 }  // namespace hmar

@@ -28,9 +28,9 @@ void DropThoseAtFault(const ReportCheck::Findings& findings, std::vector<Entry>*
 
 }  // namespace
 
-bool IsPyramid(const TokenPyramid& tokens, const ModelConfig& config) {
-  if (static_cast<int>(tokens.size()) != config.num_scales()) return false;
-  for (int k = 0; k < config.num_scales(); ++k) {
+bool IsPyramid(const TokenPyramid& tokens, const ModelConfig& config, int scales) {
+  if (static_cast<int>(tokens.size()) != scales) return false;
+  for (int k = 0; k < scales; ++k) {
     if (static_cast<int64_t>(tokens[k].size()) != config.tokens_of_scale(k)) return false;
     for (const int32_t token : tokens[k]) {
       if (token < 0 || token >= static_cast<int64_t>(config.tokenizer.vocab_size)) return false;
@@ -41,12 +41,25 @@ bool IsPyramid(const TokenPyramid& tokens, const ModelConfig& config) {
 
 void ReportCheck::Admitted(ImageId id, const ImageTask& task) {
   Held held;
+  held.scales = NumScales(config_, task.sampling);
   held.passes = PlanPasses(config_, task);
   held.preview_mode = task.preview_mode;
   for (int scale = 0; scale < config_.num_scales(); ++scale) {
     held.previews_due.push_back(WantsPreview(task, scale));
   }
   held_[id] = std::move(held);
+}
+
+absl::Status ReportCheck::Truncated(ImageId id, uint32_t scales) {
+  const auto found = held_.find(id);
+  if (found == held_.end())
+    return absl::InvalidArgumentError(absl::StrCat("image ", id, " is not in flight"));
+  Held& held = found->second;
+  const absl::Status status = CheckTruncation(id, held.passes, held.next_pass, scales, held.scales);
+  if (!status.ok()) return status;
+  held.scales = static_cast<int>(scales);
+  held.passes = TruncatePlan(held.passes, held.next_pass, held.scales);
+  return absl::OkStatus();
 }
 
 ReportCheck::Findings ReportCheck::Check(absl::Span<const ImageId> ids, StepReport* report) {
@@ -132,7 +145,8 @@ std::string ReportCheck::WrongWith(const ImageReport& image, const Held& held) c
   if (!held.decoding && !held.passes.empty()) return "a picture before its last pass";
   const std::string wrong = WrongSize(image.picture, config_.image_size);
   if (!wrong.empty()) return absl::StrCat("the picture: ", wrong);
-  return IsPyramid(image.tokens, config_) ? "" : "its tokens are not of the model's grids";
+  return IsPyramid(image.tokens, config_, held.scales) ? ""
+                                                       : "its tokens are not of the model's grids";
 }
 
 void ReportCheck::CheckFailures(const std::vector<FailureReport>& failures,

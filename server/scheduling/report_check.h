@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "model/engine.h"
 
@@ -27,6 +28,8 @@ class ReportCheck {
 
   // The engine has been given this image; it holds it until Left, or a report that ends it.
   void Admitted(ImageId id, const ImageTask& task);
+  // It is given this truncation. Errors: as Engine::Truncate.
+  absl::Status Truncated(ImageId id, uint32_t scales);
   void Left(ImageId id) { held_.erase(id); }
   bool Holds(ImageId id) const { return held_.contains(id); }
 
@@ -48,6 +51,7 @@ class ReportCheck {
 
  private:
   struct Held {
+    int scales = 0;  // That it is to have.
     std::vector<Pass> passes;
     size_t next_pass = 0;
     bool decoding = false;    // Past its last pass: its picture is due.
@@ -76,8 +80,8 @@ class ReportCheck {
   uint64_t checks_ = 0;
 };
 
-// Whether these are tokens of every scale of a model, each inside its codebook.
-bool IsPyramid(const TokenPyramid& tokens, const ModelConfig& config);
+// Whether these are tokens of the first `scales` scales of a model, each inside its codebook.
+bool IsPyramid(const TokenPyramid& tokens, const ModelConfig& config, int scales);
 
 }  // namespace hmar
 

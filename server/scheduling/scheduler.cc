@@ -30,6 +30,7 @@ class Scheduler::Impl {
   void Finish(const PlannedStep& step, absl::StatusOr<StepReport> report, absl::Duration took);
   void BeginDrain();
   void Stop(const absl::Status& status);
+  void ObserveDelivery(absl::Duration took);
   absl::Duration backlog_time() const;
   uint32_t waiting() const;
   uint32_t held() const;
@@ -103,7 +104,9 @@ absl::StatusOr<Admission> Scheduler::Impl::Submit(Work work) {
       if (!work.probe) admission_.CountRefusal(admission.status());
       return admission;
     }
-    admission->id = ledger_.Open(std::move(work), std::move(passes), clock_->Now());
+    const auto num_scales = static_cast<uint32_t>(
+        NumScales(options_.models()[work.job.model].config, work.job.prototype.sampling));
+    admission->id = ledger_.Open(std::move(work), std::move(passes), num_scales, clock_->Now());
     outboxes = Settle();
     changed_.SignalAll();
   }
@@ -115,6 +118,11 @@ absl::StatusOr<Admission> Scheduler::Impl::Price(const Work& work) const {
   const std::vector<Pass> passes = PassesOf(work);
   absl::MutexLock lock(&mutex_);
   return admission_.Quote(work, passes);
+}
+
+void Scheduler::Impl::ObserveDelivery(absl::Duration took) {
+  absl::MutexLock lock(&mutex_);
+  pricing_.ObserveDelivery(took);
 }
 
 absl::Duration Scheduler::Impl::backlog_time() const {
@@ -305,6 +313,8 @@ void Scheduler::Finish(const PlannedStep& step, absl::StatusOr<StepReport> repor
 void Scheduler::BeginDrain() { impl_->BeginDrain(); }
 
 void Scheduler::Stop(const absl::Status& status) { impl_->Stop(status); }
+
+void Scheduler::ObserveDelivery(absl::Duration took) { impl_->ObserveDelivery(took); }
 
 absl::Duration Scheduler::backlog_time() const { return impl_->backlog_time(); }
 

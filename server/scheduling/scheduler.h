@@ -72,6 +72,10 @@ class Scheduler {
   // Idempotent: the first status stands.
   void Stop(const absl::Status& status);
 
+  // An image that OnImage was called with left for its client so much later. What ends early ends
+  // early enough for that.
+  void ObserveDelivery(absl::Duration took);
+
   // Until all that was accepted so far is done, by measured costs; zero before any step. What a
   // refused client may be told to wait. Walks the queue once after each change of it, however many
   // ask in between.

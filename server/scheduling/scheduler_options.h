@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "model/engine.h"
+#include "server/scheduling/batch_policy.h"
 
 namespace hmar {
 
@@ -26,6 +27,7 @@ struct SchedulerOptions {
   absl::Duration aging = absl::Minutes(1);
   // What the tokens of uploaded pictures may take, over all models.
   size_t upload_cache_bytes = size_t{32} << 20;
+  StepPolicy policy = ChooseStep;
   // By device, then by model: at least one device, the same models on each. max_images (> 0) bounds
   // a model's running images there, max_step_rows its steps.
   std::vector<std::vector<EngineInfo>> devices;

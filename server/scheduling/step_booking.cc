@@ -8,14 +8,19 @@ void StepBooking::Book(const PlannedStep& step, StepReport report, absl::Duratio
                        absl::Time now) {
   // Before the passes are booked: by the rows that the step had.
   ledger_.images().Charge(step.ids, took - step.expected);
-  BookPasses(step, report.passes, took);
+  BookPasses(step, report.passes, took, now);
   for (PreviewReport& preview : report.previews) ledger_.BookPreview(std::move(preview));
-  for (ImageReport& image : report.images) ledger_.BookPicture(std::move(image), now);
+  for (ImageReport& image : report.images) {
+    if (const ImageRecord* record = ledger_.images().Find(image.id)) {
+      pricing_.ObservePicture(step.device, record->model, now - record->ended);
+    }
+    ledger_.BookPicture(std::move(image), now);
+  }
   for (const FailureReport& failure : report.failures) ledger_.BookFailure(failure, now);
 }
 
 void StepBooking::BookPasses(const PlannedStep& step, const std::vector<PassReport>& passes,
-                             absl::Duration took) {
+                             absl::Duration took, absl::Time now) {
   uint64_t rows = 0;
   for (const PassReport& pass : passes) rows += pass.rows;
   if (rows > 0) pricing_.Observe(step.device, step.model, rows, took);
@@ -30,7 +35,7 @@ void StepBooking::BookPasses(const PlannedStep& step, const std::vector<PassRepo
   for (ImageId id : step.ids) {
     ImageRecord* image = ledger_.images().Find(id);
     if (image != nullptr && image->next_pass >= image->passes->size()) {
-      ledger_.images().Decode(*image);
+      ledger_.images().Decode(*image, now);
     }
   }
 }

@@ -26,7 +26,7 @@ class StepBooking {
 
  private:
   void BookPasses(const PlannedStep& step, const std::vector<PassReport>& passes,
-                  absl::Duration took);
+                  absl::Duration took, absl::Time now);
 
   WorkLedger& ledger_;
   Pricing& pricing_;

@@ -13,18 +13,95 @@ std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
   step.cancelled = ledger_.TakeReleases(device_, now);
   TakeRetry(step);
   if (step.ids.empty()) TakeChoice(step, now);
+  while (FailTheLate(step, now)) {
+    if (step.ids.empty()) TakeChoice(step, now);
+  }
   if (step.ids.empty() && step.cancelled.empty() && !step.await_pictures) return std::nullopt;
 
   ++steps_planned_;
-  uint64_t rows = 0;
-  for (ImageId id : step.ids) {
-    ImageRecord& image = *ledger_.images().Find(id);
-    image.last_step = steps_planned_;
-    rows += image.next_rows();
-  }
-  step.expected = pricing_.StepTime(device_, step.model, rows);
+  for (ImageId id : step.ids) ledger_.images().Find(id)->last_step = steps_planned_;
+  step.expected = StepTime(step);
   ledger_.images().Charge(step.ids, step.expected);
+  EndEarly(step, now);
   return step;
+}
+
+absl::Duration StepPlanner::StepTime(const PlannedStep& step) const {
+  uint64_t rows = 0;
+  for (const ImageId id : step.ids) rows += ledger_.images().Find(id)->next_rows();
+  return pricing_.StepTime(device_, step.model, rows);
+}
+
+std::vector<std::pair<ImageRecord*, absl::Duration>> StepPlanner::Pressed(const PlannedStep& step,
+                                                                          OnDeadline on_deadline,
+                                                                          absl::Time from) const {
+  std::vector<std::pair<ImageRecord*, absl::Duration>> pressed;
+  for (const ImageId id : step.ids) {
+    ImageRecord& image = *ledger_.images().Find(id);
+    if (image.on_deadline != on_deadline || image.answer_by == absl::InfiniteFuture()) continue;
+    if (image.next_rows() > 0) pressed.emplace_back(&image, image.answer_by - from);
+  }
+  return pressed;
+}
+
+// What the step keeps goes on; if it keeps nothing, there is another to be chosen.
+bool StepPlanner::FailTheLate(PlannedStep& step, absl::Time now) {
+  const auto pressed =
+      Pressed(step, OnDeadline::kRefuse, now + pricing_.TimeToClient(device_, step.model));
+  if (pressed.empty()) return false;
+  const StepForecast forecast = Forecast(step);
+  std::set<WorkId> late;
+  for (const auto& [image, left] : pressed) {
+    if (forecast.Expected(image->passes->size() - image->next_pass) > left) {
+      late.insert(image->work);
+    }
+  }
+  if (late.size() == 1 && ledger_.open_requests() == 1) return false;  // It is in nobody's way.
+  for (const WorkId work : late) ledger_.FailUnreachable(work, now);
+  const auto gone = [this](ImageId id) { return ledger_.images().Find(id) == nullptr; };
+  std::erase_if(step.ids, gone);
+  std::erase_if(step.admitted, [&](const PlannedStep::NewImage& image) { return gone(image.id); });
+  for (const auto& released : ledger_.TakeReleases(device_, now)) {
+    step.cancelled.push_back(released);
+  }
+  return !late.empty();
+}
+
+void StepPlanner::EndEarly(PlannedStep& step, absl::Time now) {
+  const auto pressed =
+      Pressed(step, OnDeadline::kDegrade, now + pricing_.MostTimeToClient(device_, step.model));
+  if (pressed.empty()) return;
+  const StepForecast forecast = Forecast(step);
+  for (const auto& [image, left] : pressed) {
+    const std::optional<uint32_t> scales =
+        ScalesInTime(*image->passes, image->next_pass, image->num_scales, left, forecast);
+    if (!scales) continue;
+    ledger_.images().Truncate(*image, *scales, options_.models()[step.model].config,
+                              ledger_.work(image->work).job.prototype.sampling);
+    step.truncated.emplace_back(image->id, *scales);
+  }
+}
+
+StepForecast StepPlanner::Forecast(const PlannedStep& step) const {
+  const ImageTable& images = ledger_.images();
+  absl::Duration between;
+  for (size_t model = 0; model < options_.models().size(); ++model) {
+    uint64_t rows = 0;
+    for (const ImageId id : images.held(device_, model).running) {
+      rows += images.Find(id)->next_rows();
+    }
+    rows = std::min<uint64_t>(rows, options_.StepRows(device_, model));
+    if (model != step.model && rows > 0) between += pricing_.StepTime(device_, model, rows);
+  }
+  StepForecast forecast(StepTime(step), between, pricing_.Pace(device_, step.model),
+                        &pricing_.cost(device_, step.model),
+                        options_.StepRows(device_, step.model));
+  for (const ImageId id : images.held(device_, step.model).running) {
+    const ImageRecord& image = *images.Find(id);
+    forecast.Add(absl::MakeConstSpan(*image.passes).subspan(image.next_pass));
+  }
+  if (images.waiting(step.model) > 0) forecast.Refill();
+  return forecast;
 }
 
 void StepPlanner::Halve(const PlannedStep& step) {
@@ -55,7 +132,7 @@ size_t StepPlanner::Situation::Index(Flow* flow) {
 void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
   const Situation situation = Look();
   std::optional<StepChoice> choice =
-      ChooseStep({situation.queued, situation.running, situation.flows, situation.priorities,
+      options_.policy({situation.queued, situation.running, situation.flows, situation.priorities,
                   situation.models, options_.max_step_rows, options_.aging, last_model_});
   if (!choice) return;
   last_model_ = step.model = choice->model;

@@ -15,6 +15,7 @@
 #include "model/engine.h"
 #include "server/operations/metrics.h"
 #include "server/scheduling/batch_policy.h"
+#include "server/scheduling/early_end.h"
 #include "server/scheduling/picture_tokens.h"
 #include "server/scheduling/planned_step.h"
 #include "server/scheduling/pricing.h"
@@ -88,6 +89,18 @@ class StepPlanner {
   size_t Reach(size_t model) const;
   // Whether the step may have the image, given the pictures that it is to encode already; adds its.
   bool MayTokenize(const ImageRecord& image, Pictures& to_tokenize) const;
+  // Fails requests of the step's images that asked for it and will be late, and takes their images
+  // out of the step. Whether there were any.
+  bool FailTheLate(PlannedStep& step, absl::Time now);
+  // Truncates images of the step that would be late otherwise.
+  void EndEarly(PlannedStep& step, absl::Time now);
+  // Those of the step's images that this is to become of, with the time from `from` to when their
+  // answers must leave.
+  std::vector<std::pair<ImageRecord*, absl::Duration>> Pressed(const PlannedStep& step,
+                                                               OnDeadline on_deadline,
+                                                               absl::Time from) const;
+  StepForecast Forecast(const PlannedStep& step) const;
+  absl::Duration StepTime(const PlannedStep& step) const;
   // Puts the clock of the leader's queue to its tag.
   void Lead(const PlannedStep& step, const Flow& leader);
   PlannedStep::NewImage Start(ImageId id, absl::Time now);

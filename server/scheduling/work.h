@@ -32,7 +32,9 @@ struct ScaleCost {
 // A finished image and what it cost.
 struct FinishedImage {
   Picture picture;
-  std::vector<TokenMap> tokens;  // K maps.
+  std::vector<TokenMap> tokens;  // Of every scale that it has.
+  // It ended early: what it was made with. Absent: as asked.
+  std::optional<SamplingParams> degraded;
   std::vector<ScaleCost> scales;
   absl::Duration queued;  // From Submit to its first step.
   absl::Duration ran;     // From its first step to its picture.
@@ -63,6 +65,13 @@ struct EditPicture {
   std::string digest;  // SHA-256 of its pixels.
 };
 
+// What becomes of images whose deadline cannot be met.
+enum class OnDeadline {
+  kFail,     // They fail when it passes.
+  kRefuse,   // The request fails as soon as the estimate says that it will be late.
+  kDegrade,  // They end early, with fewer passes and scales than asked for (early_end.h).
+};
+
 // What a request asks of the engines: image i is `prototype` with seed prototype.seed + i (modulo
 // 2^64).
 struct Job {
@@ -70,8 +79,7 @@ struct Job {
   uint32_t images = 1;  // At least 1.
   ImageTask prototype;
   int priority = 0;  // kMinPriority .. kMaxPriority; higher first.
-  // Not taken where the estimate says that it will be late.
-  bool must_meet_deadline = false;
+  OnDeadline on_deadline = OnDeadline::kFail;
 };
 
 inline constexpr int kMinPriority = -10;
@@ -81,6 +89,8 @@ inline constexpr int kMaxPriority = 10;
 struct CallOrigin {
   std::string client;  // The principal: who shares the devices with others as one.
   absl::Time deadline = absl::InfiniteFuture();
+  // By then an answer must have left to come in time: before the deadline, by what the way takes.
+  absl::Time answer_by = absl::InfiniteFuture();
   double weight = 1;  // > 0: the principal's share beside others'.
 };
 

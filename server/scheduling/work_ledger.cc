@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/errors.h"
 
 namespace hmar {
 namespace {
@@ -15,12 +16,13 @@ constexpr int kProbePriority = kMaxPriority + 1;
 
 }  // namespace
 
-WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, absl::Time now) {
+WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, uint32_t num_scales, absl::Time now) {
   const WorkId id = next_work_++;
   auto shared_passes = std::make_shared<const std::vector<Pass>>(std::move(passes));
   Request& request = requests_[id];
   request.outbox = std::make_shared<ListenerOutbox>(std::move(work.listener));
   request.work = std::move(work);
+  ++open_requests_;
   const CallOrigin& origin = request.work.origin;
   if (origin.deadline < absl::InfiniteFuture()) deadlines_.emplace(origin.deadline, id);
   for (uint32_t index = 0; index < request.work.job.images; ++index) {
@@ -32,6 +34,9 @@ WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, absl::Time now) {
     image.passes = shared_passes;
     image.priority = request.work.probe ? kProbePriority : request.work.job.priority;
     image.due = std::min(origin.deadline, now + kDueWithin);
+    image.on_deadline = request.work.job.on_deadline;
+    image.answer_by = origin.answer_by;
+    image.num_scales = num_scales;
     image.submitted = now;
     request.open_images.insert(images_.Add(std::move(image), {origin.client, origin.weight}).id);
   }
@@ -57,9 +62,11 @@ void WorkLedger::BookPreview(PreviewReport preview) {
 void WorkLedger::BookPicture(ImageReport report, absl::Time now) {
   ImageRecord* image = images_.Find(report.id);
   if (image == nullptr) return;
+  const ImageOutcome outcome = image->degraded ? ImageOutcome::kDegraded : ImageOutcome::kDone;
   FinishedImage finished;
   finished.picture = std::move(report.picture);
   finished.tokens = std::move(report.tokens);
+  finished.degraded = std::move(image->degraded);
   finished.scales = std::move(image->scales);
   finished.queued = image->started - image->submitted;
   finished.ran = now - image->started;
@@ -68,9 +75,12 @@ void WorkLedger::BookPicture(ImageReport report, absl::Time now) {
          listener.OnImage(index, std::move(finished));
        });
   Request& request = requests_.at(image->work);
-  CountEnded(request.work, ImageOutcome::kDone, 1);
+  CountEnded(request.work, outcome, 1);
   request.open_images.erase(image->id);
-  if (request.open_images.empty()) deadlines_.erase({request.work.origin.deadline, image->work});
+  if (request.open_images.empty()) {
+    --open_requests_;
+    deadlines_.erase({request.work.origin.deadline, image->work});
+  }
   images_.Erase(image->id);
 }
 
@@ -100,6 +110,15 @@ void WorkLedger::FailAll(const absl::Status& status, absl::Time now) {
   for (auto& [id, request] : requests_) {
     if (!request.open_images.empty()) Fail(id, status, ImageOutcome::kFailed, now);
   }
+}
+
+void WorkLedger::FailUnreachable(WorkId id, absl::Time now) {
+  const Request& request = requests_.at(id);
+  const std::string message =
+      absl::StrCat("by the server's estimate the request misses its deadline, in ",
+                   absl::FormatDuration(request.work.origin.deadline - now), ", with ",
+                   request.open_images.size(), " of ", request.work.job.images, " images not done");
+  Fail(id, ErrorOf(Reason::kDeadlineUnreachable, message), ImageOutcome::kExpired, now);
 }
 
 void WorkLedger::Expire(absl::Time now) {
@@ -160,6 +179,7 @@ void WorkLedger::CloseImages(WorkId id, ImageOutcome outcome, absl::Time now, Im
     images_.Erase(open);
   }
   CountEnded(request.work, outcome, request.open_images.size());
+  if (!request.open_images.empty()) --open_requests_;
   request.open_images.clear();
 }
 

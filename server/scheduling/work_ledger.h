@@ -35,11 +35,15 @@ class WorkLedger {
   WorkLedger(size_t devices, size_t models, Metrics* metrics)
       : images_(devices, models), releases_(devices), metrics_(metrics) {}
 
-  // Opens a request whose images wait and take `passes` each. Takes the listener.
-  WorkId Open(Work work, std::vector<Pass> passes, absl::Time now);
+  // Opens a request whose images wait, take `passes` each and are to have `num_scales` scales.
+  // Takes the listener.
+  WorkId Open(Work work, std::vector<Pass> passes, uint32_t num_scales, absl::Time now);
 
   // An open or closed request's work, less its listener. REQUIRES: it is in the books.
   const Work& work(WorkId id) const { return requests_.at(id).work; }
+
+  // Requests with images that are not done.
+  size_t open_requests() const { return open_requests_; }
 
   // The tokens of its upload are known. REQUIRES: as work().
   void GiveTokens(WorkId id, std::shared_ptr<const TokenPyramid> tokens) {
@@ -61,6 +65,9 @@ class WorkLedger {
   // Ends the requests of these images so.
   void FailImages(const std::vector<ImageId>& ids, const absl::Status& status, absl::Time now);
   void FailAll(const absl::Status& status, absl::Time now);
+
+  // Fails a request that will miss its deadline with DEADLINE_UNREACHABLE.
+  void FailUnreachable(WorkId id, absl::Time now);
 
   // Fails requests whose deadline is `now` or earlier with DEADLINE_EXCEEDED.
   void Expire(absl::Time now);
@@ -102,6 +109,7 @@ class WorkLedger {
   Metrics* const metrics_;
   WorkId next_work_ = 1;
   std::map<WorkId, Request> requests_;
+  size_t open_requests_ = 0;
   std::set<std::pair<absl::Time, WorkId>> deadlines_;  // Of open requests, the first at the front.
   Outboxes touched_;
 };

@@ -85,6 +85,7 @@ google::protobuf::Timestamp ToProto(absl::Time time) {
 
 v1::SamplingParams ToProto(const SamplingParams& sampling) {
   v1::SamplingParams message;
+  message.set_max_scales(sampling.max_scales);
   message.set_cfg_scale(sampling.cfg_scale);
   message.set_top_k(sampling.top_k);
   message.set_top_p(sampling.top_p);
@@ -126,14 +127,15 @@ v1::Accepted AcceptedMessage(const ResolvedRequest& request, const EngineInfo& m
 }
 
 v1::GenerateRequest RequestForAgain(const ResolvedRequest& request, const EngineInfo& model,
-                                    uint32_t index, const UploadRecord* upload) {
+                                    uint32_t index, const SamplingParams& sampling,
+                                    const UploadRecord* upload) {
   const ImageTask& task = request.job.prototype;
   v1::GenerateRequest message;
   message.set_model(model.config.name);
   if (task.class_id.has_value()) message.set_class_id(*task.class_id);
   message.set_seed(task.seed + index);
   message.set_num_images(1);
-  *message.mutable_sampling() = ToProto(task.sampling);
+  *message.mutable_sampling() = ToProto(sampling);
   *message.mutable_output() = OutputMessage(request.output);
   if (request.edit.has_value()) *message.mutable_edit() = EditMessage(*request.edit, *upload);
   for (const TokenMap& map : task.prefix) {
@@ -151,12 +153,15 @@ v1::Receipt ReceiptMessage(const ResolvedRequest& request, const EngineInfo& mod
   message.set_model_digest(model.digest);
   message.set_server_version(ServerVersion());
   message.set_seed(request.job.prototype.seed + index);
-  *message.mutable_sampling() = ToProto(request.job.prototype.sampling);
+  const SamplingParams& sampling =
+      image.degraded ? *image.degraded : request.job.prototype.sampling;
+  *message.mutable_sampling() = ToProto(sampling);
+  message.set_degraded(image.degraded.has_value());
   *message.mutable_finished_at() = ToProto(finished_at);
   *message.mutable_queued() = ToProto(image.queued);
   *message.mutable_ran() = ToProto(image.ran);
   for (const ScaleCost& cost : image.scales) *message.add_scales() = ToProto(cost);
-  *message.mutable_request() = RequestForAgain(request, model, index, upload);
+  *message.mutable_request() = RequestForAgain(request, model, index, sampling, upload);
   message.set_precision(model.precision);
   if (upload != nullptr) {
     message.set_edit_image_sha256(upload->image_sha256);
@@ -196,6 +201,7 @@ v1::Image ImageMessage(const ResolvedRequest& request, uint32_t index, const Fin
       message.add_tokens()->mutable_tokens()->Assign(map.begin(), map.end());
     }
   }
+  message.set_degraded(image.degraded.has_value());
   message.set_scales_run(static_cast<uint32_t>(image.scales.size()));
   return message;
 }

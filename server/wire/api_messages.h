@@ -27,10 +27,11 @@ v1::Model ToProto(const EngineInfo& model, absl::Span<const std::string> devices
 v1::Accepted AcceptedMessage(const ResolvedRequest& request, const EngineInfo& model,
                              const Admission& admission);
 
-// The request that asks for image `index` of this one alone, but for an edit's upload, of which
-// `upload` tells. REQUIRES: `upload` is not null for an edit.
+// The request that asks for image `index` of this one alone, sampled so, but for an edit's upload,
+// of which `upload` tells. REQUIRES: `upload` is not null for an edit.
 v1::GenerateRequest RequestForAgain(const ResolvedRequest& request, const EngineInfo& model,
-                                    uint32_t index, const UploadRecord* upload);
+                                    uint32_t index, const SamplingParams& sampling,
+                                    const UploadRecord* upload);
 
 // What made image `index` of the request, and what it cost. REQUIRES: likewise.
 v1::Receipt ReceiptMessage(const ResolvedRequest& request, const EngineInfo& model, uint32_t index,
@@ -46,7 +47,7 @@ std::string ReceiptJson(const v1::Receipt& receipt);
 // All of an Image but its picture's bytes and its receipt.
 v1::Image ImageMessage(const ResolvedRequest& request, uint32_t index, const FinishedImage& image);
 
-// Fills generated_tokens from the last scale's keep map.
+// Fills generated_tokens from the keep map of the image's last scale.
 void SetGeneratedTokens(const KeepMap& keep, v1::Image* image);
 
 // All of a Preview but its picture's bytes.

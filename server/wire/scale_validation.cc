@@ -80,25 +80,24 @@ void ResolvePrefixScale(const v1::ScaleTokens& given, int k, const ModelConfig& 
   resolved->emplace_back(tokens.begin(), tokens.end());
 }
 
+// `num_scales`: that the image is to have.
 void ResolvePreviewScales(const v1::PreviewOptions& given, const ModelConfig& config,
-                          std::vector<bool>* resolved, Violations* violations) {
-  const auto num_scales = static_cast<uint32_t>(config.num_scales());
+                          uint32_t num_scales, std::vector<bool>* resolved,
+                          Violations* violations) {
   const auto& scales = given.scales();
-  resolved->assign(num_scales, scales.empty());
-  if (scales.empty()) resolved->back() = false;
+  resolved->assign(config.num_scales(), false);
+  if (scales.empty()) std::fill_n(resolved->begin(), num_scales - 1, true);
   if (static_cast<uint32_t>(scales.size()) > num_scales) {
     violations->Add(Reason::kFieldOutOfRange, "previews.scales",
-                    absl::StrCat(scales.size(), " entries; model ", config.name, " has ",
-                                 num_scales, " scales"));
+                    absl::StrCat(scales.size(), " entries; the image has ", num_scales, " scales"));
     return;
   }
   for (int i = 0; i < scales.size(); ++i) {
     const uint32_t scale = scales[i];
     const std::string field = absl::StrCat("previews.scales[", i, "]");
     if (scale >= num_scales) {
-      violations->Add(
-          Reason::kFieldOutOfRange, field,
-          absl::StrCat(scale, "; model ", config.name, " has ", num_scales, " scales, from 0"));
+      violations->Add(Reason::kFieldOutOfRange, field,
+                      absl::StrCat(scale, "; the image has ", num_scales, " scales, from 0"));
     } else if ((*resolved)[scale]) {
       violations->Add(Reason::kFieldConflict, field, absl::StrCat(scale, " is given twice"));
     } else {
@@ -117,20 +116,28 @@ SamplingParams ResolveSampling(const v1::SamplingParams& given, const ModelConfi
   if (given.has_top_p()) resolved.top_p = given.top_p();
   if (given.has_temperature()) resolved.temperature = given.temperature();
   resolved.mask_schedule = ResolveSchedule(given.mask_schedule(), config, violations);
+  resolved.max_scales = given.max_scales();
   for (const SamplingViolation& violation : CheckSampling(resolved, config)) {
     violations->Add(Reason::kSamplingInvalid, "sampling." + violation.field, violation.description);
   }
+  // What follows counts scales by it.
+  resolved.max_scales = std::min<uint32_t>(resolved.max_scales, config.num_scales());
   return resolved;
 }
 
 TokenPyramid ResolvePrefix(const v1::ScalePrefix& given, const ModelConfig& config,
-                           Violations* violations) {
+                           const SamplingParams& sampling, Violations* violations) {
   TokenPyramid resolved;
   if (given.tokens_size() > config.num_scales()) {
     violations->Add(Reason::kPrefixInvalid, "prefix.tokens",
                     absl::StrCat(given.tokens_size(), " scales; model ", config.name, " has ",
                                  config.num_scales()));
     return resolved;
+  }
+  if (given.tokens_size() > NumScales(config, sampling)) {
+    violations->Add(Reason::kFieldConflict, "sampling.max_scales",
+                    absl::StrCat(sampling.max_scales, "; the prefix has ", given.tokens_size(),
+                                 " scales already"));
   }
   for (int k = 0; k < given.tokens_size(); ++k) {
     ResolvePrefixScale(given.tokens(k), k, config, &resolved, violations);
@@ -157,7 +164,8 @@ void ResolvePreviews(const v1::PreviewOptions& given, const ModelConfig& config,
       violations->AddUnknownEnum("previews.mode", given.mode());
       return;
   }
-  ResolvePreviewScales(given, config, &task->preview_scales, violations);
+  ResolvePreviewScales(given, config, NumScales(config, task->sampling), &task->preview_scales,
+                       violations);
 }
 
 }  // namespace hmar

@@ -12,15 +12,16 @@
 namespace hmar {
 
 // The sampling of a request: what it gives in place of the model's own, with the mask schedule
-// spelled out. Adds every broken rule.
+// spelled out and max_scales at most K. Adds every broken rule.
 SamplingParams ResolveSampling(const v1::SamplingParams& given, const ModelConfig& config,
                                Violations* violations);
 
-// The tokens of the first scales. Adds every broken rule; then the result is of no use.
+// The tokens of the first scales of an image sampled so. Adds every broken rule; then the result is
+// of no use.
 TokenPyramid ResolvePrefix(const v1::ScalePrefix& given, const ModelConfig& config,
-                           Violations* violations);
+                           const SamplingParams& sampling, Violations* violations);
 
-// Sets preview_mode and preview_scales of `task`. Adds every broken rule.
+// Sets preview_mode and preview_scales of `task`, which has its sampling. Adds every broken rule.
 void ResolvePreviews(const v1::PreviewOptions& given, const ModelConfig& config, ImageTask* task,
                      Violations* violations);
 

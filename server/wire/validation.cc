@@ -85,13 +85,18 @@ void ResolveScheduling(const v1::Scheduling& given, Job* job, Violations* violat
                     absl::StrCat(given.priority(), "; ", kMinPriority, " to ", kMaxPriority));
   }
   job->priority = given.priority();
-  job->must_meet_deadline = given.on_deadline() == v1::Scheduling::ON_DEADLINE_FAIL;
-  if (!v1::Scheduling::OnDeadline_IsValid(given.on_deadline())) {
-    violations->AddUnknownEnum("scheduling.on_deadline", given.on_deadline());
-  } else if (given.on_deadline() == v1::Scheduling::ON_DEADLINE_DEGRADE) {
-    violations->Add(Reason::kDegradeNotSupported, "scheduling.on_deadline",
-                    "this release cannot finish early (ON_DEADLINE_DEGRADE); it fails at the "
-                    "deadline (ON_DEADLINE_FAIL)");
+  switch (given.on_deadline()) {
+    case v1::Scheduling::ON_DEADLINE_UNSPECIFIED:
+      job->on_deadline = OnDeadline::kFail;
+      break;
+    case v1::Scheduling::ON_DEADLINE_FAIL:
+      job->on_deadline = OnDeadline::kRefuse;
+      break;
+    case v1::Scheduling::ON_DEADLINE_DEGRADE:
+      job->on_deadline = OnDeadline::kDegrade;
+      break;
+    default:
+      violations->AddUnknownEnum("scheduling.on_deadline", given.on_deadline());
   }
 }
 
@@ -129,7 +134,8 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
   if (request.has_edit()) {
     resolved.edit = ResolveEdit(request.edit(), config, context.limits.upload, violations);
   }
-  resolved.job.prototype.prefix = ResolvePrefix(request.prefix(), config, violations);
+  resolved.job.prototype.prefix =
+      ResolvePrefix(request.prefix(), config, resolved.job.prototype.sampling, violations);
   ResolveScheduling(request.scheduling(), &resolved.job, violations);
   CheckRequestId(request.request_id(), violations);
   return resolved;

@@ -79,8 +79,12 @@ TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
                                                  "--scales",
                                                  "5",
                                                  "--receipt",
+                                                 "--max-scales",
+                                                 "6",
                                                  "--deadline",
                                                  "2.5",
+                                                 "--on-deadline",
+                                                 "degrade",
                                                  "--priority",
                                                  "-3",
                                                  "--request-id",
@@ -106,6 +110,8 @@ TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
   EXPECT_EQ(command.from_tokens, "f.json");
   EXPECT_EQ(command.from_image, 2);
   EXPECT_EQ(command.scales, 5);
+  EXPECT_EQ(command.max_scales, 6);
+  EXPECT_EQ(command.on_deadline, "degrade");
   EXPECT_TRUE(command.receipt);
   EXPECT_EQ(command.deadline_seconds, 2.5);
   EXPECT_EQ(command.priority, -3);

@@ -45,6 +45,19 @@ TEST(GenerateRequestTest, ANumberIsAClassIdAndAnythingElseAName) {
   EXPECT_EQ(MakeGenerateRequest(command)->class_name(), "-8");
 }
 
+TEST(GenerateRequestTest, WhatHappensAtTheDeadlineHasTheApisNames) {
+  GenerateCommand command = Command();
+  const auto on_deadline = [&](const char* flag) {
+    command.on_deadline = flag;
+    return MakeGenerateRequest(command)->scheduling().on_deadline();
+  };
+  EXPECT_EQ(on_deadline("fail"), v1::Scheduling::ON_DEADLINE_UNSPECIFIED);
+  EXPECT_EQ(on_deadline("refuse"), v1::Scheduling::ON_DEADLINE_FAIL);
+  EXPECT_EQ(on_deadline("degrade"), v1::Scheduling::ON_DEADLINE_DEGRADE);
+  command.max_scales = 3;
+  EXPECT_EQ(MakeGenerateRequest(command)->sampling().max_scales(), 3);
+}
+
 TEST(GenerateRequestTest, ZeroIsAValueOfItsOwn) {
   GenerateCommand command = Command();
   command.seed = 0;

@@ -78,8 +78,6 @@ BAD_FIELDS = [
     ("prefix.tokens[1].tokens[2]", "PREFIX_INVALID", prefix([0], [0, 0, 1024, 0])),
     *[("scheduling.priority", "FIELD_OUT_OF_RANGE", {"scheduling": pb.Scheduling(priority=v)}) for v in (11, -11, 2**31 - 1, -2**31)],
     ("scheduling.on_deadline", "UNKNOWN_ENUM_VALUE", {"scheduling": pb.Scheduling(on_deadline=9)}),
-    ("scheduling.on_deadline", "DEGRADE_NOT_SUPPORTED",
-     {"scheduling": pb.Scheduling(on_deadline=pb.Scheduling.ON_DEADLINE_DEGRADE)}),
     ("request_id", "REQUEST_ID_INVALID", {"request_id": "x" * 500}),
     ("request_id", "REQUEST_ID_INVALID", {"request_id": "two\nlines"}),
     *[("request_id", "REQUEST_ID_INVALID", {"request_id": f"a{c}b"})

@@ -82,6 +82,7 @@ absl::Status FakeEngine::Admit(ImageId id, ImageTask task) {
   const bool refused = faults_.refuse_seeds.contains(task.seed);
   if (!refused) {
     Held& held = held_[id];
+    held.scales = NumScales(info_.config, task.sampling);
     held.passes = PlanPasses(info_.config, task);
     held.task = std::move(task);
   }
@@ -93,6 +94,20 @@ void FakeEngine::Cancel(ImageId id) {
   absl::MutexLock lock(&mutex_);
   Record(Call::kCancel, {id}, true);
   held_.erase(id);
+}
+
+absl::Status FakeEngine::Truncate(ImageId id, uint32_t scales) {
+  absl::MutexLock lock(&mutex_);
+  if (absl::Status device = CheckDevice(); !device.ok()) return device;
+  const auto found = held_.find(id);
+  if (found == held_.end()) return Broken(absl::StrCat("truncation of unknown id ", id));
+  Held& held = found->second;
+  const absl::Status status = CheckTruncation(id, held.passes, held.next_pass, scales, held.scales);
+  Record(Call::kTruncate, {id}, status.ok());
+  if (!status.ok()) return Broken(std::string(status.message()));
+  held.scales = static_cast<int>(scales);
+  held.passes = TruncatePlan(held.passes, held.next_pass, held.scales);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<StepReport> FakeEngine::Step(absl::Span<const ImageId> ids) {
@@ -186,19 +201,18 @@ std::function<void()> FakeEngine::DuringStep() const {
 }
 
 void FakeEngine::Advance(ImageId id, Held& held, StepReport& report) {
-  const int num_scales = info_.config.num_scales();
   if (held.next_pass == 1 && faults_.non_finite_seeds.contains(held.task.seed)) {
     held.failure_step = step_count_ + faults_.failure_delay_steps;
     if (faults_.failure_delay_steps == 0) return;  // Less those that failed.
   }
-  if (held.next_pass == 0) OrderPreviews(held, 0, ScaleOfPass(held.passes, 0, num_scales));
+  if (held.next_pass == 0) OrderPreviews(held, 0, ScaleOfPass(held.passes, 0, held.scales));
   if (held.next_pass < held.passes.size()) {
     const Pass& pass = held.passes[held.next_pass++];
     const bool last = held.next_pass == held.passes.size();
     report.passes.push_back({id, pass.scale, pass.step, pass.rows(), pass.settles_scale, last});
     report.rows += pass.rows();
     if (pass.settles_scale)
-      OrderPreviews(held, pass.scale, ScaleOfPass(held.passes, held.next_pass, num_scales));
+      OrderPreviews(held, pass.scale, ScaleOfPass(held.passes, held.next_pass, held.scales));
   }
   if (held.next_pass == held.passes.size()) {
     held.decoding = true;
@@ -223,11 +237,21 @@ void FakeEngine::Deliver(bool wait, StepReport& report) {
     if (!fails) DeliverPreviews(id, held, done, report);
     if (fails) report.failures.push_back(NonFinite(id));
     if (done) {
-      report.images.push_back({id, FakePicture(info_, held.task), FakeTokens(info_, held.task)});
+      report.images.push_back(Finished(id, held));
     }
     if (waited_for) wait = false;  // A Step without ids promises one, no more.
     entry = fails || done ? held_.erase(entry) : std::next(entry);
   }
+}
+
+ImageReport FakeEngine::Finished(ImageId id, const Held& held) const {
+  ImageReport image{id, FakePicture(info_, held.task), FakeTokens(info_, held.task)};
+  if (held.scales == info_.config.num_scales()) return image;
+  ImageTask task = held.task;
+  task.preview_mode = PreviewMode::kFull;
+  image.picture = FakePreview(info_, task, held.scales - 1);
+  image.tokens.resize(held.scales);
+  return image;
 }
 
 void FakeEngine::DeliverPreviews(ImageId id, Held& held, bool all, StepReport& report) {

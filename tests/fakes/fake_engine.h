@@ -33,7 +33,7 @@ EngineInfo FakeEngineInfo(const std::string& name = "fake", uint32_t max_images 
 ImageTask FakeTask(const EngineInfo& info, uint64_t seed = 0);
 
 // The picture and the tokens that a FakeEngine makes of this task: functions of the task and the
-// model's name alone.
+// model's name alone. A truncated image has the FULL preview of its last scale for a picture.
 Picture FakePicture(const EngineInfo& info, const ImageTask& task);
 std::vector<TokenMap> FakeTokens(const EngineInfo& info, const ImageTask& task);
 
@@ -91,9 +91,9 @@ struct FakeFaults {
 // Everything but the engine's own calls is safe from any thread.
 class FakeEngine final : public Engine {
  public:
-  // One call, as it came. `ids` of Admit and Cancel has one entry, of Encode none.
+  // One call, as it came. `ids` of Admit, Cancel and Truncate has one entry, of Encode none.
   struct Call {
-    enum Kind { kAdmit, kCancel, kStep, kEncode } kind;
+    enum Kind { kAdmit, kCancel, kTruncate, kStep, kEncode } kind;
     std::vector<ImageId> ids;
     std::vector<uint64_t> seeds;  // Of those ids that are held.
     bool ok = true;               // What it returned.
@@ -106,6 +106,7 @@ class FakeEngine final : public Engine {
   const EngineInfo& info() const override { return info_; }
   absl::Status Admit(ImageId id, ImageTask task) override;
   void Cancel(ImageId id) override;
+  absl::Status Truncate(ImageId id, uint32_t scales) override;
   absl::StatusOr<StepReport> Step(absl::Span<const ImageId> ids) override;
   absl::StatusOr<std::vector<TokenPyramid>> Encode(
       absl::Span<const Picture* const> pictures) override;
@@ -126,6 +127,7 @@ class FakeEngine final : public Engine {
  private:
   struct Held {
     ImageTask task;
+    int scales = 0;  // That it is to have.
     std::vector<Pass> passes;
     size_t next_pass = 0;
     bool decoding = false;  // Past its last pass; its picture is due in step number picture_step.
@@ -140,6 +142,7 @@ class FakeEngine final : public Engine {
   void Advance(ImageId id, Held& held, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Scales [first, last) are settled: those that are to leave a preview will.
   void OrderPreviews(Held& held, int first, int last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ImageReport Finished(ImageId id, const Held& held) const;
   // Reports what is due of the images held; with `wait`, the first picture (or its failure) also
   // before its time.
   void Deliver(bool wait, StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

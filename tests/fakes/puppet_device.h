@@ -38,6 +38,8 @@ class PuppetDevice {
   FakeEngine& engine(size_t model = 0, size_t device = 0) { return *engines_[device][model]; }
   // Steps of the device take this many times as long.
   void SlowDown(size_t device, double times) { slowness_[device] = times; }
+  // Each picture that a step decodes adds so much; none at first.
+  void DecodeFor(absl::Duration a_picture) { decode_ = a_picture; }
   FakeClock& clock() { return clock_; }
 
   // A valid request.
@@ -77,11 +79,19 @@ class PuppetDevice {
       }
       EXPECT_TRUE(engine.Admit(image.id, image.task).ok());
     }
+    for (const auto& [id, scales] : step.truncated) {
+      EXPECT_EQ(engine.Truncate(id, scales), absl::OkStatus());
+    }
     absl::StatusOr<StepReport> report = StepReport();
     absl::Duration took;
     if (!step.ids.empty() || step.await_pictures) {
       report = engine.Step(step.ids);
       took = absl::Milliseconds(10 + (report.ok() ? report->rows : 0)) * slowness_[step.device];
+      if (report.ok()) {
+        const absl::Duration decoding = static_cast<double>(report->images.size()) * decode_;
+        report->decode_seconds = absl::ToDoubleSeconds(decoding);
+        took += decoding;
+      }
       clock_.Advance(took);
     }
     scheduler_->Finish(step, std::move(report), took);
@@ -122,6 +132,7 @@ class PuppetDevice {
 
  private:
   FakeClock clock_;
+  absl::Duration decode_;
   std::vector<double> slowness_;                                   // By device.
   std::vector<std::vector<std::unique_ptr<FakeEngine>>> engines_;  // By device and model.
   std::unique_ptr<Scheduler> scheduler_;

@@ -225,6 +225,40 @@ TEST(PlanPasses, OfAnEditThatKeepsEverythingIsEmpty) {
 
 // ---------------------------------------------------------------- arithmetic
 
+// A truncated plan is the plan of the sampling that it is said to be made with, for generations and
+// edits, wherever it is cut.
+TEST(TruncatePlan, IsThePlanOfTheTruncatedSampling) {
+  const ModelConfig config = Official();
+  std::mt19937 random(3);
+  for (const auto preset : {SchedulePreset::kModel, SchedulePreset::kQuality}) {
+    for (const bool edit : {false, true}) {
+      SamplingParams sampling = config.sampling;
+      sampling.mask_schedule = PresetSchedule(preset, config);
+      KeepMap cells(config.tokens_of_scale(config.num_scales() - 1));
+      for (uint8_t& cell : cells) cell = random() % 3 != 0;
+      const std::vector<KeepMap> keep = edit ? KeepMaps(cells, config) : std::vector<KeepMap>();
+      const std::vector<Pass> plan = PlanPasses(config, sampling, true, 0, keep);
+      for (size_t next = 0; next < plan.size(); ++next) {
+        for (int scales = plan[next].scale + 1; scales <= config.num_scales(); ++scales) {
+          const std::vector<Pass> cut = TruncatePlan(plan, next, scales);
+          const SamplingParams as_run = TruncatedSampling(config, sampling, plan, cut, scales);
+          EXPECT_THAT(CheckSampling(as_run, config), IsEmpty());
+          EXPECT_EQ(NumScales(config, as_run), scales);
+          const std::vector<Pass> again = PlanPasses(config, as_run, true, 0, keep);
+          ASSERT_EQ(again.size(), cut.size()) << "cut before pass " << next << " to " << scales;
+          for (size_t i = 0; i < cut.size(); ++i) {
+            EXPECT_EQ(again[i].scale, cut[i].scale);
+            EXPECT_EQ(again[i].step, cut[i].step);
+            EXPECT_EQ(again[i].guided, cut[i].guided);
+            EXPECT_EQ(again[i].settles_scale, cut[i].settles_scale);
+            EXPECT_EQ(again[i].reopened, cut[i].reopened);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(GuidanceWeight, GrowsLinearlyFromNoneToAllOfIt) {
   EXPECT_EQ(GuidanceWeight(1.7f, 0, 10), 0.0f);
   EXPECT_EQ(GuidanceWeight(1.7f, 9, 10), 1.7f);

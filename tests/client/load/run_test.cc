@@ -180,12 +180,18 @@ TEST_F(LoadRunTest, WhatAKindSaysIsSent) {
   kind.uploads = 2;
   Kind other = OfModel("");
   other.principal = "bob";
+  other.on_deadline = "refuse";
   Kind nobody = OfModel("");
   EXPECT_EQ(Execute({kind, other, nobody}).all.ok, 20U);
   std::set<std::string> addresses;
   std::set<std::string> uploads;
   for (const ReceivedCall& call : Received()) {
     addresses.insert(call.forwarded_for);
+    if (call.forwarded_for.empty()) {
+      EXPECT_EQ(call.request.scheduling().on_deadline(), v1::Scheduling::ON_DEADLINE_UNSPECIFIED);
+    } else if (!call.request.has_edit()) {
+      EXPECT_EQ(call.request.scheduling().on_deadline(), v1::Scheduling::ON_DEADLINE_FAIL);
+    }
     if (!call.request.has_edit()) continue;
     uploads.insert(call.request.edit().image());
     EXPECT_EQ(DecodePng(call.request.edit().image(), "upload")->width, 8U);

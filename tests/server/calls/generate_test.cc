@@ -63,6 +63,20 @@ TEST_F(GenerateTest, AStreamIsAcceptedThenImagesThenCompleted) {
   }
 }
 
+TEST_F(GenerateTest, ADraftHasTheScalesThatWereAskedFor) {
+  v1::GenerateRequest request = SmallRequest(7);
+  request.mutable_sampling()->set_max_scales(2);
+  request.mutable_output()->set_return_tokens(true);
+  const StreamResult result = Generate(server_.stub(), request);
+  const v1::Image* image = result.image(0);
+  ASSERT_NE(image, nullptr);
+  EXPECT_EQ(image->scales_run(), 2u);
+  EXPECT_THAT(image->tokens(), SizeIs(2));
+  EXPECT_FALSE(image->degraded());
+  EXPECT_EQ(image->receipt().sampling().max_scales(), 2u);
+  EXPECT_EQ(image->receipt().request().sampling().max_scales(), 2u);
+}
+
 TEST_F(GenerateTest, PngIsTheDefaultAndHoldsTheSamePixels) {
   v1::GenerateRequest request = SmallRequest(7);
   request.clear_output();

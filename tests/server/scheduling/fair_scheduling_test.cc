@@ -215,8 +215,8 @@ TEST_F(FairSchedulingTest, AClientThatHasTooMuchInLineLeavesRoomForOthers) {
 TEST_F(FairSchedulingTest, WhoMustMeetADeadlineIsToldAtOnceThatItCannot) {
   Submit("x", 1000, 200);
   Work work = WorkOf("x", 1);
-  work.job.must_meet_deadline = true;
-  work.origin.deadline = device_.clock().Now() + absl::Seconds(1);
+  work.job.on_deadline = OnDeadline::kRefuse;
+  work.origin.deadline = work.origin.answer_by = device_.clock().Now() + absl::Seconds(1);
   EXPECT_EQ(ReasonOf(device_.scheduler().Price(work).status()), Reason::kDeadlineUnreachable);
   const absl::Status refused = device_.scheduler().Submit(work).status();
   EXPECT_EQ(ReasonOf(refused), Reason::kDeadlineUnreachable);
@@ -224,7 +224,7 @@ TEST_F(FairSchedulingTest, WhoMustMeetADeadlineIsToldAtOnceThatItCannot) {
   work.origin.client = "other";  // Its share comes sooner.
   EXPECT_TRUE(device_.scheduler().Submit(work).ok());
   work.origin.client = "x";
-  work.job.must_meet_deadline = false;
+  work.job.on_deadline = OnDeadline::kFail;
   EXPECT_TRUE(device_.scheduler().Submit(work).ok());
 }
 

@@ -349,11 +349,23 @@ std::vector<BadField> BadFields() {
          r.mutable_scheduling()->set_on_deadline(static_cast<v1::Scheduling::OnDeadline>(3));
        },
        "scheduling.on_deadline", Reason::kUnknownEnumValue, "3"},
-      {"Degrade",
+      {"MaxScalesBeyondTheModel", [](Request& r) { r.mutable_sampling()->set_max_scales(4); },
+       "sampling.max_scales", Reason::kSamplingInvalid, "is 4; must be 0 (all) to 3"},
+      {"MaxScalesOfFewerThanThePrefix",
        [](Request& r) {
-         r.mutable_scheduling()->set_on_deadline(v1::Scheduling::ON_DEADLINE_DEGRADE);
+         r.mutable_sampling()->set_max_scales(1);
+         r.mutable_prefix()->add_tokens()->add_tokens(0);
+         v1::ScaleTokens* second = r.mutable_prefix()->add_tokens();
+         for (int i = 0; i < 4; ++i) second->add_tokens(0);
        },
-       "scheduling.on_deadline", Reason::kDegradeNotSupported, "ON_DEADLINE_DEGRADE"},
+       "sampling.max_scales", Reason::kFieldConflict, "1; the prefix has 2 scales already"},
+      {"PreviewOfAScaleAfterTheLast",
+       [](Request& r) {
+         r.mutable_sampling()->set_max_scales(2);
+         r.mutable_previews()->set_mode(v1::PreviewOptions::MODE_FAST);
+         r.mutable_previews()->add_scales(2);
+       },
+       "previews.scales[0]", Reason::kFieldOutOfRange, "2; the image has 2 scales, from 0"},
       {"RequestIdTooLong", [](Request& r) { r.set_request_id(std::string(129, 'x')); },
        "request_id", Reason::kRequestIdInvalid, "129 bytes; at most 128"},
       {"RequestIdWithControlCharacter", [](Request& r) { r.set_request_id("a\nb"); }, "request_id",
