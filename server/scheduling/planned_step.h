@@ -46,6 +46,7 @@ struct PlannedStep {
     std::shared_ptr<const TokenPyramid> tokens;
   };
   std::vector<TokenizedPicture> tokenized;
+  absl::Duration tokenizing;  // What that took.
 };
 
 }  // namespace hmar

@@ -17,13 +17,17 @@ std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
 
   ++steps_planned_;
   uint64_t rows = 0;
+  uint32_t pictures = 0;
   for (ImageId id : step.ids) {
     ImageRecord& image = *ledger_.images().Find(id);
     image.last_step = steps_planned_;
     rows += image.next_rows();
+    pictures += image.next_pictures();
   }
-  step.expected = pricing_.StepTime(device_, step.model, rows);
-  ledger_.images().Charge(step.ids, step.expected);
+  const absl::Duration forward = pricing_.ForwardTime(device_, step.model, rows);
+  const absl::Duration decoding = pricing_.DecodingTime(device_, step.model, pictures);
+  step.expected = forward + decoding;
+  ledger_.images().Charge(step.ids, forward, decoding);
   return step;
 }
 
