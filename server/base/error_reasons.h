@@ -25,6 +25,7 @@ enum class Reason {
   kModelNotFound,
   kQueueFull,
   kClientQueueFull,
+  kTooManyCalls,
   kUploadBacklog,
   kEncoderBacklog,
   kDeliveryBacklog,
