@@ -123,6 +123,7 @@ absl::Status CheckBuffers(const ServerOptions& options, absl::Span<const EngineI
     };
     HMAR_RETURN_IF_ERROR(check("--max-message-bytes", options.max_message_bytes));
     HMAR_RETURN_IF_ERROR(check("--stream-buffer-bytes", options.stream_buffer_bytes));
+    HMAR_RETURN_IF_ERROR(check("--delivery-buffer-bytes", options.delivery_buffer_bytes / 2));
   }
   return absl::OkStatus();
 }

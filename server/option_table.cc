@@ -135,9 +135,9 @@ std::vector<OptionRow> AnswerRows(ServerOptions* o) {
        "--threads are the CPU's), at most 8 a device, at least 1",
        0, 256},
       {"encoder-buffer-bytes", "N", &o->encoder_buffer_bytes,
-       "Pictures that may wait for their PNG, over all calls; holding more, new requests are "
-       "refused "
-       "with RESOURCE_EXHAUSTED",
+       "Pictures that may wait for their PNG, over all calls, one client's up to half of it; "
+       "holding "
+       "more, new requests are refused with RESOURCE_EXHAUSTED",
        1 << 20, kMaxUint32},
       {"png-compression", "0..9", &o->png_compression,
        "zlib level of PNGs for requests that do not say", 0, 9},
@@ -148,10 +148,13 @@ std::vector<OptionRow> AnswerRows(ServerOptions* o) {
        "beyond all of it the stream ends with RESOURCE_EXHAUSTED",
        1 << 16, kMaxUint32},
       {"delivery-buffer-bytes", "N", &o->delivery_buffer_bytes,
-       "What all calls together may hold for their clients; beyond it the one that holds most "
-       "loses "
-       "its previews, then ends with RESOURCE_EXHAUSTED",
-       1 << 24, kMaxUint32},
+       "What all calls together may hold for their clients; beyond it all previews are dropped "
+       "first, "
+       "then calls of the client that holds most end with RESOURCE_EXHAUSTED. Where half of it "
+       "waits "
+       "for one client, its new requests are refused; where three quarters do for all, those of "
+       "clients that hold most",
+       1 << 17, kMaxUint32},
       {"send-seconds", "N", &o->send_seconds,
        "Longest time that a client may take to read one message; then its call ends with "
        "RESOURCE_EXHAUSTED",
@@ -162,6 +165,12 @@ std::vector<OptionRow> AnswerRows(ServerOptions* o) {
 // What reaches the port.
 std::vector<OptionRow> ConnectionRows(ServerOptions* o) {
   return {
+      {"max-open-calls", "N", &o->max_open_calls,
+       "Open calls, over all connections, from their headers on; more are refused with "
+       "RESOURCE_EXHAUSTED",
+       1, 1e6},
+      {"max-open-calls-per-client", "N", &o->max_open_calls_per_client, "Of these, one client's", 1,
+       1e6},
       {"max-concurrent-streams", "N", &o->max_concurrent_streams, "Open calls of one connection", 1,
        1 << 20},
       {"max-connections", "N", &o->max_connections,
@@ -216,7 +225,8 @@ std::vector<OptionRow> UploadRows(ServerOptions* o) {
        0, 256},
       {"upload-buffer-bytes", "N", &o->upload_buffer_bytes,
        "What the uploads of open calls may take, from the PNGs to what is kept of them until the "
-       "call ends; more are refused with RESOURCE_EXHAUSTED",
+       "call ends, one client's up to half of it, or as much as one request may bring; more are "
+       "refused with RESOURCE_EXHAUSTED",
        1 << 20, kMaxUint32},
       {"upload-decode-bytes", "N", &o->upload_decode_bytes,
        "What all uploads may take together while they are read, at least 4 bytes for each of "

@@ -41,6 +41,8 @@ struct ServerOptions {
   uint32_t stream_buffer_bytes = uint32_t{64} << 20;
   uint32_t delivery_buffer_bytes = uint32_t{256} << 20;
   uint32_t send_seconds = 20;
+  uint32_t max_open_calls = 8192;
+  uint32_t max_open_calls_per_client = 4096;
   uint32_t max_concurrent_streams = 100;
 
   uint32_t max_connections = 4096;

@@ -71,6 +71,13 @@ GrpcLimits GrpcLimitsOf(const ServerOptions& options) {
   return limits;
 }
 
+// New calls are refused before old ones have to be ended: what those that run make is still to
+// come.
+DeliveryOptions DeliveriesOf(const ServerOptions& options) {
+  const size_t bytes = options.delivery_buffer_bytes;
+  return {bytes, bytes / 4 * 3, bytes / 2, absl::Seconds(options.send_seconds)};
+}
+
 // Until it has been measured, nobody knows what a step should take, but that the probe's are to end
 // within --probe-seconds.
 StepWatchOptions WatchOptionsOf(const ServerOptions& options) {
@@ -100,8 +107,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, ServerDependencies dependencies)
     : options_(options),
       dependencies_(std::move(dependencies)),
-      access_log_(dependencies_.access),
-      upload_budget_(options.upload_buffer_bytes) {}
+      access_log_(dependencies_.access) {}
 
 Server::~Server() {
   Drain(absl::ZeroDuration());
@@ -125,9 +131,7 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   HMAR_RETURN_IF_ERROR(CheckBuffers(options_, scheduler_options.models()));
   HMAR_RETURN_IF_ERROR(MakeMetrics(devices));
   catalog_ = std::make_unique<ModelCatalog>(scheduler_options.models(), device_names_);
-  deliveries_ = std::make_unique<Deliveries>(
-      DeliveryOptions{options_.delivery_buffer_bytes, absl::Seconds(options_.send_seconds)},
-      dependencies_.clock);
+  deliveries_ = std::make_unique<Deliveries>(DeliveriesOf(options_), dependencies_.clock);
   scheduler_ = std::make_unique<Scheduler>(std::move(scheduler_options), dependencies_.clock,
                                            metrics_.get());
   EncoderPoolOptions encoder_options;
@@ -137,6 +141,9 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   upload_readers_ = std::make_unique<UploadReaders>(
       UploadReadersOptions{static_cast<int>(options_.upload_threads), options_.upload_decode_bytes,
                            dependencies_.clock});
+  admission_ =
+      std::make_unique<CallAdmission>(AdmissionOptions(), upload_readers_.get(), encoder_.get(),
+                                      deliveries_.get(), dependencies_.clock, metrics_.get());
   hang_watcher_ = std::make_unique<HangWatcher>(
       WatchOptionsOf(options_), devices.size(),
       dependencies_.steady_clock == nullptr ? &steady_clock_ : dependencies_.steady_clock,
@@ -180,13 +187,24 @@ absl::Status Server::MakeMetrics(const std::vector<Device>& devices) {
   return absl::OkStatus();
 }
 
+// A client has half of each bound, or what its largest request may take where that is more.
+CallAdmissionOptions Server::AdmissionOptions() const {
+  CallAdmissionOptions options;
+  options.calls = {options_.max_open_calls, options_.max_open_calls_per_client};
+  const size_t uploads = options_.upload_buffer_bytes;
+  options.upload_bytes = {uploads, std::max(uploads / 2, size_t{2} * options_.max_upload_bytes)};
+  const size_t pictures = options_.encoder_buffer_bytes;
+  options.encoder_bytes = {pictures, pictures / 2};
+  return options;
+}
+
 ServiceContext Server::MakeContext() {
   ServiceContext context;
   context.catalog = catalog_.get();
   context.scheduler = scheduler_.get();
   context.encoder = encoder_.get();
   context.upload_readers = upload_readers_.get();
-  context.upload_budget = &upload_budget_;
+  context.admission = admission_.get();
   context.deliveries = deliveries_.get();
   context.clock = dependencies_.clock;
   context.random = dependencies_.random;
@@ -196,12 +214,13 @@ ServiceContext Server::MakeContext() {
   context.limits.max_images = std::min({options_.max_images_per_request, options_.max_queued_images,
                                         options_.max_queued_images_per_client});
   context.trust_forwarded_for = options_.trust_forwarded_for;
-  context.limits.max_reply_bytes = options_.max_message_bytes;
+  // A larger reply would be too much for all before it is gathered.
+  context.limits.max_reply_bytes =
+      std::min(options_.max_message_bytes, options_.delivery_buffer_bytes / 2);
   context.limits.default_png_compression = static_cast<int>(options_.png_compression);
   context.limits.upload.max_bytes = options_.max_upload_bytes;
   context.limits.upload.max_pixels = options_.max_upload_pixels;
   context.receive_limit = absl::Seconds(options_.receive_seconds);
-  context.encoder_buffer_bytes = options_.encoder_buffer_bytes;
   context.mailbox.max_bytes = options_.stream_buffer_bytes;
   context.mailbox.preview_bytes = options_.stream_buffer_bytes / 4;
   return context;

@@ -16,9 +16,9 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "model/engine.h"
-#include "server/base/byte_budget.h"
 #include "server/base/clock.h"
 #include "server/base/random_source.h"
+#include "server/calls/call_admission.h"
 #include "server/calls/deliveries.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/image_generation_service.h"
@@ -115,6 +115,7 @@ class Server {
   void ClosePort();
   // Waits for the engines' steps under way, and for what was posted to the encoder.
   void JoinThreads();
+  CallAdmissionOptions AdmissionOptions() const;
   ServiceContext MakeContext();
 
   const ServerOptions options_;
@@ -125,10 +126,10 @@ class Server {
   std::vector<DeviceEngines> engines_;  // By device, until the loops take them.
   std::unique_ptr<ModelCatalog> catalog_;
   std::unique_ptr<Metrics> metrics_;
-  std::unique_ptr<Deliveries> deliveries_;  // Before whatever may hold a call.
+  std::unique_ptr<CallAdmission> admission_;  // Before whatever may hold a call, as the next.
+  std::unique_ptr<Deliveries> deliveries_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<EncoderPool> encoder_;
-  ByteBudget upload_budget_;
   std::unique_ptr<UploadReaders> upload_readers_;
   std::unique_ptr<HangWatcher> hang_watcher_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.

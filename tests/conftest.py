@@ -77,6 +77,30 @@ def start_server(hmar_server, tmp_path):
         process.stop()
 
 
+TWO_GPUS = ("--device=cuda:0,cuda:2", "--max-images-in-flight=4")
+
+
+@pytest.fixture
+def start_on_gpus(hmar_server, build_dir, model_folder, tmp_path):
+    """start_on_gpus(*flags, device=...): a server of the test's own with the fake libhmar_cuda.so, which lies where an
+    installed one would."""
+    from server_process import ServerProcess
+
+    for folder in ("bin", "lib"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(build_dir / "tests" / "fakes" / "lib" / "libhmar_cuda.so", tmp_path / "lib")
+    program = shutil.copy(hmar_server, tmp_path / "bin" / "hmar-server")
+    started = []
+
+    def start(*flags, device=TWO_GPUS):
+        started.append(ServerProcess(program, [f"--model=m={model_folder}", *device, *flags], tmp_path))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.stop()
+
+
 @pytest.fixture
 def stub(server):
     return server.stub()

@@ -40,15 +40,18 @@ constexpr std::array kTable = {
               "Too many images wait; try again after RetryInfo.retry_delay."},
     ReasonRow{Reason::kClientQueueFull, "CLIENT_QUEUE_FULL", Code::kResourceExhausted,
               "Too many images of this client wait; try again after RetryInfo.retry_delay."},
+    ReasonRow{Reason::kTooManyCalls, "TOO_MANY_CALLS", Code::kResourceExhausted,
+              "Too many calls are open, in all or of this client; try again after "
+              "RetryInfo.retry_delay."},
     ReasonRow{Reason::kUploadBacklog, "UPLOAD_BACKLOG", Code::kResourceExhausted,
-              "Too many bytes of uploaded pictures are held; try again after "
-              "RetryInfo.retry_delay."},
+              "Too many bytes of uploaded pictures are held, in all or of this client; try again "
+              "after RetryInfo.retry_delay."},
     ReasonRow{Reason::kEncoderBacklog, "ENCODER_BACKLOG", Code::kResourceExhausted,
-              "Too many finished pictures wait for their PNG; try again after "
-              "RetryInfo.retry_delay."},
+              "Too many finished pictures wait for their PNG, in all or of this client; try again "
+              "after RetryInfo.retry_delay."},
     ReasonRow{Reason::kDeliveryBacklog, "DELIVERY_BACKLOG", Code::kResourceExhausted,
-              "All calls together hold too many pictures that nobody has read yet; try again after "
-              "RetryInfo.retry_delay."},
+              "Too many pictures wait for clients to read them, in all or for this client; try "
+              "again after RetryInfo.retry_delay."},
     ReasonRow{Reason::kClientTooSlow, "CLIENT_TOO_SLOW", Code::kResourceExhausted,
               "The client read its stream too slowly for the server to hold what was unsent."},
     ReasonRow{Reason::kOutOfMemory, "OUT_OF_MEMORY", Code::kResourceExhausted,

@@ -24,6 +24,7 @@ enum class Reason {
   kModelNotFound,
   kQueueFull,
   kClientQueueFull,
+  kTooManyCalls,
   kUploadBacklog,
   kEncoderBacklog,
   kDeliveryBacklog,

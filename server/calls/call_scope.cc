@@ -32,16 +32,16 @@ absl::Duration DeadlineSlack(absl::Duration allowed) {
 
 CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls,
                      const grpc::CallbackServerContext& call, std::string method,
-                     std::string request_id)
+                     std::string request_id, Quota::Ticket place)
     : context_(context),
       active_calls_(active_calls),
       arrived_at_(context->clock->Now()),
-      deadline_(DeadlineOf(call)) {
+      deadline_(DeadlineOf(call)),
+      place_(std::move(place)) {
   record_.method = std::move(method);
   record_.request_id = std::move(request_id);
   record_.client = call.peer();
-  principal_ = PrincipalOf(record_.client,
-                           context->trust_forwarded_for ? ForwardedFor(call) : std::string_view());
+  principal_ = PrincipalOfCall(call, context->trust_forwarded_for);
   active_calls_->Begin();
 }
 
@@ -88,6 +88,7 @@ void CallScope::Done(const absl::Status& status, const Generation* generation,
     context_->metrics->RequestDone(record_.model, record_.code, record_.took);
   }
   context_->access_log->Write(record_);
+  place_ = {};
   active_calls_->End();
 }
 

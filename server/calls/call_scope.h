@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "server/base/quota.h"
 #include "server/calls/active_calls.h"
 #include "server/calls/generation.h"
 #include "server/calls/service_context.h"
@@ -19,9 +20,10 @@ namespace hmar {
 // may outlive gRPC's context.
 class CallScope {
  public:
-  // `context` and `active_calls` outlive the call.
+  // `context` and `active_calls` outlive the call. `place`: its own among the open calls.
   CallScope(const ServiceContext* context, ActiveCalls* active_calls,
-            const grpc::CallbackServerContext& call, std::string method, std::string request_id);
+            const grpc::CallbackServerContext& call, std::string method, std::string request_id,
+            Quota::Ticket place);
 
   const ServiceContext& context() const { return *context_; }
   const std::string& request_id() const { return record_.request_id; }
@@ -52,6 +54,7 @@ class CallScope {
   const absl::Time arrived_at_;
   const absl::Time deadline_;
   std::string principal_;
+  Quota::Ticket place_;  // Until Done.
   CallRecord record_;
 };
 

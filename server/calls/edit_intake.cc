@@ -22,9 +22,7 @@ absl::Status EditIntake::Start(OnRead on_read) {
   const size_t bytes = EncodedBytes(upload_) + KeptBytes();
   const size_t decoded = DecodedBytes(upload_, context_->limits.upload);
   HMAR_RETURN_IF_ERROR(CheckFits(bytes, decoded));
-  std::optional<ByteBudget::Share> share = context_->upload_budget->Take(bytes);
-  if (!share.has_value()) return NoRoom(bytes);
-  share_ = *std::move(share);
+  HMAR_ASSIGN_OR_RETURN(share_, context_->admission->AdmitUpload(client_, bytes));
   UploadReaders::Ticket ticket = context_->upload_readers->Post(
       {client_, decoded,
        [this, on_read = std::move(on_read)]() mutable { return Read(std::move(on_read)); }});
@@ -65,25 +63,11 @@ absl::Status EditIntake::CheckFits(size_t held_bytes, size_t decoded_bytes) cons
         {{Reason::kImageInvalid, field_prefix_ + "edit.image",
           absl::StrCat("the upload takes ", bytes, " bytes ", when, "; at most ", limit)}});
   };
-  const size_t most_held = context_->upload_budget->limit_bytes();
+  const size_t most_held = context_->admission->most_upload_bytes();
   if (held_bytes > most_held) return too_large(held_bytes, "until it is read", most_held);
   const size_t most_decoded = context_->upload_readers->max_upload_bytes();
   if (decoded_bytes > most_decoded) return too_large(decoded_bytes, "decoded", most_decoded);
   return absl::OkStatus();
-}
-
-// Room comes when an upload has been read or, if all of them have been, when a call ends.
-absl::Status EditIntake::NoRoom(size_t bytes) const {
-  if (context_->metrics != nullptr) {
-    context_->metrics->AdmissionRejected(RejectReason::kUploadBacklog);
-  }
-  const absl::Duration reading = context_->upload_readers->backlog_time();
-  return RetryAfter(
-      ErrorOf(Reason::kUploadBacklog,
-              absl::StrCat("the request's upload needs ", bytes, " bytes, others hold ",
-                           context_->upload_budget->held_bytes(), "; the limit is ",
-                           context_->upload_budget->limit_bytes())),
-      reading > absl::ZeroDuration() ? reading : context_->scheduler->backlog_time());
 }
 
 bool EditIntake::Read(OnRead on_read) {

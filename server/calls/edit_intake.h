@@ -11,11 +11,10 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "model/config.h"
-#include "server/base/byte_budget.h"
+#include "server/base/quota.h"
 #include "server/calls/prepared_edit.h"
 #include "server/calls/service_context.h"
 #include "server/calls/upload_readers.h"
-#include "server/operations/metrics.h"
 #include "server/wire/request.h"
 
 namespace hmar {
@@ -46,7 +45,6 @@ class EditIntake {
  private:
   size_t KeptBytes() const;
   absl::Status CheckFits(size_t held_bytes, size_t decoded_bytes) const;
-  absl::Status NoRoom(size_t bytes) const;
   void Drop(const UploadReaders::Ticket& ticket);
   bool Read(OnRead on_read);
   absl::StatusOr<PreparedEdit> Decode();
@@ -56,9 +54,9 @@ class EditIntake {
   const ModelConfig& config_;
   const std::string client_;
   const std::string field_prefix_;
-  EditUpload upload_;        // The reader's once it is posted, or Drop's.
-  const EditChoice edit_;    // Less the upload.
-  ByteBudget::Share share_;  // As upload_.
+  EditUpload upload_;      // The reader's once it is posted, or Drop's.
+  const EditChoice edit_;  // Less the upload.
+  Quota::Ticket share_;    // As upload_.
   std::atomic<bool> cancelled_ = false;
 
   absl::Mutex mutex_;

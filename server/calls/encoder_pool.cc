@@ -27,15 +27,21 @@ uint32_t EncoderPool::PostPreview(const std::shared_ptr<Strand>& strand, size_t 
                                   PreviewJob job) {
   std::deque<Strand::Job> gave_way;  // Destroyed after the lock is released: jobs own pictures.
   absl::MutexLock lock(&mutex_);
-  uint32_t skipped = 0;
-  if (preview_bytes_ + bytes > options_.preview_bytes) {
-    gave_way.swap(strand->jobs);  // Only previews: nothing is posted behind an image's final.
-    for (const Strand::Job& older : gave_way) {
-      preview_bytes_ -= older.bytes;
-      skipped += older.skipped + 1;
-    }
+  // Only previews: nothing is posted behind an image's final.
+  size_t own_bytes = 0;
+  for (const Strand::Job& older : strand->jobs) own_bytes += older.bytes;
+  const size_t others_bytes = preview_bytes_ - own_bytes;
+  if (others_bytes > 0 && others_bytes + bytes > options_.preview_bytes) {
+    ++strand->skipped;
+    return 1;
   }
-  Push(strand, {bytes, skipped, std::move(job), nullptr});
+  if (preview_bytes_ > 0 && preview_bytes_ + bytes > options_.preview_bytes) {
+    gave_way.swap(strand->jobs);
+    preview_bytes_ = others_bytes;
+    for (const Strand::Job& older : gave_way) strand->skipped += older.skipped + 1;
+  }
+  Push(strand, {bytes, strand->skipped, std::move(job), nullptr});
+  strand->skipped = 0;
   preview_bytes_ += bytes;
   return static_cast<uint32_t>(gave_way.size());
 }
@@ -43,16 +49,15 @@ uint32_t EncoderPool::PostPreview(const std::shared_ptr<Strand>& strand, size_t 
 void EncoderPool::PostFinal(const std::shared_ptr<Strand>& strand, size_t bytes, FinalJob job) {
   absl::MutexLock lock(&mutex_);
   Push(strand, {bytes, 0, nullptr, std::move(job)});
-  final_bytes_ += bytes;
 }
 
-size_t EncoderPool::waiting_bytes() const {
+size_t EncoderPool::preview_bytes() const {
   absl::MutexLock lock(&mutex_);
-  return preview_bytes_ + final_bytes_;
+  return preview_bytes_;
 }
 
-absl::Duration EncoderPool::backlog_time() const {
-  return rate_.TimeFor(waiting_bytes()) / options_.threads;
+absl::Duration EncoderPool::TimeFor(size_t bytes) const {
+  return rate_.TimeFor(bytes) / options_.threads;
 }
 
 void EncoderPool::Push(const std::shared_ptr<Strand>& strand, Strand::Job job) {
@@ -90,11 +95,10 @@ void EncoderPool::RunJobs() {
       job.final();
     }
     if (options_.clock != nullptr) rate_.Add(job.bytes, options_.clock->Now() - start);
-    const bool was_preview = static_cast<bool>(job.preview);
-    const size_t bytes = job.bytes;
+    const size_t preview_bytes = job.preview ? job.bytes : 0;
     job = {};  // The picture goes before its bytes are given back.
     absl::MutexLock lock(&mutex_);
-    (was_preview ? preview_bytes_ : final_bytes_) -= bytes;
+    preview_bytes_ -= preview_bytes;
     strand->scheduled = !strand->jobs.empty();
     if (strand->scheduled) runnable_.push_back(std::move(strand));
   }

@@ -18,8 +18,8 @@ namespace hmar {
 
 struct EncoderPoolOptions {
   int threads = 1;
-  // Raw previews that may wait. Holding more, an image's newest preview replaces its older waiting
-  // ones.
+  // Raw previews that may wait. Beyond it an image's newest preview replaces its older waiting
+  // ones; if even then there is no room, but for one where none waits, it is dropped.
   size_t preview_bytes = size_t{64} << 20;
   const Clock* clock = nullptr;  // Measures; outlives the pool. Null: nothing is measured.
 };
@@ -47,6 +47,7 @@ class EncoderPool {
       FinalJob final;      // or that.
     };
     std::deque<Job> jobs;    // Guarded by the pool's mutex, as all of this.
+    uint32_t skipped = 0;    // Previews dropped since the last job.
     bool scheduled = false;  // In runnable_, or with a thread.
   };
 
@@ -60,19 +61,18 @@ class EncoderPool {
 
   // These two may throw std::bad_alloc; then the job is not posted.
   //
-  // Posts a preview that holds `bytes` until its job has run. Returns how many older previews of
-  // the strand gave way.
+  // Posts a preview that holds `bytes` until its job has run. Returns how many previews of the
+  // strand were dropped: older ones that gave way, or this one.
   uint32_t PostPreview(const std::shared_ptr<Strand>& strand, size_t bytes, PreviewJob job);
 
-  // Posts a final picture; it is never dropped.
+  // Posts a final picture; it is never dropped. How many may wait is for whoever admits requests.
   void PostFinal(const std::shared_ptr<Strand>& strand, size_t bytes, FinalJob job);
 
-  // Bytes of all waiting pictures. Those of finals have no bound here: who admits requests looks at
-  // this first.
-  size_t waiting_bytes() const;
+  // Bytes of the previews that wait.
+  size_t preview_bytes() const;
 
-  // Until all that waits has been encoded, by measured times.
-  absl::Duration backlog_time() const;
+  // What the threads together take for so many bytes of pictures, as measured.
+  absl::Duration TimeFor(size_t bytes) const;
 
  private:
   void Push(const std::shared_ptr<Strand>& strand, Strand::Job job)
@@ -84,7 +84,6 @@ class EncoderPool {
   mutable absl::Mutex mutex_;
   std::deque<std::shared_ptr<Strand>> runnable_ ABSL_GUARDED_BY(mutex_);
   size_t preview_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t final_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

@@ -11,13 +11,12 @@ namespace hmar {
 
 grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
     const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
-    const ReceivedRequest<v1::GenerateImagesRequest>& request,
-    v1::GenerateImagesResponse* response) {
+    ReceivedRequest<v1::GenerateImagesRequest> request, v1::GenerateImagesResponse* response) {
   auto reactor = std::make_shared<GenerateImagesReactor>(
       CallScope(context, active_calls, *call, "GenerateImages",
-                RequestIdOf(request.message.request(), context->random)),
+                RequestIdOf(request.message.request(), context->random), std::move(request.place)),
       call, response);
-  reactor->account_.Open(reactor);
+  reactor->account_.Open(reactor, reactor->call_.origin().client);
   {
     absl::MutexLock lock(&reactor->mutex_);
     reactor->self_ = reactor;
@@ -74,7 +73,7 @@ void GenerateImagesReactor::OnImage(v1::Image image) {
   {
     absl::MutexLock lock(&mutex_);
     if (finished_) return;
-    account_.Hold(bytes);
+    account_.Hold(Deliveries::Holding::kRest, bytes);
     gathered_bytes_ += bytes;
     *gathered_.add_images() = std::move(image);
   }
@@ -135,7 +134,7 @@ bool GenerateImagesReactor::End(const absl::Status& status) {
     end_ = status;
     generation = generation_;
     dropped.Swap(&gathered_);
-    account_.Release(gathered_bytes_);
+    account_.Release(Deliveries::Holding::kRest, gathered_bytes_);
   }
   if (generation != nullptr) generation->Cancel();
   account_.BeginSend();

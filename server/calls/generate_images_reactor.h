@@ -19,7 +19,8 @@
 namespace hmar {
 
 // One GenerateImages call: gathers what GenerateReactor would stream, and answers once. Its
-// lifetime is as there.
+// lifetime is as there. The copy that gRPC makes of the reply is not in its account: it would be
+// the call that holds most just when it is done.
 class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
                                     public EventSink,
                                     public Deliverer,
@@ -28,7 +29,7 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   // As GenerateReactor::Start. `response` is gRPC's.
   static grpc::ServerUnaryReactor* Start(const ServiceContext* context, ActiveCalls* active_calls,
                                          grpc::CallbackServerContext* call,
-                                         const ReceivedRequest<v1::GenerateImagesRequest>& request,
+                                         ReceivedRequest<v1::GenerateImagesRequest> request,
                                          v1::GenerateImagesResponse* response);
 
   // Use Start; public for std::make_shared.
@@ -41,6 +42,7 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   void OnCompleted(v1::Completed completed) override;
   void OnFailed(const absl::Status& status) override;
 
+  void DropPreviews() override {}  // It has none.
   bool Relieve(const std::string& message) override;
   void Stop(const std::string& message) override;
 

@@ -11,12 +11,12 @@ namespace hmar {
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Start(
     const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
-    const ReceivedRequest<v1::GenerateRequest>& request) {
-  auto reactor =
-      std::make_shared<GenerateReactor>(CallScope(context, active_calls, *call, "Generate",
-                                                  RequestIdOf(request.message, context->random)),
-                                        call);
-  reactor->account_.Open(reactor);
+    ReceivedRequest<v1::GenerateRequest> request) {
+  auto reactor = std::make_shared<GenerateReactor>(
+      CallScope(context, active_calls, *call, "Generate",
+                RequestIdOf(request.message, context->random), std::move(request.place)),
+      call);
+  reactor->account_.Open(reactor, reactor->call_.origin().client);
   {
     absl::MutexLock lock(&reactor->mutex_);
     reactor->self_ = reactor;
@@ -95,12 +95,9 @@ void GenerateReactor::PutFinal(v1::GenerateResponse event) {
                                " bytes of images wait for the client to read them")));
 }
 
+void GenerateReactor::DropPreviews() { CountDropped(mailbox_.DropPreviews()); }
+
 bool GenerateReactor::Relieve(const std::string& message) {
-  const uint32_t dropped = mailbox_.DropPreviews();
-  if (dropped > 0) {
-    CountDropped(dropped);
-    return true;
-  }
   bool ended = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -192,6 +189,7 @@ void GenerateReactor::Pump() {
   if (finish.has_value()) return Finish(call_.ToGrpc(*finish));
   if (last) return StartWriteAndFinish(&current_, grpc::WriteOptions(), grpc::Status::OK);
   StartWrite(&current_);
+  call_.context().deliveries->Relieve();  // What gRPC has of it came on top.
 }
 
 void GenerateReactor::CountWritten() {

@@ -34,7 +34,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   // request that could not be read ends the call with the reader's error.
   static grpc::ServerWriteReactor<v1::GenerateResponse>* Start(
       const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
-      const ReceivedRequest<v1::GenerateRequest>& request);
+      ReceivedRequest<v1::GenerateRequest> request);
 
   // Use Start; public for std::make_shared.
   GenerateReactor(CallScope scope, grpc::CallbackServerContext* call);
@@ -45,6 +45,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   void OnCompleted(v1::Completed completed) override;
   void OnFailed(const absl::Status& status) override;
 
+  void DropPreviews() override;
   bool Relieve(const std::string& message) override;
   void Stop(const std::string& message) override;
 

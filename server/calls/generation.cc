@@ -57,7 +57,9 @@ std::unique_ptr<EditIntake> Generation::IntakeOf(ResolvedRequest* request) const
 }
 
 absl::Status Generation::Start() {
-  if (!request_.validate_only) HMAR_RETURN_IF_ERROR(CheckEncoder());
+  if (!request_.validate_only) {
+    HMAR_RETURN_IF_ERROR(context_->admission->CheckWayOut(origin_.client));
+  }
   if (intake_ == nullptr) return Submit();
   return intake_->Start([self = shared_from_this()](absl::StatusOr<PreparedEdit> edit) {
     self->OnEditRead(std::move(edit));
@@ -75,19 +77,6 @@ void Generation::OnEditRead(absl::StatusOr<PreparedEdit> edit) {
     }
   }
   if (!status.ok() && !ended_.exchange(true, std::memory_order_acq_rel)) sink_->OnFailed(status);
-}
-
-absl::Status Generation::CheckEncoder() const {
-  const size_t waiting = context_->encoder->waiting_bytes();
-  if (waiting <= context_->encoder_buffer_bytes) return absl::OkStatus();
-  const absl::Status full =
-      ErrorOf(Reason::kEncoderBacklog,
-              absl::StrCat(waiting, " bytes of pictures wait for the encoder; at most ",
-                           context_->encoder_buffer_bytes));
-  if (context_->metrics != nullptr) {
-    context_->metrics->AdmissionRejected(RejectReason::kEncoderBacklog);
-  }
-  return RetryAfter(full, context_->encoder->backlog_time());
 }
 
 absl::Status Generation::Submit() {
@@ -168,6 +157,7 @@ void Generation::PostImage(uint32_t index, FinishedImage image) {
   context_->encoder->PostFinal(
       strands_[index], bytes,
       [self = shared_from_this(), index, image = std::move(image),
+       ticket = context_->admission->HoldPicture(origin_.client, bytes),
        now = context_->clock->Now()]() mutable {
         self->RunEncoding([&] { return self->EncodeImage(index, std::move(image), now); });
       });

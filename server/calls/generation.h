@@ -75,7 +75,6 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   Work MakeWork();
   absl::Status Submit();
   absl::Status Price();
-  absl::Status CheckEncoder() const;
   std::unique_ptr<EditIntake> IntakeOf(ResolvedRequest* request) const;
   void OnEditRead(absl::StatusOr<PreparedEdit> edit);
   void Composite(Picture* picture) const;

@@ -7,6 +7,7 @@
 
 #include "server/calls/generate_images_reactor.h"
 #include "server/calls/generate_reactor.h"
+#include "server/calls/principal.h"
 #include "server/wire/api_messages.h"
 #include "server/wire/status_details.h"
 
@@ -48,37 +49,53 @@ grpc::ServerUnaryReactor* AtOnce(grpc::CallbackServerContext* call, const grpc::
 }  // namespace
 
 ImageGenerationService::ImageGenerationService(const ServiceContext& context) : context_(context) {
-  Mark(kGenerate, "Generate",
-       StreamingHandler<v1::GenerateRequest, v1::GenerateResponse>(
-           [this](auto* call, const auto* request) {
-             return GenerateReactor::Start(&context_, &active_calls_, call, Take(request));
-           }));
-  Mark(kGenerateImages, "GenerateImages",
-       UnaryHandler<v1::GenerateImagesRequest, v1::GenerateImagesResponse>(
-           [this](auto* call, const auto* request, auto* response) {
-             return GenerateImagesReactor::Start(&context_, &active_calls_, call, Take(request),
-                                                 response);
-           }));
-  Mark(kListModels, "ListModels",
-       UnaryHandler<v1::ListModelsRequest, v1::ListModelsResponse>(
-           [this](auto* call, const auto* request, auto* response) {
-             return AtOnce(call, List(*request, response));
-           }));
-  Mark(kGetModel, "GetModel",
-       UnaryHandler<v1::GetModelRequest, v1::GetModelResponse>(
-           [this](auto* call, const auto* request, auto* response) {
-             return AtOnce(call, Get(*request, response));
-           }));
+  Mark<v1::GenerateRequest>(kGenerate, "Generate",
+                            StreamingHandler<v1::GenerateRequest, v1::GenerateResponse>(
+                                [this](auto* call, const auto* request) {
+                                  return GenerateReactor::Start(&context_, &active_calls_, call,
+                                                                Take(request));
+                                }));
+  Mark<v1::GenerateImagesRequest>(
+      kGenerateImages, "GenerateImages",
+      UnaryHandler<v1::GenerateImagesRequest, v1::GenerateImagesResponse>(
+          [this](auto* call, const auto* request, auto* response) {
+            return GenerateImagesReactor::Start(&context_, &active_calls_, call, Take(request),
+                                                response);
+          }));
+  Mark<v1::ListModelsRequest>(kListModels, "ListModels",
+                              UnaryHandler<v1::ListModelsRequest, v1::ListModelsResponse>(
+                                  [this](auto* call, const auto* request, auto* response) {
+                                    return AtOnce(call, List(*request, response));
+                                  }));
+  Mark<v1::GetModelRequest>(kGetModel, "GetModel",
+                            UnaryHandler<v1::GetModelRequest, v1::GetModelResponse>(
+                                [this](auto* call, const auto* request, auto* response) {
+                                  return AtOnce(call, Get(*request, response));
+                                }));
 }
 
 // Marked as streamed, so that its handler starts at the call's headers.
+template <typename Request>
 void ImageGenerationService::Mark(int method, const char* name,
                                   std::unique_ptr<grpc::internal::MethodHandler> handler) {
+  Door door;
+  door.admit = [this](const grpc::ServerContextBase& call) {
+    return context_.admission->AdmitCall(PrincipalOfCall(call, context_.trust_forwarded_for));
+  };
+  door.hand_over = [](void* request, absl::StatusOr<Quota::Ticket> said) {
+    auto* const received = static_cast<ReceivedRequest<Request>*>(request);
+    if (said.ok()) {
+      received->place = *std::move(said);
+    } else {
+      received->status = said.status();
+    }
+  };
   MarkMethodStreamed(method, nullptr);
-  MarkMethodCallback(method, new ReceivingHandler(std::move(handler), context_.receive_limit,
-                                                  [this, name](const LateRequest& request) {
-                                                    CountLate(name, request);
-                                                  }));
+  MarkMethodCallback(
+      method,
+      new ReceivingHandler(
+          std::move(handler), context_.receive_limit,
+          [this, name](const LateRequest& request) { CountLate(name, request); }, std::move(door)));
 }
 
 // The call never was one of ours: of its books there is the line, and the count.

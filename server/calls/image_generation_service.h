@@ -16,7 +16,8 @@ namespace hmar {
 //
 // It marks its methods itself, as the generated CallbackService would, but with ReceivedRequests:
 // so requests are read within bounds, and one that cannot be read is answered, logged and counted;
-// and behind ReceivingHandlers, so that one that does not arrive is ended.
+// and behind ReceivingHandlers, so that one that does not arrive is ended, and one too many is
+// refused by its headers.
 class ImageGenerationService final : public v1::ImageGenerationService::Service {
  public:
   // What `context` points to outlives the gRPC server.
@@ -26,6 +27,7 @@ class ImageGenerationService final : public v1::ImageGenerationService::Service 
   const ActiveCalls& active_calls() const { return active_calls_; }
 
  private:
+  template <typename Request>
   void Mark(int method, const char* name, std::unique_ptr<grpc::internal::MethodHandler> handler);
   void CountLate(const char* method, const LateRequest& request) const;
   grpc::Status List(const ReceivedRequest<v1::ListModelsRequest>& request,

@@ -3,13 +3,20 @@
 #include <utility>
 
 namespace hmar {
+namespace {
+
+Deliveries::Holding HoldingOf(const v1::GenerateResponse& event) {
+  return event.has_preview() ? Deliveries::Holding::kPreviews : Deliveries::Holding::kRest;
+}
+
+}  // namespace
 
 void Mailbox::Open(v1::GenerateResponse accepted) {
   absl::MutexLock lock(&mutex_);
   if (closed_) return;
   const size_t bytes = accepted.ByteSizeLong();
+  Hold(accepted, bytes);
   entries_.push_front({std::move(accepted), bytes});
-  Hold(bytes);
   open_ = true;
 }
 
@@ -55,8 +62,9 @@ std::optional<v1::GenerateResponse> Mailbox::Take() {
   Entry entry = std::move(entries_.front());
   entries_.pop_front();
   LetGoOfTaken();
-  held_bytes_ -= entry.bytes;
-  taken_bytes_ = entry.bytes;  // Stays in the account.
+  LetGo(entry);
+  taken_bytes_ = 2 * entry.bytes;
+  if (account_ != nullptr) account_->Hold(Deliveries::Holding::kRest, taken_bytes_);
   return std::move(entry.event);
 }
 
@@ -73,8 +81,8 @@ uint32_t Mailbox::DropPreviews() {
 void Mailbox::Close() {
   absl::MutexLock lock(&mutex_);
   closed_ = true;
+  for (const Entry& entry : entries_) LetGo(entry);
   entries_.clear();
-  LetGo(held_bytes_);
 }
 
 size_t Mailbox::held_bytes() const {
@@ -87,37 +95,35 @@ bool Mailbox::Fits(size_t bytes) const {
 }
 
 void Mailbox::Append(v1::GenerateResponse event, size_t bytes) {
+  Hold(event, bytes);
   entries_.push_back({std::move(event), bytes});
-  Hold(bytes);
 }
 
-void Mailbox::Hold(size_t bytes) {
+void Mailbox::Hold(const v1::GenerateResponse& event, size_t bytes) {
   held_bytes_ += bytes;
-  if (account_ != nullptr) account_->Hold(bytes);
+  if (account_ != nullptr) account_->Hold(HoldingOf(event), bytes);
 }
 
-void Mailbox::LetGo(size_t bytes) {
-  held_bytes_ -= bytes;
-  if (account_ != nullptr) account_->Release(bytes);
+void Mailbox::LetGo(const Entry& entry) {
+  held_bytes_ -= entry.bytes;
+  if (account_ != nullptr) account_->Release(HoldingOf(entry.event), entry.bytes);
 }
 
 void Mailbox::LetGoOfTaken() {
-  if (account_ != nullptr) account_->Release(taken_bytes_);
+  if (account_ != nullptr) account_->Release(Deliveries::Holding::kRest, taken_bytes_);
   taken_bytes_ = 0;
 }
 
 uint32_t Mailbox::DropPreviewsOf(std::optional<uint32_t> image) {
-  size_t dropped_bytes = 0;
   const size_t dropped = std::erase_if(entries_, [&](const Entry& entry) {
     mutex_.AssertHeld();
     if (!entry.event.has_preview()) return false;
     const uint32_t its_image = entry.event.preview().image_index();
     if (image.has_value() && its_image != *image) return false;
-    dropped_bytes += entry.bytes;
+    LetGo(entry);
     ++dropped_[its_image];
     return true;
   });
-  LetGo(dropped_bytes);
   return static_cast<uint32_t>(dropped);
 }
 

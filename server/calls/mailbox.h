@@ -21,8 +21,9 @@ struct MailboxOptions {
 // The events of one stream between those who make them and the one who writes them. It bounds what
 // a slow client can make the server hold: under pressure an image's newest preview replaces its
 // unsent older ones, while Accepted, Image and Completed are never dropped; a stream that still
-// outgrows its bound is closed. What it holds, and the event that was taken last, is in its call's
-// account; where all calls together have no room left, a preview is not held.
+// outgrows its bound is closed. What it holds is in its call's account, and twice the event that
+// was taken last: gRPC makes a copy of it. Where all calls together have no room left, a preview is
+// not held.
 //
 // A passive object: it has no thread and calls nobody but the account. Thread-safe.
 //
@@ -69,8 +70,8 @@ class Mailbox {
 
   bool Fits(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AllHaveRoom(size_t bytes) const { return account_ == nullptr || account_->HasRoom(bytes); }
-  void Hold(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LetGo(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Hold(const v1::GenerateResponse& event, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LetGo(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LetGoOfTaken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Append(v1::GenerateResponse event, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those of one image, or all.
@@ -81,7 +82,8 @@ class Mailbox {
   mutable absl::Mutex mutex_;
   std::deque<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t taken_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of the event taken last, until it is sent.
+  // What the event taken last counts in the account, until it is sent.
+  size_t taken_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<uint32_t, uint32_t> dropped_
       ABSL_GUARDED_BY(mutex_);  // By image, since the start.
   bool open_ ABSL_GUARDED_BY(mutex_) = false;

@@ -17,8 +17,8 @@ namespace hmar {
 // If that is no address, the peer counts.
 std::string PrincipalOf(std::string_view peer, std::string_view forwarded_for);
 
-// The call's first x-forwarded-for; empty: it has none.
-std::string_view ForwardedFor(const grpc::CallbackServerContext& call);
+// Of a call whose headers are there.
+std::string PrincipalOfCall(const grpc::ServerContextBase& call, bool trust_forwarded_for);
 
 }  // namespace hmar
 

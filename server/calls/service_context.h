@@ -2,9 +2,9 @@
 #define HMAR_SERVER_CALLS_SERVICE_CONTEXT_H_
 
 #include "absl/time/time.h"
-#include "server/base/byte_budget.h"
 #include "server/base/clock.h"
 #include "server/base/random_source.h"
+#include "server/calls/call_admission.h"
 #include "server/calls/deliveries.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/mailbox.h"
@@ -23,8 +23,7 @@ struct ServiceContext {
   Scheduler* scheduler = nullptr;
   EncoderPool* encoder = nullptr;
   UploadReaders* upload_readers = nullptr;
-  // What the uploads of open calls take, but for what their readers hold decoded.
-  ByteBudget* upload_budget = nullptr;
+  CallAdmission* admission = nullptr;
   const Clock* clock = nullptr;
   RandomSource* random = nullptr;
   Deliveries* deliveries = nullptr;
@@ -34,8 +33,6 @@ struct ServiceContext {
   bool trust_forwarded_for = false;  // See principal.h.
   MailboxOptions mailbox;
   absl::Duration receive_limit = absl::Seconds(30);  // For a request to arrive in full.
-  // Pictures that may wait for the encoder before new requests are refused.
-  size_t encoder_buffer_bytes = size_t{256} << 20;
 
   ValidationContext validation() const { return {catalog, limits, random}; }
 };

@@ -14,8 +14,8 @@ using Buckets = Histogram::BucketBoundaries;
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
     "done", "degraded", "failed", "cancelled", "expired"};
 constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
-    "QUEUE_FULL",           "DRAINING",         "UPLOAD_BACKLOG", "ENCODER_BACKLOG", "NOT_READY",
-    "DEADLINE_UNREACHABLE", "CLIENT_QUEUE_FULL"};
+    "QUEUE_FULL",           "DRAINING",          "UPLOAD_BACKLOG", "ENCODER_BACKLOG", "NOT_READY",
+    "DEADLINE_UNREACHABLE", "CLIENT_QUEUE_FULL", "TOO_MANY_CALLS", "DELIVERY_BACKLOG"};
 constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
     "none", "fast", "full"};
 constexpr std::array<const char*, MetricFamilies::kConnectionRefusals> kConnectionRefusalNames = {

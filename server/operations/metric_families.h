@@ -37,7 +37,7 @@ class MetricFamilies {
 
   static constexpr size_t kStatusCodes = 17;  // OK .. UNAUTHENTICATED.
   static constexpr size_t kImageOutcomes = 5;
-  static constexpr size_t kRejectReasons = 7;
+  static constexpr size_t kRejectReasons = 9;
   static constexpr size_t kPreviewModes = 3;
   static constexpr size_t kConnectionRefusals = 3;
 

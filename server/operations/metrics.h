@@ -13,9 +13,10 @@
 // | hmar_encode_duration_seconds                   | one picture to PNG                        |
 // | hmar_upload_read_duration_seconds              | an edit's PNGs to picture and region      |
 // by the scheduler, probe images left out but for the gauges and the time of scales:
-// | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING; |
-// |                                                | by the service: UPLOAD_BACKLOG,           |
-// |                                                | ENCODER_BACKLOG, NOT_READY                |
+// | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING, |
+// |                                                | CLIENT_QUEUE_FULL, DEADLINE_UNREACHABLE;  |
+// |                                                | by the service: TOO_MANY_CALLS, NOT_READY,|
+// |                                                | {UPLOAD,ENCODER,DELIVERY}_BACKLOG         |
 // | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
 // | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
 // | hmar_queue_images{model}                       | images that wait now                      |
@@ -73,6 +74,8 @@ enum class RejectReason {
   kNotReady,             // NOT_READY
   kDeadlineUnreachable,  // DEADLINE_UNREACHABLE
   kClientQueueFull,      // CLIENT_QUEUE_FULL
+  kTooManyCalls,         // TOO_MANY_CALLS
+  kDeliveryBacklog,      // DELIVERY_BACKLOG
 };
 
 // Why a connection was closed at once.

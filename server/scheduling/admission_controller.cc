@@ -50,7 +50,7 @@ absl::Status AdmissionController::CheckRoom(const Work& work) const {
 absl::StatusOr<Admission> AdmissionController::Quote(const Work& work,
                                                      const std::vector<Pass>& passes) const {
   HMAR_RETURN_IF_ERROR(CheckRoom(work));
-  const Admission admission = pricing_.Quote(images_, work, passes);
+  const Admission admission = pricing_.Quote(images_, work, passes, clock_.Now());
   if (work.job.on_deadline != OnDeadline::kRefuse) return admission;
   const absl::Duration left = work.origin.deadline - clock_.Now();
   const absl::Duration way = pricing_.TimeToClient(work.job.model);

@@ -15,6 +15,10 @@ constexpr double kMostWeight = 20;
 constexpr double kForgetting = 0.01;
 constexpr double kLeastWeight = 1e-6;
 
+// How much the decoder's own time counts for what a picture adds: as so many steps that had one
+// more than others of their rows.
+constexpr double kDecoderCounts = 10;
+
 // Steps that a load takes: its images go in waves of as many as there are slots, each wave as many
 // steps as an image has passes; more where the budget is the tighter bound.
 double StepsOf(const ModelLoad& load) {
@@ -24,32 +28,81 @@ double StepsOf(const ModelLoad& load) {
 }
 
 double SecondsOf(const ModelLoad& load, double steps) {
-  return steps == 0 ? 0 : steps * load.cost->Seconds(static_cast<double>(load.rows) / steps);
+  const CostModel& cost = *load.cost;
+  const double beside =
+      load.pictures * cost.picture_seconds() + load.uploads * cost.upload_seconds();
+  return steps == 0 ? beside
+                    : beside + steps * cost.Seconds(static_cast<double>(load.rows) / steps);
 }
 
 }  // namespace
 
-void CostModel::Observe(uint64_t rows, absl::Duration took, double weight) {
-  for (Point& other : classes_) {
+void CostModel::Observe(const MeasuredStep& step, double weight) {
+  for (Class& other : classes_) {
     if (other.weight > 0) {
       other.weight = std::max(kLeastWeight, other.weight * (1 - kForgetting * weight));
     }
   }
-  Point& mean = classes_[std::min<size_t>(std::bit_width(rows), kClasses - 1)];
-  mean.weight = std::min(mean.weight, kMostWeight) + weight;
-  const double newest = weight / mean.weight;
-  mean.rows += newest * (static_cast<double>(rows) - mean.rows);
-  mean.seconds += newest * (absl::ToDoubleSeconds(took) - mean.seconds);
-  Fit();
+  Add(step, weight, &classes_[std::min<size_t>(std::bit_width(step.rows), kClasses - 1)]);
+  if (step.pictures > 0) {
+    decoder_.Add(absl::ToDoubleSeconds(step.decoding) / step.pictures, weight);
+  }
+  FitPictures();
+  FitRows();
+}
+
+void CostModel::ObserveUploads(uint32_t pictures, absl::Duration took, double weight) {
+  if (pictures > 0) uploads_.Add(absl::ToDoubleSeconds(took) / pictures, weight);
+}
+
+void CostModel::Mean::Add(double more, double its_weight) {
+  weight = std::min(weight, kMostWeight) + its_weight;
+  seconds += its_weight / weight * (more - seconds);
+}
+
+void CostModel::Add(const MeasuredStep& step, double weight, Class* steps) {
+  steps->weight = std::min(steps->weight, kMostWeight) + weight;
+  const double newest = weight / steps->weight;
+  const double rows = static_cast<double>(step.rows) - steps->rows;
+  const double pictures = step.pictures - steps->pictures;
+  const double seconds = absl::ToDoubleSeconds(step.took) - steps->seconds;
+  steps->rows += newest * rows;
+  steps->pictures += newest * pictures;
+  steps->seconds += newest * seconds;
+  const auto add = [newest](double a, double b, double* moment) {
+    *moment = (1 - newest) * (*moment + newest * a * b);
+  };
+  add(rows, rows, &steps->rows_rows);
+  add(rows, pictures, &steps->rows_pictures);
+  add(pictures, pictures, &steps->pictures_pictures);
+  add(rows, seconds, &steps->rows_seconds);
+  add(pictures, seconds, &steps->pictures_seconds);
+}
+
+// Least squares of the seconds over rows and pictures, each class with a constant of its own.
+void CostModel::FitPictures() {
+  const double most = decoder_.seconds;
+  double rr = 0, rp = 0, pp = kDecoderCounts, rs = 0, ps = kDecoderCounts * most;
+  for (const Class& steps : classes_) {
+    rr += steps.weight * steps.rows_rows;
+    rp += steps.weight * steps.rows_pictures;
+    pp += steps.weight * steps.pictures_pictures;
+    rs += steps.weight * steps.rows_seconds;
+    ps += steps.weight * steps.pictures_seconds;
+  }
+  const double alike = rr > 0 ? rp / rr : 0;  // Pictures that come with a row.
+  const double left = pp - alike * rp;        // Of `pp`; at least kDecoderCounts.
+  picture_seconds_ = std::clamp((ps - alike * rs) / left, 0.0, most);
 }
 
 // Pool adjacent violators: Barlow, Bartholomew, Bremner, Brunk, "Statistical Inference under Order
 // Restrictions", 1972, section 1.2.
-void CostModel::Fit() {
+void CostModel::FitRows() {
   curve_.clear();
-  for (const Point& mean : classes_) {
-    if (mean.weight == 0) continue;
-    curve_.push_back(mean);
+  for (const Class& steps : classes_) {
+    if (steps.weight == 0) continue;
+    curve_.push_back({steps.weight, steps.rows,
+                      std::max(0.0, steps.seconds - picture_seconds_ * steps.pictures)});
     while (curve_.size() > 1 && curve_.back().seconds < curve_[curve_.size() - 2].seconds) {
       const Point last = curve_.back();
       curve_.pop_back();

@@ -32,33 +32,58 @@ class StepForecast {
   StepForecast(absl::Duration planned, absl::Duration between, double pace, const CostModel* cost,
                uint32_t max_step_rows);
 
-  // An image in flight, by the passes that it has left before the planned step.
-  void Add(absl::Span<const Pass> left);
+  // An image in flight, by the passes that it has left before the planned step, and by scale which
+  // leave a FULL preview (null: none).
+  void Add(absl::Span<const Pass> left, const std::vector<bool>* full_previews = nullptr);
   // Slots that become free are taken again, by images like those in flight on the average. Call
   // once, after every Add.
   void Refill();
 
-  // Until an image that takes part in the planned step has had so many passes (1: that step).
-  absl::Duration Expected(size_t passes) const;
+  // The planned step is to decode so many pictures more than it was.
+  void AddPictures(uint32_t pictures) { planned_ += pictures * picture_; }
+
+  // Until an image that takes part in the planned step has had so many passes (1: that step) and
+  // after that step the pictures were decoded of all images that end by then, or of so many (its
+  // own included), if that is more.
+  absl::Duration Expected(size_t passes, double pictures) const;
   // The same, if steps take longer than estimated.
-  absl::Duration AtMost(size_t passes) const { return pace_ * Expected(passes); }
+  absl::Duration AtMost(size_t passes, double pictures) const {
+    return pace_ * Expected(passes, pictures);
+  }
 
  private:
-  absl::Duration StepTime(double rows) const;
+  // What all images' passes of a kind have.
+  struct Passes {
+    double rows = 0;
+    double previews = 0;  // FULL ones.
+    double ends = 0;      // Last passes.
+    uint32_t images = 0;
+  };
+  absl::Duration TimeOf(const Passes& passes) const;  // Less the pictures of what ends.
 
-  const absl::Duration planned_, between_;
+  absl::Duration planned_;
+  const absl::Duration between_, picture_;
   const double pace_;
   const CostModel& cost_;
   const double max_step_rows_;
-  std::vector<double> rows_;      // Of all images' i-th next passes.
-  std::vector<uint32_t> images_;  // With an i-th next pass.
+  std::vector<Passes> next_;  // Of all images' i-th next passes.
 };
 
 // To how many scales an image is to be truncated, of the `num_scales` that it was to have, so that
-// it is done within `left`; nothing: it goes on as planned. REQUIRES: next_pass < plan.size().
+// it is done within `left`; nothing: it goes on as planned. `due_before`: how many images with less
+// time will have their pictures decoded after the planned step. Without them many would wait for
+// the last moment, which is the same for all, and be late together. REQUIRES: next_pass <
+// plan.size().
 std::optional<uint32_t> ScalesInTime(absl::Span<const Pass> plan, size_t next_pass,
-                                     uint32_t num_scales, absl::Duration left,
+                                     uint32_t num_scales, absl::Duration left, uint32_t due_before,
                                      const StepForecast& forecast);
+
+// How many of the images that could end with the planned step should, of those with `left` (rising)
+// each: as many as leave the first that can be in time at all its time, and one at least. The
+// others are better off a step later. `forward`: what the step takes without their pictures,
+// `picture` what each of them adds.
+size_t EndsOfStep(absl::Span<const absl::Duration> left, absl::Duration forward,
+                  absl::Duration picture);
 
 }  // namespace hmar
 

@@ -96,7 +96,8 @@ absl::Status EngineLoop::TokenizePictures(Engine& engine, PlannedStep& step) {
   std::vector<const Picture*> pictures;
   pictures.reserve(wanted.size());
   for (const auto& [digest, picture] : wanted) pictures.push_back(&picture->picture);
-  std::vector<absl::StatusOr<TokenPyramid>> tokens = Tokenize(engine, step.model, pictures);
+  std::vector<absl::StatusOr<TokenPyramid>> tokens =
+      Tokenize(engine, step.model, pictures, &step.tokenizing);
   auto next = tokens.begin();
   for (const auto& [digest, picture] : wanted) {
     absl::StatusOr<TokenPyramid>& found = *next++;
@@ -117,7 +118,7 @@ absl::Status EngineLoop::TokenizePictures(Engine& engine, PlannedStep& step) {
 }
 
 std::vector<absl::StatusOr<TokenPyramid>> EngineLoop::Tokenize(
-    Engine& engine, size_t model, absl::Span<const Picture* const> pictures) {
+    Engine& engine, size_t model, absl::Span<const Picture* const> pictures, absl::Duration* took) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<absl::StatusOr<TokenPyramid>> each;
   absl::StatusOr<std::vector<TokenPyramid>> all = engine.Encode(pictures);
@@ -132,8 +133,8 @@ std::vector<absl::StatusOr<TokenPyramid>> EngineLoop::Tokenize(
                               : all.status());
     }
   }
-  const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);
-  if (metrics_ != nullptr) metrics_->UploadsEncoded(device_, model, took);
+  *took = absl::FromChrono(std::chrono::steady_clock::now() - start);
+  if (metrics_ != nullptr) metrics_->UploadsEncoded(device_, model, *took);
   return each;
 }
 

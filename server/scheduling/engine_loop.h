@@ -75,7 +75,8 @@ class EngineLoop {
   void Busy(absl::Duration expected);
   absl::Status TokenizePictures(Engine& engine, PlannedStep& step);
   std::vector<absl::StatusOr<TokenPyramid>> Tokenize(Engine& engine, size_t model,
-                                                     absl::Span<const Picture* const> pictures);
+                                                     absl::Span<const Picture* const> pictures,
+                                                     absl::Duration* took);
   absl::Status Admit(Engine& engine, PlannedStep& step);
   absl::Status Truncate(Engine& engine, const PlannedStep& step);
   absl::StatusOr<StepReport> Execute(const PlannedStep& step);

@@ -26,7 +26,7 @@ void FairQueue::Unindex(const Flow& flow) {
 }
 
 Flow* FairQueue::Push(const std::string& principal, double weight, ImageId id, absl::Time due,
-                      uint64_t rows) {
+                      uint64_t rows, const SideWork& side, absl::Time now) {
   std::unique_ptr<Flow>& flow = flows_[principal];
   if (flow == nullptr) {
     flow = std::make_unique<Flow>();
@@ -37,10 +37,18 @@ Flow* FairQueue::Push(const std::string& principal, double weight, ImageId id, a
   flow->weight = weight;
   flow->waiting.emplace(due, id);
   flow->rows += rows;
+  flow->pictures += side.pictures;
+  flow->uploads += side.uploads;
   Index(*flow);
   waiting_.insert(id);
   ++images_;
   rows_ += rows;
+  pictures_ += side.pictures;
+  uploads_ += side.uploads;
+  const Backlog arrived{1, static_cast<double>(rows), static_cast<double>(side.pictures),
+                        static_cast<double>(side.uploads)};
+  flow->arrivals.Add(arrived, now);
+  arrivals_.Add(arrived, now);
   return flow.get();
 }
 
@@ -53,12 +61,14 @@ double FairQueue::TakeIdleTag(const std::string& principal) {
   return tag;
 }
 
-void FairQueue::Start(Flow* flow, ImageId id, absl::Time due) {
+void FairQueue::Start(Flow* flow, ImageId id, absl::Time due, uint32_t uploads) {
   Unindex(*flow);
   flow->waiting.erase({due, id});
   ++flow->in_flight;
   Index(*flow);
   waiting_.erase(id);
+  flow->uploads -= uploads;
+  uploads_ -= uploads;
 }
 
 void FairQueue::Advance(Flow* flow, uint64_t rows) {
@@ -66,25 +76,30 @@ void FairQueue::Advance(Flow* flow, uint64_t rows) {
   rows_ -= rows;
 }
 
-void FairQueue::RemoveWaiting(Flow* flow, ImageId id, absl::Time due, uint64_t rows_left) {
+void FairQueue::RemoveWaiting(Flow* flow, ImageId id, absl::Time due, uint64_t rows_left,
+                              const SideWork& side) {
   Unindex(*flow);
   flow->waiting.erase({due, id});
   Index(*flow);
   waiting_.erase(id);
+  flow->uploads -= side.uploads;
+  uploads_ -= side.uploads;
   Advance(flow, rows_left);
-  Leave(*flow);
+  Leave(*flow, side.pictures);
 }
 
-void FairQueue::RemoveInFlight(Flow* flow, uint64_t rows_left) {
+void FairQueue::RemoveInFlight(Flow* flow, uint64_t rows_left, uint32_t pictures) {
   Unindex(*flow);
   --flow->in_flight;
   Index(*flow);
   Advance(flow, rows_left);
-  Leave(*flow);
+  Leave(*flow, pictures);
 }
 
-void FairQueue::Leave(Flow& flow) {
+void FairQueue::Leave(Flow& flow, uint32_t pictures) {
   --images_;
+  flow.pictures -= pictures;
+  pictures_ -= pictures;
   if (flow.images() > 0) return;
   idle_.emplace(flow.principal, flow.tag);
   idle_by_tag_.emplace(flow.tag, flow.principal);
@@ -144,30 +159,33 @@ void FairQueue::Walk(absl::FunctionRef<bool(ImageId, Flow*)> visit) const {
 
 Backlog FairQueue::Own(const std::string& principal) const {
   auto found = flows_.find(principal);
-  if (found == flows_.end()) return {};
-  return {static_cast<double>(found->second->images()), static_cast<double>(found->second->rows)};
+  return found == flows_.end() ? Backlog() : Of(*found->second);
 }
 
-Backlog FairQueue::Ahead(const std::string& principal, double weight, uint64_t own_rows) const {
+Backlog FairQueue::Of(const Flow& flow) {
+  return {static_cast<double>(flow.images()), static_cast<double>(flow.rows),
+          static_cast<double>(flow.pictures), static_cast<double>(flow.uploads)};
+}
+
+Backlog FairQueue::Ahead(const std::string& principal, double weight, double own,
+                         const Prices& prices, const Outlook& outlook) const {
   Backlog ahead;
   Backlog seen;
   size_t looked_at = 0;
   for (const auto& [name, flow] : flows_) {
     if (looked_at == kLookedAtOneByOne) break;
     ++looked_at;
-    seen.images += flow->images();
-    seen.rows += flow->rows;
-    if (name == principal || flow->rows == 0) continue;
-    const double rows = std::min<double>(flow->rows, own_rows * flow->weight / weight);
-    ahead.rows += rows;
-    ahead.images += flow->images() * rows / flow->rows;
+    seen.Add(Of(*flow));
+    Backlog theirs = Of(*flow);
+    theirs.Add(flow->arrivals.Within(outlook.during, outlook.now));
+    const double cost = prices.Of(theirs);
+    if (name == principal || cost == 0) continue;
+    ahead.Add(theirs, std::min(1.0, own * flow->weight / weight / cost));
   }
   // Those that were not looked at: as much of theirs as of those that were.
-  const Backlog unseen{images_ - seen.images, rows_ - seen.rows};
-  if (seen.rows > 0 && unseen.rows > 0) {
-    ahead.images += unseen.images * ahead.rows / seen.rows;
-    ahead.rows += unseen.rows * ahead.rows / seen.rows;
-  }
+  Backlog unseen = backlog();
+  unseen.Add(seen, -1);
+  if (seen.rows > 0 && unseen.rows > 0) ahead.Add(unseen, ahead.rows / seen.rows);
   return ahead;
 }
 

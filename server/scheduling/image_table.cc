@@ -9,6 +9,14 @@ uint32_t ImageRecord::next_rows() const {
   return next_pass < passes->size() ? (*passes)[next_pass].rows() : 0;
 }
 
+uint32_t ImageRecord::next_pictures() const {
+  if (next_pass >= passes->size()) return 0;
+  const Pass& pass = (*passes)[next_pass];
+  const bool preview =
+      pass.settles_scale && full_previews != nullptr && (*full_previews)[pass.scale];
+  return (preview ? 1 : 0) + (next_pass + 1 == passes->size() ? 1 : 0);
+}
+
 uint64_t ImageRecord::rows_left() const {
   uint64_t rows = 0;
   for (size_t i = next_pass; i < passes->size(); ++i) rows += (*passes)[i].rows();
@@ -27,7 +35,8 @@ ImageRecord& ImageTable::Add(ImageRecord image, const Principal& principal) {
   image.id = next_id_++;
   ++waiting_of_[principal.name];
   image.flow = queues_[image.model][image.priority].Push(principal.name, principal.weight, image.id,
-                                                         image.due, image.rows_left());
+                                                         image.due, image.rows_left(), image.side,
+                                                         image.submitted);
   return images_[image.id] = std::move(image);
 }
 
@@ -47,7 +56,7 @@ void ImageTable::LeaveTheQueue(const std::string& principal) {
 
 void ImageTable::Run(ImageRecord& image, size_t device) {
   LeaveTheQueue(image.flow->principal);
-  queue(image.model, image.priority).Start(image.flow, image.id, image.due);
+  queue(image.model, image.priority).Start(image.flow, image.id, image.due, image.side.uploads);
   image.device = device;
   image.state = ImageState::kRunning;
   HeldWith(image).running.insert(image.id);
@@ -62,20 +71,24 @@ void ImageTable::Advance(ImageRecord& image, size_t next_pass) {
   queue(image.model, image.priority).Advance(image.flow, rows);
 }
 
-void ImageTable::Charge(const std::vector<ImageId>& ids, absl::Duration took) {
+void ImageTable::Charge(const std::vector<ImageId>& ids, absl::Duration forward,
+                        absl::Duration decoding) {
   std::vector<const ImageRecord*> images;
-  uint64_t rows = 0;
+  uint64_t rows = 0, pictures = 0;
   for (ImageId id : ids) {
     const ImageRecord* image = Find(id);
     if (image == nullptr) continue;
     images.push_back(image);
     rows += image->next_rows();
+    pictures += image->next_pictures();
   }
-  const double seconds = absl::ToDoubleSeconds(took);
+  const auto share = [&images](uint64_t own, uint64_t all) {
+    return all > 0 ? static_cast<double>(own) / all : 1.0 / images.size();
+  };
   for (const ImageRecord* image : images) {
-    const double share =
-        rows > 0 ? static_cast<double>(image->next_rows()) / rows : 1.0 / images.size();
-    queue(image->model, image->priority).Charge(image->flow, seconds * share);
+    const absl::Duration own = share(image->next_rows(), rows) * forward +
+                               share(image->next_pictures(), pictures) * decoding;
+    queue(image->model, image->priority).Charge(image->flow, absl::ToDoubleSeconds(own));
   }
 }
 
@@ -106,9 +119,9 @@ void ImageTable::Erase(ImageId id) {
   FairQueue& waits = queue(image.model, image.priority);
   if (image.state == ImageState::kWaiting) {
     LeaveTheQueue(image.flow->principal);
-    waits.RemoveWaiting(image.flow, id, image.due, image.rows_left());
+    waits.RemoveWaiting(image.flow, id, image.due, image.rows_left(), image.side);
   } else {
-    waits.RemoveInFlight(image.flow, image.rows_left());
+    waits.RemoveInFlight(image.flow, image.rows_left(), image.side.pictures);
     HeldWith(image).running.erase(id);
     HeldWith(image).decoding.erase(id);
     HeldWith(image).rows -= image.rows_left();

@@ -37,7 +37,10 @@ struct ImageRecord {
   std::optional<size_t> device;
   std::shared_ptr<const std::vector<Pass>> passes;  // Shared by the images of a request.
   size_t next_pass = 0;                             // Changed by ImageTable alone.
-  uint64_t last_step = 0;                           // Number of the step it last took part in.
+  // By scale, those that leave a FULL preview; null: none does.
+  std::shared_ptr<const std::vector<bool>> full_previews;
+  SideWork side;
+  uint64_t last_step = 0;  // Number of the step it last took part in.
   int priority = 0;
   absl::Time due;  // Orders the images of its principal.
   OnDeadline on_deadline = OnDeadline::kFail;
@@ -53,6 +56,8 @@ struct ImageRecord {
 
   // Forward rows of its next pass; 0 when none is left.
   uint32_t next_rows() const;
+  // Pictures that its next pass leaves to the decoder.
+  uint32_t next_pictures() const;
   // Forward rows of all passes that are left.
   uint64_t rows_left() const;
   // Books a pass that it ran in a step of `batch_images` images, its share of the step's time.
@@ -92,9 +97,10 @@ class ImageTable {
   void Run(ImageRecord& image, size_t device);
   // A running image has had all passes before `next_pass`.
   void Advance(ImageRecord& image, size_t next_pass);
-  // Books a step's time with the principals of those of its images that are here, by the rows of
-  // their next passes. Negative: takes back what was booked too much.
-  void Charge(const std::vector<ImageId>& ids, absl::Duration took);
+  // Books a step's time with the principals of those of its images that are here: of its forward by
+  // the rows, of its decoder by the pictures of their next passes. Negative: takes back what was
+  // booked too much.
+  void Charge(const std::vector<ImageId>& ids, absl::Duration forward, absl::Duration decoding);
   // A running image ends after `scales` scales, without mask passes; as Engine::Truncate.
   // `sampling`: what it was made with until now.
   void Truncate(ImageRecord& image, uint32_t scales, const ModelConfig& config,

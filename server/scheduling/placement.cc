@@ -10,6 +10,8 @@ void Placement::Add(size_t device, const ImageCost& image) {
   load.images += image.images;
   load.rows += image.rows;
   load.passes = std::max(load.passes, image.passes);
+  load.pictures += image.pictures;
+  load.uploads += image.uploads;
 }
 
 size_t Placement::Place(const ImageCost& image) {

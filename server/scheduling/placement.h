@@ -26,6 +26,8 @@ struct ImageCost {
   uint64_t rows = 0;    // Of all passes that are left.
   uint32_t passes = 0;  // Most that one image has left.
   uint32_t images = 1;
+  double pictures = 0;  // To decode.
+  double uploads = 0;   // To tokenize.
 };
 
 // The loads of all devices. Thread-compatible.

@@ -33,7 +33,7 @@ struct PlannedStep {
   std::vector<std::pair<size_t, ImageId>> cancelled;
   // Admit these. They are in `ids` as well.
   std::vector<NewImage> admitted;
-  // Then truncate these, each of `ids`, to so many scales.
+  // Then truncate these to so many scales. They are held; those that are to wait are not in `ids`.
   std::vector<std::pair<ImageId, uint32_t>> truncated;
   // Step these. Empty: no step, unless await_pictures.
   std::vector<ImageId> ids;
@@ -48,6 +48,7 @@ struct PlannedStep {
     std::shared_ptr<const TokenPyramid> tokens;
   };
   std::vector<TokenizedPicture> tokenized;
+  absl::Duration tokenizing;  // What that took.
 };
 
 }  // namespace hmar

@@ -14,8 +14,13 @@ constexpr double kWeightElsewhere = 0.1;
 constexpr uint32_t kPartsOfBacklog = 64;
 
 ImageCost CostOf(const ImageRecord& image) {
-  return {image.model, image.rows_left(),
-          static_cast<uint32_t>(image.passes->size() - image.next_pass)};
+  ImageCost cost;
+  cost.model = image.model;
+  cost.rows = image.rows_left();
+  cost.passes = static_cast<uint32_t>(image.passes->size() - image.next_pass);
+  cost.pictures = image.side.pictures;
+  cost.uploads = image.state == ImageState::kWaiting ? image.side.uploads : 0;
+  return cost;
 }
 
 }  // namespace
@@ -32,12 +37,20 @@ Pricing::Pricing(const SchedulerOptions* options)
   }
 }
 
-void Pricing::Observe(size_t device, size_t model, uint64_t rows, absl::Duration took) {
-  if (const absl::Duration expected = StepTime(device, model, rows);
-      expected > absl::ZeroDuration())
-    paces_[device][model].Observe(absl::FDivDuration(took, expected));
+void Pricing::Observe(size_t device, size_t model, const MeasuredStep& step) {
+  const absl::Duration expected =
+      ForwardTime(device, model, step.rows) + DecodingTime(device, model, step.pictures);
+  if (expected > absl::ZeroDuration()) {
+    paces_[device][model].Observe(absl::FDivDuration(step.took, expected));
+  }
   for (size_t i = 0; i < costs_.size(); ++i) {
-    costs_[i][model].Observe(rows, took, i == device ? 1 : kWeightElsewhere);
+    costs_[i][model].Observe(step, i == device ? 1 : kWeightElsewhere);
+  }
+}
+
+void Pricing::ObserveUploads(size_t device, size_t model, uint32_t pictures, absl::Duration took) {
+  for (size_t i = 0; i < costs_.size(); ++i) {
+    costs_[i][model].ObserveUploads(pictures, took, i == device ? 1 : kWeightElsewhere);
   }
 }
 
@@ -68,56 +81,83 @@ double Pricing::Pace(size_t device, size_t model) const {
   return std::clamp(paces_[device][model].Bound(kDeviations), 1.0, kMost);
 }
 
-absl::Duration Pricing::StepTime(size_t device, size_t model, uint64_t rows) const {
+absl::Duration Pricing::ForwardTime(size_t device, size_t model, uint64_t rows) const {
   const CostModel& cost = costs_[device][model];
   if (!cost.measured()) return absl::ZeroDuration();
   return std::max(absl::Seconds(cost.Seconds(static_cast<double>(rows))), absl::Microseconds(1));
 }
 
-Backlog Pricing::Until(const ImageTable& table, const Work& work, double images, uint64_t rows) {
-  Backlog total{images, static_cast<double>(rows)};
-  const auto add = [&total](const Backlog& more) {
-    total.images += more.images;
-    total.rows += more.rows;
-  };
+absl::Duration Pricing::DecodingTime(size_t device, size_t model, uint32_t pictures) const {
+  return absl::Seconds(pictures * costs_[device][model].picture_seconds());
+}
+
+// Of a row in a full step.
+Prices Pricing::PricesOf(size_t model) const {
+  const CostModel& cost = costs_[0][model];
+  const double rows = options_.StepRows(0, model);
+  const double row = cost.Seconds(rows) / rows;
+  if (row <= 0) return {};
+  return {row, cost.picture_seconds(), cost.upload_seconds()};
+}
+
+Backlog Pricing::Until(const ImageTable& table, const Work& work, const Backlog& more,
+                       const FairQueue::Outlook& outlook) const {
+  const Prices prices = PricesOf(work.job.model);
+  Backlog total = more;
   for (const auto& [priority, queue] : table.priorities(work.job.model)) {
-    if (priority > work.job.priority) add(queue.backlog());
+    if (priority > work.job.priority) {
+      total.Add(queue.backlog());
+      total.Add(queue.Coming(outlook));
+    }
     if (priority != work.job.priority) continue;
     const Backlog own = queue.Own(work.origin.client);
-    add(own);
-    add(queue.Ahead(work.origin.client, work.origin.weight, rows + own.rows));
+    total.Add(own);
+    total.Add(queue.Ahead(work.origin.client, work.origin.weight, prices.Of(more) + prices.Of(own),
+                          prices, outlook));
   }
   return total;
 }
 
-Admission Pricing::Quote(const ImageTable& ahead, const Work& work,
-                         const std::vector<Pass>& passes) const {
-  const size_t model = work.job.model;
-  const uint32_t images = work.job.images;
-  uint64_t rows = 0;
-  for (const Pass& pass : passes) rows += pass.rows();
-  const auto all_passes = static_cast<uint32_t>(passes.size());
-  Placement placement = OtherModels(ahead, model);
+// What comes while the work waits, and goes before it, makes it wait longer, so that more comes.
+Admission Pricing::Quote(const ImageTable& ahead, const Work& work, const std::vector<Pass>& passes,
+                         absl::Time now) const {
+  constexpr int kRounds = 4;
+  const SideWork side = SideWorkOf(work, 0);
+  Backlog first{1, 0, static_cast<double>(side.pictures), static_cast<double>(side.uploads)};
+  for (const Pass& pass : passes) first.rows += pass.rows();
+  Backlog own = first;
+  own.Add({first.images, first.rows, first.pictures, 0}, work.job.images - 1.0);
   Admission admission;
   admission.images_ahead =
-      static_cast<uint32_t>(std::lround(Until(ahead, work, 1, rows).images)) - 1;
-  const Backlog until = Until(ahead, work, images, images * rows);
-  Spread(until, model, all_passes, &placement);
-  for (size_t device = 0; device < placement.devices(); ++device) {
-    const ModelLoad& load = placement.loads(device)[model];
-    if (load.images == 0) continue;
-    const LoadEstimate estimate = placement.Estimate(device, model);
-    admission.estimated_time = std::max(admission.estimated_time, estimate.time);
-    admission.estimated_device_seconds += estimate.device_seconds;
+      static_cast<uint32_t>(std::lround(Until(ahead, work, first, {}).images)) - 1;
+  const Placement others = OtherModels(ahead, work.job.model);
+  for (int round = 0; round < kRounds; ++round) {
+    const absl::Duration before = admission.estimated_time;
+    Estimate(Until(ahead, work, own, {before, now}), own, work.job.model,
+             static_cast<uint32_t>(passes.size()), others, &admission);
+    if (admission.estimated_time - before < before / 20) break;
   }
-  if (until.rows > 0) admission.estimated_device_seconds *= images * rows / until.rows;
   return admission;
+}
+
+void Pricing::Estimate(const Backlog& until, const Backlog& own, size_t model, uint32_t passes,
+                       Placement placement, Admission* admission) {
+  admission->estimated_time = absl::ZeroDuration();
+  admission->estimated_device_seconds = 0;
+  Spread(until, model, passes, &placement);
+  for (size_t device = 0; device < placement.devices(); ++device) {
+    if (placement.loads(device)[model].images == 0) continue;
+    const LoadEstimate estimate = placement.Estimate(device, model);
+    admission->estimated_time = std::max(admission->estimated_time, estimate.time);
+    admission->estimated_device_seconds += estimate.device_seconds;
+  }
+  if (until.rows > 0) admission->estimated_device_seconds *= own.rows / until.rows;
 }
 
 absl::Duration Pricing::ClientBacklogTime(const ImageTable& images, const Work& work) const {
   const size_t model = work.job.model;
   Placement placement = OtherModels(images, model);
-  Spread(Until(images, work, 0, 0), model, default_passes_[model], &placement);
+  Spread(Until(images, work, {}, {}), model, default_passes_[model], &placement);
   absl::Duration longest;
   for (size_t device = 0; device < placement.devices(); ++device) {
     longest = std::max(longest, placement.Estimate(device, model).time);
@@ -188,8 +228,9 @@ void Pricing::Spread(const Backlog& backlog, size_t model, uint32_t passes, Plac
     const auto rows_of = [&](uint64_t first) {
       return static_cast<uint64_t>(backlog.rows * static_cast<double>(first) / images);
     };
-    placement->Place(
-        {model, rows_of(to) - rows_of(from), passes, static_cast<uint32_t>(to - from)});
+    const double share = static_cast<double>(to - from) / images;
+    placement->Place({model, rows_of(to) - rows_of(from), passes, static_cast<uint32_t>(to - from),
+                      share * backlog.pictures, share * backlog.uploads});
   }
 }
 

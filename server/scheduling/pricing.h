@@ -28,7 +28,9 @@ class Pricing {
   // A step of model `model` on `device` was measured. It counts for the other devices too, a tenth:
   // one that has not run the model yet is taken to be like them, and one that looks slow because of
   // a single slow step is tried again in time.
-  void Observe(size_t device, size_t model, uint64_t rows, absl::Duration took);
+  void Observe(size_t device, size_t model, const MeasuredStep& step);
+  // So many uploaded pictures were tokenized, likewise.
+  void ObserveUploads(size_t device, size_t model, uint32_t pictures, absl::Duration took);
 
   // From an image's last pass to its picture, on this device; and from there to its client.
   void ObservePicture(size_t device, size_t model, absl::Duration took);
@@ -38,11 +40,12 @@ class Pricing {
   absl::Duration MostTimeToClient(size_t device, size_t model) const;
   absl::Duration TimeToClient(size_t model) const;  // The longest of all devices.
 
-  // How much longer than StepTime says steps take at most, nearly always; >= 1.
+  // How much longer than ForwardTime and DecodingTime say steps take at most, nearly always; >= 1.
   double Pace(size_t device, size_t model) const;
 
   // What a request can be told, given all that `ahead` holds (id 0). `passes`: of each image.
-  Admission Quote(const ImageTable& ahead, const Work& work, const std::vector<Pass>& passes) const;
+  Admission Quote(const ImageTable& ahead, const Work& work, const std::vector<Pass>& passes,
+                  absl::Time now) const;
 
   // Until all that the work's client has in line before it is done.
   absl::Duration ClientBacklogTime(const ImageTable& images, const Work& work) const;
@@ -50,8 +53,11 @@ class Pricing {
   // Until all of `images` is done.
   absl::Duration BacklogTime(const ImageTable& images) const;
 
-  // What a step of so many rows should take; zero before any step of the model, never after.
-  absl::Duration StepTime(size_t device, size_t model, uint64_t rows) const;
+  // What the forward of a step of so many rows should take; zero before any step of the model,
+  // never after.
+  absl::Duration ForwardTime(size_t device, size_t model, uint64_t rows) const;
+  // What so many pictures should add to a step.
+  absl::Duration DecodingTime(size_t device, size_t model, uint32_t pictures) const;
   const CostModel& cost(size_t device, size_t model) const { return costs_[device][model]; }
 
   // The devices with what runs on them; what waits is still to be placed.
@@ -63,8 +69,14 @@ class Pricing {
   Placement Empty() const;
   // With all that the device has of other models than `model`.
   Placement OtherModels(const ImageTable& images, size_t model) const;
-  // What will be done before the last of `images` images more of the work is, these included.
-  static Backlog Until(const ImageTable& table, const Work& work, double images, uint64_t rows);
+  // Seconds by which principals share the devices; before any step, rows.
+  Prices PricesOf(size_t model) const;
+  // What will be done before the last of the work's is that are in `more`, these included.
+  Backlog Until(const ImageTable& table, const Work& work, const Backlog& more,
+                const FairQueue::Outlook& outlook) const;
+  // When all of `until` is done on devices that have `placement`, and what of it is `own`.
+  static void Estimate(const Backlog& until, const Backlog& own, size_t model, uint32_t passes,
+                       Placement placement, Admission* admission);
   // Puts a model's backlog where it will be done first, in parts.
   static void Spread(const Backlog& backlog, size_t model, uint32_t passes, Placement* placement);
 

@@ -25,6 +25,8 @@ class StepBooking {
   void Book(const PlannedStep& step, StepReport report, absl::Duration took, absl::Time now);
 
  private:
+  void BookUploads(const PlannedStep& step);
+  void Measure(const PlannedStep& step, const StepReport& report, absl::Duration took);
   void BookPasses(const PlannedStep& step, const std::vector<PassReport>& passes,
                   absl::Duration took, absl::Time now);
 

@@ -6,6 +6,19 @@
 #include <utility>
 
 namespace hmar {
+namespace {
+
+using PressedImages = std::vector<std::pair<ImageRecord*, absl::Duration>>;
+
+// Those with the least time first.
+PressedImages ByTime(PressedImages images) {
+  std::sort(images.begin(), images.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.second, a.first->id) < std::pair(b.second, b.first->id);
+  });
+  return images;
+}
+
+}  // namespace
 
 std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
   PlannedStep step;
@@ -20,16 +33,26 @@ std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
 
   ++steps_planned_;
   for (ImageId id : step.ids) ledger_.images().Find(id)->last_step = steps_planned_;
-  step.expected = StepTime(step);
-  ledger_.images().Charge(step.ids, step.expected);
   EndEarly(step, now);
+  Postpone(step, now);
+  const StepCost cost = CostOf(step.model, step.ids);
+  step.expected = cost.all();
+  ledger_.images().Charge(step.ids, cost.forward, cost.decoding);
   return step;
 }
 
-absl::Duration StepPlanner::StepTime(const PlannedStep& step) const {
+template <typename Ids>
+StepPlanner::StepCost StepPlanner::CostOf(size_t model, const Ids& ids) const {
   uint64_t rows = 0;
-  for (const ImageId id : step.ids) rows += ledger_.images().Find(id)->next_rows();
-  return pricing_.StepTime(device_, step.model, rows);
+  uint32_t pictures = 0;
+  for (const ImageId id : ids) {
+    const ImageRecord& image = *ledger_.images().Find(id);
+    rows += image.next_rows();
+    pictures += image.next_pictures();
+  }
+  rows = std::min<uint64_t>(rows, options_.StepRows(device_, model));
+  return {pricing_.ForwardTime(device_, model, rows),
+          pricing_.DecodingTime(device_, model, pictures)};
 }
 
 std::vector<std::pair<ImageRecord*, absl::Duration>> StepPlanner::Pressed(const PlannedStep& step,
@@ -52,7 +75,7 @@ bool StepPlanner::FailTheLate(PlannedStep& step, absl::Time now) {
   const StepForecast forecast = Forecast(step);
   std::set<WorkId> late;
   for (const auto& [image, left] : pressed) {
-    if (forecast.Expected(image->passes->size() - image->next_pass) > left) {
+    if (forecast.Expected(image->passes->size() - image->next_pass, 1) > left) {
       late.insert(image->work);
     }
   }
@@ -67,38 +90,65 @@ bool StepPlanner::FailTheLate(PlannedStep& step, absl::Time now) {
   return !late.empty();
 }
 
+// Who has the least time is asked first: whoever ends with this step makes it longer by a picture,
+// who ends later has it decoded before those that are due after it.
 void StepPlanner::EndEarly(PlannedStep& step, absl::Time now) {
-  const auto pressed =
-      Pressed(step, OnDeadline::kDegrade, now + pricing_.MostTimeToClient(device_, step.model));
+  const auto pressed = ByTime(
+      Pressed(step, OnDeadline::kDegrade, now + pricing_.MostTimeToClient(device_, step.model)));
   if (pressed.empty()) return;
-  const StepForecast forecast = Forecast(step);
+  StepForecast forecast = Forecast(step);
+  uint32_t later = 0;  // Pictures of those before, decoded after this step.
   for (const auto& [image, left] : pressed) {
+    const uint32_t pictures = image->next_pictures();
     const std::optional<uint32_t> scales =
-        ScalesInTime(*image->passes, image->next_pass, image->num_scales, left, forecast);
+        ScalesInTime(*image->passes, image->next_pass, image->num_scales, left, later, forecast);
+    const size_t passes_left = image->passes->size() - image->next_pass;
+    if (passes_left > 1 &&
+        scales.value_or(image->num_scales) > (*image->passes)[image->next_pass].scale + 1u)
+      ++later;
     if (!scales) continue;
     ledger_.images().Truncate(*image, *scales, options_.models()[step.model].config,
                               ledger_.work(image->work).job.prototype.sampling);
     step.truncated.emplace_back(image->id, *scales);
+    forecast.AddPictures(image->next_pictures() - pictures);
   }
+}
+
+void StepPlanner::Postpone(PlannedStep& step, absl::Time now) const {
+  auto ends = ByTime(
+      Pressed(step, OnDeadline::kDegrade, now + pricing_.MostTimeToClient(device_, step.model)));
+  std::erase_if(ends, [](const auto& entry) {
+    return entry.first->next_pass + 1 < entry.first->passes->size();
+  });
+  if (ends.size() < 2) return;
+  std::vector<absl::Duration> left;
+  for (const auto& [image, its] : ends) left.push_back(its);
+  const double pace = pricing_.Pace(device_, step.model);
+  const absl::Duration picture = pricing_.DecodingTime(device_, step.model, 1);
+  const absl::Duration forward =
+      CostOf(step.model, step.ids).all() - static_cast<double>(ends.size()) * picture;
+  std::set<ImageId> later;
+  for (size_t i = EndsOfStep(left, pace * forward, pace * picture); i < ends.size(); ++i) {
+    later.insert(ends[i].first->id);
+  }
+  for (const PlannedStep::NewImage& image : step.admitted) later.erase(image.id);
+  std::erase_if(step.ids, [&later](ImageId id) { return later.contains(id); });
 }
 
 StepForecast StepPlanner::Forecast(const PlannedStep& step) const {
   const ImageTable& images = ledger_.images();
   absl::Duration between;
   for (size_t model = 0; model < options_.models().size(); ++model) {
-    uint64_t rows = 0;
-    for (const ImageId id : images.held(device_, model).running) {
-      rows += images.Find(id)->next_rows();
-    }
-    rows = std::min<uint64_t>(rows, options_.StepRows(device_, model));
-    if (model != step.model && rows > 0) between += pricing_.StepTime(device_, model, rows);
+    const std::set<ImageId>& running = images.held(device_, model).running;
+    if (model != step.model && !running.empty()) between += CostOf(model, running).all();
   }
-  StepForecast forecast(StepTime(step), between, pricing_.Pace(device_, step.model),
-                        &pricing_.cost(device_, step.model),
+  StepForecast forecast(CostOf(step.model, step.ids).all(), between,
+                        pricing_.Pace(device_, step.model), &pricing_.cost(device_, step.model),
                         options_.StepRows(device_, step.model));
   for (const ImageId id : images.held(device_, step.model).running) {
     const ImageRecord& image = *images.Find(id);
-    forecast.Add(absl::MakeConstSpan(*image.passes).subspan(image.next_pass));
+    forecast.Add(absl::MakeConstSpan(*image.passes).subspan(image.next_pass),
+                 image.full_previews.get());
   }
   if (images.waiting(step.model) > 0) forecast.Refill();
   return forecast;
@@ -133,7 +183,7 @@ void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
   const Situation situation = Look();
   std::optional<StepChoice> choice =
       options_.policy({situation.queued, situation.running, situation.flows, situation.priorities,
-                  situation.models, options_.max_step_rows, options_.aging, last_model_});
+                       situation.models, options_.max_step_rows, options_.aging, last_model_});
   if (!choice) return;
   last_model_ = step.model = choice->model;
   step.ids = std::move(choice->running);

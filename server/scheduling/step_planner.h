@@ -92,6 +92,9 @@ class StepPlanner {
   // Fails requests of the step's images that asked for it and will be late, and takes their images
   // out of the step. Whether there were any.
   bool FailTheLate(PlannedStep& step, absl::Time now);
+  // Leaves out of the step who could end with it and has the time to do so later, where their
+  // pictures would make others late.
+  void Postpone(PlannedStep& step, absl::Time now) const;
   // Truncates images of the step that would be late otherwise.
   void EndEarly(PlannedStep& step, absl::Time now);
   // Those of the step's images that this is to become of, with the time from `from` to when their
@@ -100,7 +103,13 @@ class StepPlanner {
                                                                OnDeadline on_deadline,
                                                                absl::Time from) const;
   StepForecast Forecast(const PlannedStep& step) const;
-  absl::Duration StepTime(const PlannedStep& step) const;
+  struct StepCost {
+    absl::Duration forward, decoding;
+    absl::Duration all() const { return forward + decoding; }
+  };
+  // Of one more pass of each of these images.
+  template <typename Ids>
+  StepCost CostOf(size_t model, const Ids& ids) const;
   // Puts the clock of the leader's queue to its tag.
   void Lead(const PlannedStep& step, const Flow& leader);
   PlannedStep::NewImage Start(ImageId id, absl::Time now);

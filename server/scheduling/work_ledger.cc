@@ -25,6 +25,11 @@ WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, uint32_t num_scales
   ++open_requests_;
   const CallOrigin& origin = request.work.origin;
   if (origin.deadline < absl::InfiniteFuture()) deadlines_.emplace(origin.deadline, id);
+  const ImageTask& prototype = request.work.job.prototype;
+  std::shared_ptr<const std::vector<bool>> full_previews;
+  if (prototype.preview_mode == PreviewMode::kFull) {
+    full_previews = std::make_shared<const std::vector<bool>>(prototype.preview_scales);
+  }
   for (uint32_t index = 0; index < request.work.job.images; ++index) {
     ImageRecord image;
     image.work = id;
@@ -32,6 +37,8 @@ WorkId WorkLedger::Open(Work work, std::vector<Pass> passes, uint32_t num_scales
     image.model = request.work.job.model;
     image.device = request.work.device;
     image.passes = shared_passes;
+    image.full_previews = full_previews;
+    image.side = SideWorkOf(request.work, index);
     image.priority = request.work.probe ? kProbePriority : request.work.job.priority;
     image.due = std::min(origin.deadline, now + kDueWithin);
     image.on_deadline = request.work.job.on_deadline;

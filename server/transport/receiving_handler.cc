@@ -27,6 +27,8 @@ class ReceivingHandler::Arrival : public grpc_completion_queue_functor,
   ~Arrival() { grpc_call_unref(call_.call->call()); }
 
   void Start() {
+    if (handler_->door_.admit) admitted_ = handler_->door_.admit(*call_.server_context);
+    if (!admitted_.ok()) return HandOver(/*arrived=*/false);
     self_ = shared_from_this();
     alarm_.Set(absl::ToChronoTime(start_ + handler_->limit_),
                [arrival = weak_from_this()](bool rang) {
@@ -46,19 +48,22 @@ class ReceivingHandler::Arrival : public grpc_completion_queue_functor,
     const std::shared_ptr<Arrival> self = std::move(arrival->self_);
     const bool in_time = !arrival->decided_.exchange(true);
     arrival->alarm_.Cancel();
-    arrival->HandOver(ok != 0 && in_time);
+    arrival->HandOver(ok != 0 && in_time && arrival->bytes_ != nullptr);
   }
 
   // Whether or not there is a request, the handler must run: it closes gRPC's books of the call. It
   // does not look at a request whose status is an error, but wants one.
-  void HandOver(bool good) {
-    const bool complete = good && bytes_ != nullptr;
+  void HandOver(bool arrived) {
     if (bytes_ == nullptr) bytes_ = grpc_raw_byte_buffer_create(nullptr, 0);
     grpc::Status status;
     void* data = nullptr;
     void* const request =
         handler_->handler_->Deserialize(call_.call->call(), bytes_, &status, &data);
-    if (!complete) status = grpc::Status(grpc::StatusCode::CANCELLED, "no request came");
+    if (!arrived && admitted_.ok()) {
+      status = grpc::Status(grpc::StatusCode::CANCELLED, "no request came");
+    } else if (handler_->door_.hand_over) {
+      handler_->door_.hand_over(request, std::move(admitted_));
+    }
     handler_->handler_->RunHandler(
         {call_.call, call_.server_context, request, status, data, call_.call_requester});
   }
@@ -78,6 +83,7 @@ class ReceivingHandler::Arrival : public grpc_completion_queue_functor,
   const ReceivingHandler* const handler_;
   const HandlerParameter call_;
   const absl::Time start_;
+  absl::StatusOr<Quota::Ticket> admitted_ = Quota::Ticket();
   grpc_byte_buffer* bytes_ = nullptr;
   std::atomic<bool> decided_ = false;  // By whoever is first: the request or the alarm.
   grpc::Alarm alarm_;
@@ -85,8 +91,11 @@ class ReceivingHandler::Arrival : public grpc_completion_queue_functor,
 };
 
 ReceivingHandler::ReceivingHandler(std::unique_ptr<grpc::internal::MethodHandler> handler,
-                                   absl::Duration limit, OnLate on_late)
-    : handler_(std::move(handler)), limit_(limit), on_late_(std::move(on_late)) {}
+                                   absl::Duration limit, OnLate on_late, Door door)
+    : handler_(std::move(handler)),
+      limit_(limit),
+      on_late_(std::move(on_late)),
+      door_(std::move(door)) {}
 
 void ReceivingHandler::RunHandler(const HandlerParameter& call) {
   std::make_shared<Arrival>(this, call)->Start();

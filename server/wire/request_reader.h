@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "server/base/quota.h"
 
 namespace hmar {
 
@@ -33,7 +34,8 @@ absl::Status ReadRequest(const grpc::ByteBuffer& bytes, google::protobuf::Messag
 template <typename Message>
 struct ReceivedRequest {
   Message message;
-  absl::Status status;  // ReadRequest's.
+  absl::Status status;  // ReadRequest's, or why the call was refused before it.
+  Quota::Ticket place;  // The call's, among those that are open.
 };
 
 }  // namespace hmar

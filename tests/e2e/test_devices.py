@@ -1,5 +1,4 @@
 """Several devices, and one that is lost: the real program with a fake libhmar_cuda.so, where an installed one would lie."""
-import shutil
 import signal
 import threading
 
@@ -9,32 +8,7 @@ from grpc_health.v1 import health_pb2
 from hmar.v1 import image_generation_pb2 as pb
 
 from requests_under_test import error_of
-from server_process import GENEROUS_SECONDS, READINESS, ServerProcess
-
-FLAGS = ["--device=cuda:0,cuda:2", "--max-images-in-flight=4"]
-
-
-def installed(hmar_server, build_dir, prefix):
-    """A copy of the program in prefix/bin with the fake engine in prefix/lib."""
-    for folder in ("bin", "lib"):
-        (prefix / folder).mkdir()
-    shutil.copy(build_dir / "tests" / "fakes" / "lib" / "libhmar_cuda.so", prefix / "lib")
-    return shutil.copy(hmar_server, prefix / "bin" / "hmar-server")
-
-
-@pytest.fixture
-def start_on_gpus(hmar_server, build_dir, model_folder, tmp_path):
-    program = installed(hmar_server, build_dir, tmp_path)
-    started = []
-
-    def start(*flags, device=FLAGS):
-        started.append(ServerProcess(program, [f"--model=m={model_folder}", *device, *flags], tmp_path))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.stop()
-
+from server_process import GENEROUS_SECONDS, READINESS
 
 def small_request(**fields):
     return pb.GenerateRequest(class_id=1, seed=5, output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_RGB8), **fields)

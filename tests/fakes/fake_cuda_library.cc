@@ -3,7 +3,8 @@
 //   HMAR_FAKE_CUDA_LOST_AFTER_STEPS=N  each device is lost after so many steps;
 //   HMAR_FAKE_CUDA_HANG_AFTER_STEPS=N  each hangs in the step after so many, for good;
 //   HMAR_FAKE_CUDA_FAILS_SEED=N        images of this seed (0: the probe's) have no finite logits;
-//   HMAR_FAKE_CUDA_LOAD_HANGS=1        no engine ever comes to be.
+//   HMAR_FAKE_CUDA_LOAD_HANGS=1        no engine ever comes to be;
+//   HMAR_FAKE_CUDA_IMAGE_SIZE=N        pictures have sides of N pixels.
 
 #include <unistd.h>
 
@@ -51,6 +52,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Make(const ModelFolder& folder,
   }
   const uint32_t slots = options.max_images == 0 ? kImagesThatFit : options.max_images;
   EngineInfo info = FakeEngineInfo(folder.config.name, slots);
+  HMAR_ASSIGN_OR_RETURN(const auto image_size, Setting("HMAR_FAKE_CUDA_IMAGE_SIZE"));
+  if (image_size.has_value()) info.config.image_size = static_cast<int>(*image_size);
   info.digest = folder.digest;
   info.device = absl::StrCat("cuda:", options.device);
   info.precision = options.precision == Precision::kFp8 ? "fp8" : "bf16";

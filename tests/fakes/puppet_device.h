@@ -16,8 +16,16 @@
 
 namespace hmar {
 
+// What steps of a puppet's devices take.
+struct PuppetCosts {
+  absl::Duration step = absl::Milliseconds(10);
+  absl::Duration row = absl::Milliseconds(1);
+  absl::Duration picture;  // Decoded: FULL previews and images.
+  absl::Duration upload;   // Tokenized, before the step.
+};
+
 // A scheduler and the engines of its devices, moved step by step by the test on its own thread, on
-// a clock that only steps move: a step takes 10 ms and 1 ms a row, unless a device is made slower.
+// a clock that only steps move: a step takes 10 ms and 1 ms a row, unless the test says otherwise.
 // Most tests have one device, of index 0.
 class PuppetDevice {
  public:
@@ -38,8 +46,7 @@ class PuppetDevice {
   FakeEngine& engine(size_t model = 0, size_t device = 0) { return *engines_[device][model]; }
   // Steps of the device take this many times as long.
   void SlowDown(size_t device, double times) { slowness_[device] = times; }
-  // Each picture that a step decodes adds so much; none at first.
-  void DecodeFor(absl::Duration a_picture) { decode_ = a_picture; }
+  void SetCosts(const PuppetCosts& costs) { costs_ = costs; }
   FakeClock& clock() { return clock_; }
 
   // A valid request.
@@ -76,22 +83,19 @@ class PuppetDevice {
         const Picture* const pictures[] = {&image.picture->picture};
         image.task.given = std::make_shared<TokenPyramid>(engine.Encode(pictures)->front());
         step.tokenized.push_back({image.picture->digest, image.task.given});
+        step.tokenizing += costs_.upload * slowness_[step.device];
       }
       EXPECT_TRUE(engine.Admit(image.id, image.task).ok());
     }
     for (const auto& [id, scales] : step.truncated) {
       EXPECT_EQ(engine.Truncate(id, scales), absl::OkStatus());
     }
+    clock_.Advance(step.tokenizing);
     absl::StatusOr<StepReport> report = StepReport();
     absl::Duration took;
     if (!step.ids.empty() || step.await_pictures) {
       report = engine.Step(step.ids);
-      took = absl::Milliseconds(10 + (report.ok() ? report->rows : 0)) * slowness_[step.device];
-      if (report.ok()) {
-        const absl::Duration decoding = static_cast<double>(report->images.size()) * decode_;
-        report->decode_seconds = absl::ToDoubleSeconds(decoding);
-        took += decoding;
-      }
+      took = (report.ok() ? CostOf(step, &*report) : costs_.step) * slowness_[step.device];
       clock_.Advance(took);
     }
     scheduler_->Finish(step, std::move(report), took);
@@ -131,8 +135,19 @@ class PuppetDevice {
   }
 
  private:
+  absl::Duration CostOf(const PlannedStep&, StepReport* report) const {
+    size_t pictures = report->images.size();
+    for (const PreviewReport& preview : report->previews) {
+      const auto size = static_cast<uint32_t>(engines_[0][0]->info().config.image_size);
+      pictures += preview.picture.width == size;
+    }
+    const absl::Duration decoding = costs_.picture * pictures;
+    report->decode_seconds = absl::ToDoubleSeconds(decoding);
+    return costs_.step + costs_.row * report->rows + decoding;
+  }
+
   FakeClock clock_;
-  absl::Duration decode_;
+  PuppetCosts costs_;
   std::vector<double> slowness_;                                   // By device.
   std::vector<std::vector<std::unique_ptr<FakeEngine>>> engines_;  // By device and model.
   std::unique_ptr<Scheduler> scheduler_;

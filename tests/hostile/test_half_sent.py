@@ -2,12 +2,14 @@
 import os
 import threading
 
+import grpc
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
 
 from http2 import (CONTINUATION, END_HEADERS, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, Http2Connection,
                    WindowedConnection, frame, literal, message)
 from memory import bounded_memory
+from requests_under_test import error_of, images_of, request
 
 FULL_MB = 40  # --max-message-bytes
 METHODS = ["Generate", "GenerateImages", "ListModels", "GetModel"]
@@ -42,6 +44,36 @@ def test_a_request_that_stops_halfway_ends_in_time(victim, method):
     server.wait_for_metric(lambda count: count == before + 20, "hmar_requests_total", code="DEADLINE_EXCEEDED")
     lines = [line for line in server.output.splitlines() if f'"method":"{method}"' in line.replace(": ", ":")]
     assert sum("DEADLINE_EXCEEDED" in line for line in lines) == 20
+
+
+def images_if_taken(server):
+    try:
+        return images_of(server.stub().Generate(request(), timeout=60))
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        return None
+
+
+def test_calls_beyond_their_bound_are_refused_by_their_headers(victim):
+    server = victim("--max-open-calls=10", "--max-open-calls-per-client=8")
+    with Http2Connection(server.port) as connection:
+        streams = [connection.request() for _ in range(8)]  # None sends more than its headers.
+        assert connection.settled()
+        for method, reply in (("Generate", server.stub().Generate), ("GenerateImages", server.stub().GenerateImages)):
+            one = pb.GenerateRequest(class_id=1)
+            error = error_of(lambda: reply(one if method == "Generate" else pb.GenerateImagesRequest(request=one)))
+            assert error.info.reason == "TOO_MANY_CALLS"
+            assert error.message == "8 calls of this client are open; at most 8"
+            assert error.retry_info is not None
+        late = connection.request()  # Whose request nobody waits for.
+        end = connection.wait_for_end(late)
+        assert end is not None and end[0] == HEADERS
+        connection.send(frame(RST_STREAM, 0, streams[0], bytes([0, 0, 0, 8])))  # CANCEL: a place is free.
+        refused = server.metric("hmar_admission_rejected_total", reason="TOO_MANY_CALLS")
+        assert refused == 3
+        while not images_if_taken(server):
+            refused += 1
+    assert server.metric("hmar_admission_rejected_total", reason="TOO_MANY_CALLS") == refused
 
 
 def test_a_request_in_pieces_arrives_if_it_is_in_time(server):

@@ -123,10 +123,34 @@ TEST(EncoderPoolTest, BehindItsBoundAnImagesNewestPreviewReplacesItsWaitingOnes)
     EXPECT_EQ(pool.PostPreview(b, 10, journal.Preview("b0")), 0u);
     EXPECT_EQ(pool.PostPreview(a, 10, journal.Preview("a3")), 1u);
     pool.PostFinal(a, 10, journal.Final("a"));
-    EXPECT_EQ(pool.waiting_bytes(), 30u);
+    EXPECT_EQ(pool.preview_bytes(), 20u);
     blocker.Release();
   }
   EXPECT_THAT(journal.entries(), ElementsAre("a3 -3", "b0 -0", "a"));
+}
+
+TEST(EncoderPoolTest, PreviewsThatHaveNoRoomAreDroppedAndCountedInTheNext) {
+  Journal journal;
+  absl::Notification waiting_ran;
+  EncoderPool pool({1, 25});
+  const auto a = pool.NewStrand();
+  const auto b = pool.NewStrand();
+  {
+    Blocker blocker(&pool);
+    EXPECT_EQ(pool.PostPreview(a, 20, journal.Preview("a0")), 0u);
+    EXPECT_EQ(pool.PostPreview(b, 10, journal.Preview("b0")), 1u);
+    EXPECT_EQ(pool.PostPreview(b, 10, journal.Preview("b1")), 1u);
+    EXPECT_EQ(pool.preview_bytes(), 20u);
+    blocker.Release();
+  }
+  pool.PostFinal(pool.NewStrand(), 0, [&] { waiting_ran.Notify(); });
+  waiting_ran.WaitForNotification();
+  EXPECT_EQ(pool.PostPreview(b, 99, journal.Preview("b2")), 0u);  // Alone any fits.
+  pool.PostFinal(b, 10, journal.Final("b"));
+  absl::Notification last;
+  pool.PostFinal(b, 0, [&] { last.Notify(); });
+  last.WaitForNotification();
+  EXPECT_THAT(journal.entries(), ElementsAre("a0 -0", "b2 -2", "b"));
 }
 
 TEST(EncoderPoolTest, FinalsAreKeptWhateverWaits) {
@@ -136,7 +160,6 @@ TEST(EncoderPoolTest, FinalsAreKeptWhateverWaits) {
     Blocker blocker(&pool);
     const auto strand = pool.NewStrand();
     for (int i = 0; i < 3; ++i) pool.PostFinal(strand, 1000, journal.Final("final"));
-    EXPECT_EQ(pool.waiting_bytes(), 3000u);
     blocker.Release();
   }
   EXPECT_THAT(journal.entries(), ElementsAre("final", "final", "final"));
@@ -151,7 +174,7 @@ TEST(EncoderPoolTest, BytesAreGivenBackOnceAJobHasRun) {
   absl::Notification last;
   pool.PostFinal(strand, 0, [&] { last.Notify(); });
   last.WaitForNotification();
-  EXPECT_EQ(pool.waiting_bytes(), 0u);
+  EXPECT_EQ(pool.preview_bytes(), 0u);
 }
 
 }  // namespace

@@ -111,11 +111,10 @@ class GenerationTest : public ::testing::Test {
     context_.scheduler = &scheduler_;
     context_.encoder = &encoder_;
     context_.upload_readers = &readers_;
-    context_.upload_budget = &budget_;
+    context_.admission = &admission_;
     context_.clock = &clock_;
     context_.random = &random_;
     context_.metrics = metrics_.get();
-    context_.encoder_buffer_bytes = 1000;
   }
 
   ~GenerationTest() override {
@@ -191,27 +190,59 @@ class GenerationTest : public ::testing::Test {
   HookedClock clock_;
   DeviceSeededRandom random_;
   Scheduler scheduler_{OneDevice(), &clock_, nullptr};
-  ByteBudget budget_{20'000};
   ServiceContext context_;
   const std::shared_ptr<RecordingSink> sink_ = std::make_shared<RecordingSink>();
   std::vector<std::shared_ptr<Hold>> holds_;
   EncoderPool encoder_{{1, 1 << 20}};
   UploadReaders readers_{{1, 1600 << 10}};
+  Deliveries deliveries_{{1000, 750, 500, absl::Seconds(20)}, &clock_};
+  CallAdmission admission_{{{8, 8}, {20'000, 20'000}, {1000, 1000}},
+                           &readers_,
+                           &encoder_,
+                           &deliveries_,
+                           &clock_,
+                           metrics_.get()};
 };
 
 TEST_F(GenerationTest, ABusyEncoderRefusesNewRequestsAndSaysWhenToComeBack) {
-  HoldEncoder(0);
-  encoder_.PostFinal(encoder_.NewStrand(), 1000, [] {});
+  const Quota::Ticket all = admission_.HoldPicture("another", 1000);
   EXPECT_TRUE(Make(PlainRequest())->Start().ok());  // All that may wait.
-  encoder_.PostFinal(encoder_.NewStrand(), 50'000'000, [] {});
+  const Quota::Ticket more = admission_.HoldPicture("another", 50'000'000);
   const absl::Status status = Make(PlainRequest())->Start();
   EXPECT_EQ(ReasonName(status), "ENCODER_BACKLOG");
   EXPECT_EQ(status.message(), "50001000 bytes of pictures wait for the encoder; at most 1000");
-  ExpectRetryAfter(encoder_.backlog_time(), status);
+  ExpectRetryAfter(encoder_.TimeFor(50'000'000), status);
   EXPECT_EQ(Rejected("ENCODER_BACKLOG"), 1);
   ResolvedRequest price = PlainRequest();
   price.validate_only = true;
   EXPECT_TRUE(Make(std::move(price))->Start().ok());
+}
+
+TEST_F(GenerationTest, APictureCountsForTheEncoderUntilItIsEncoded) {
+  const auto hold = HoldEncoder(0);
+  const auto generation = Make(PlainRequest());
+  ASSERT_TRUE(generation->Start().ok());
+  FinishedImage image;
+  image.picture = {kSide, kSide, std::vector<uint8_t>(size_t{3} * kSide * kSide)};
+  generation->OnImage(0, std::move(image));
+  EXPECT_EQ(admission_.picture_bytes(), size_t{3} * kSide * kSide);
+  Release(hold);
+  HoldEncoder(0);  // Its one thread is through with it.
+  EXPECT_EQ(admission_.picture_bytes(), 0u);
+}
+
+TEST_F(GenerationTest, WhoseClientDoesNotReadGetsNoMoreIn) {
+  Deliveries::Account unread(&deliveries_);
+  unread.Open({}, "client");
+  unread.Hold(Deliveries::Holding::kRest, 500);
+  const absl::Status status = Make(PlainRequest())->Start();
+  EXPECT_EQ(ReasonName(status), "DELIVERY_BACKLOG");
+  EXPECT_EQ(status.message(),
+            "500 bytes of pictures of this client wait to be read; new requests are taken below "
+            "500");
+  EXPECT_TRUE(RetryDelayOf(status).has_value());
+  EXPECT_EQ(Rejected("DELIVERY_BACKLOG"), 1);
+  EXPECT_EQ(scheduler_.queued_images(), 0u);
 }
 
 TEST_F(GenerationTest, APictureThatCannotBeAPngFailsItsCallAlone) {
@@ -233,7 +264,7 @@ TEST_F(GenerationTest, AnUploadThatNoWaitingWouldFitIsTheClientsFault) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("request.edit.image"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("at most 20000"));
   EXPECT_EQ(RetryDelayOf(status), std::nullopt);
-  EXPECT_EQ(budget_.held_bytes(), 0u);
+  EXPECT_EQ(admission_.upload_bytes(), 0u);
 }
 
 TEST_F(GenerationTest, UploadsThatWaitToBeReadSayWhenRoomWillBe) {
@@ -251,24 +282,24 @@ TEST_F(GenerationTest, ItsShareIsTheUploadUntilThatIsReadThenWhatIsKept) {
   const auto hold = HoldReaders();
   auto generation = Make(EditRequest(10'000));
   ASSERT_TRUE(generation->Start().ok());
-  EXPECT_GT(budget_.held_bytes(), 10'000u);
+  EXPECT_GT(admission_.upload_bytes(), 10'000u);
   Release(hold);
   sink_->AwaitAccepted();
-  EXPECT_LT(budget_.held_bytes(), 10'000u);
-  EXPECT_GT(budget_.held_bytes(), size_t{kSide} * kSide * 3);
+  EXPECT_LT(admission_.upload_bytes(), 10'000u);
+  EXPECT_GT(admission_.upload_bytes(), size_t{kSide} * kSide * 3);
   HoldReaders();  // Their thread has let go of it.
   generation->Cancel();
   generation.reset();
-  EXPECT_EQ(budget_.held_bytes(), 0u);
+  EXPECT_EQ(admission_.upload_bytes(), 0u);
 }
 
 TEST_F(GenerationTest, CancelledWhileItsUploadWaitsItHoldsNothing) {
   HoldReaders();
   const auto generation = Make(EditRequest());
   ASSERT_TRUE(generation->Start().ok());
-  EXPECT_GT(budget_.held_bytes(), 0u);
+  EXPECT_GT(admission_.upload_bytes(), 0u);
   generation->Cancel();
-  EXPECT_EQ(budget_.held_bytes(), 0u);
+  EXPECT_EQ(admission_.upload_bytes(), 0u);
   EXPECT_EQ(sink_->events(), 0);
 }
 
@@ -286,7 +317,7 @@ TEST_F(GenerationTest, CancelledWhileItsUploadIsReadItReachesNoScheduler) {
   HoldReaders();  // The one thread is through with it.
   EXPECT_EQ(sink_->events(), 0);
   EXPECT_EQ(scheduler_.queued_images(), 0u);
-  EXPECT_EQ(budget_.held_bytes(), 0u);
+  EXPECT_EQ(admission_.upload_bytes(), 0u);
   EXPECT_THAT(metrics_->Text(), HasSubstr("hmar_upload_read_duration_seconds_count 0"));
 }
 
@@ -314,7 +345,7 @@ TEST_F(GenerationTest, ADrainEndsUploadsThatWait) {
   readers_.Stop();
   Release(holds_.back());
   EXPECT_EQ(ReasonName(sink_->AwaitFailure()), "DRAINING");
-  EXPECT_EQ(budget_.held_bytes(), 0u);
+  EXPECT_EQ(admission_.upload_bytes(), 0u);
 }
 
 }  // namespace

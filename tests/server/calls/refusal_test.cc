@@ -1,6 +1,7 @@
 // What goes wrong over a real channel: refused requests, ended calls, stopping servers.
 
 #include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
@@ -324,7 +326,7 @@ TEST(SlowClientTest, OfTwoThatHoldTooMuchTogetherTheLargerEnds) {
   EXPECT_EQ(images, 12u);
 }
 
-TEST(SlowClientTest, AnAnswerInOneMessageThatIsTooMuchForAllEndsWithAReasonOfItsOwn) {
+TEST(SlowClientTest, AnAnswerInOneMessageThatIsAlwaysTooMuchForAllIsAFaultOfTheRequest) {
   TestServerOptions options;
   EngineInfo info = FakeEngineInfo("fake", 64);
   info.config.image_size = 512;
@@ -336,9 +338,62 @@ TEST(SlowClientTest, AnAnswerInOneMessageThatIsTooMuchForAllEndsWithAReasonOfIts
   *request.mutable_request() = SmallRequest(7, 32);
   v1::GenerateImagesResponse response;
   const grpc::Status status = server.stub().GenerateImages(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(ReasonIn(status), "REPLY_TOO_LARGE");
+  EXPECT_FALSE(DetailOf<google::rpc::RetryInfo>(status).has_value());
+  EXPECT_TRUE(Generate(server.stub(), SmallRequest(1)).status.ok());
+}
+
+// Of a request that came now.
+uint32_t ImagesAhead(TestServer& server) {
+  v1::GenerateRequest price = SmallRequest(1);
+  price.set_validate_only(true);
+  const StreamResult result = Generate(server.stub(), price);
+  EXPECT_TRUE(result.status.ok());
+  return result.events.empty() ? 1000 : result.events.front().accepted().images_ahead();
+}
+
+// Beside streams that nobody reads. It waits for the server, not for its client: so it may try
+// again.
+TEST(SlowClientTest, AnAnswerInOneMessageThatIsTooMuchNowEndsWithAReasonOfItsOwn) {
+  TestServerOptions options;
+  EngineInfo info = FakeEngineInfo("fake", 64);
+  info.config.image_size = 512;
+  options.models = {info};
+  options.server.delivery_buffer_bytes = 16 << 20;  // The streams take 12 of it, the answer 8.
+  TestServer server(options);
+  server.engine().CloseGate();  // All run at the same time.
+  grpc::ChannelArguments narrow;
+  narrow.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // Takes 64 KiB of what is not read, and no more.
+  const auto stub = v1::ImageGenerationService::NewStub(
+      grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", server.server().port()),
+                                grpc::InsecureChannelCredentials(), narrow));
+  grpc::ClientContext contexts[3];
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>>> unread;
+  v1::GenerateResponse event;
+  for (grpc::ClientContext& context : contexts) {
+    unread.push_back(stub->Generate(&context, SmallRequest(100 * unread.size(), 4)));
+    ASSERT_TRUE(unread.back()->Read(&event));
+  }
+  grpc::Status status;
+  std::thread client([&] {
+    grpc::ClientContext context;
+    v1::GenerateImagesRequest request;
+    *request.mutable_request() = SmallRequest(1000, 10);
+    v1::GenerateImagesResponse response;
+    status = server.stub().GenerateImages(&context, request, &response);
+  });
+  while (ImagesAhead(server) < 22) std::this_thread::yield();
+  server.engine().OpenGate();
+  client.join();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(ReasonIn(status), "DELIVERY_BACKLOG");
-  EXPECT_TRUE(Generate(server.stub(), SmallRequest(1)).status.ok());
+  EXPECT_TRUE(DetailOf<google::rpc::RetryInfo>(status).has_value());
+  for (const auto& stream : unread) {
+    while (stream->Read(&event)) {
+    }
+    EXPECT_TRUE(stream->Finish().ok());
+  }
 }
 
 TEST(SlowClientTest, PreviewsAreDroppedFirstAndCounted) {

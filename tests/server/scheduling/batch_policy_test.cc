@@ -34,7 +34,7 @@ const CostModel* Cost(double constant) {
   CostModel& model = (*models)[constant];
   if (!model.measured()) {
     for (uint64_t rows = 1; rows <= 4096; rows *= 2) {
-      model.Observe(rows, absl::Seconds(constant + static_cast<double>(rows)));
+      model.Observe({rows, absl::Seconds(constant + static_cast<double>(rows))});
     }
   }
   return &model;
@@ -43,8 +43,8 @@ const CostModel* Cost(double constant) {
 // A step takes a second.
 const CostModel* FlatCost() {
   static auto* model = new CostModel;
-  model->Observe(1, absl::Seconds(1));
-  model->Observe(100, absl::Seconds(1));
+  model->Observe({1, absl::Seconds(1)});
+  model->Observe({100, absl::Seconds(1)});
   return model;
 }
 

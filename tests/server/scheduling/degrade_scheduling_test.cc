@@ -145,7 +145,10 @@ TEST_F(DegradeSchedulingTest, ManyMoreThanItCanMakeArriveInTimeAllTheSame) {
 // Where a picture costs as much as many passes, ending early is no remedy: images end late then,
 // with all the scales for which there is time, and still in time.
 TEST_F(DegradeSchedulingTest, PicturesThatCostMuchDoNotMakeImagesPoor) {
-  device_.DecodeFor(absl::Milliseconds(80));
+  PuppetCosts costs;
+  costs.row = absl::Microseconds(200);
+  costs.picture = absl::Milliseconds(20);
+  device_.SetCosts(costs);
   const absl::Duration saturated = Saturated(), idle = IdleLatency();
   const std::vector<Answer> answers = Arrive(1000, saturated / 1.5, 3 * idle);
   int in_time = 0;

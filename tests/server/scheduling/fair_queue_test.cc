@@ -110,20 +110,65 @@ TEST(FairQueueTest, AheadIsAsMuchOfEachOthersAsOneHasOneself) {
   FairQueue queue;
   for (ImageId id = 1; id <= 100; ++id) queue.Push("greedy", 1, id, kDue, 10);
   queue.Push("modest", 1, 101, kDue, 10);
-  const Backlog ahead = queue.Ahead("new", 1, 30);
+  const Backlog ahead = queue.Ahead("new", 1, 30, {}, {});
   EXPECT_DOUBLE_EQ(ahead.rows, 40);  // 30 of the greedy one's, all of the modest one's.
   EXPECT_DOUBLE_EQ(ahead.images, 4);
-  EXPECT_DOUBLE_EQ(queue.Ahead("new", 2, 30).rows, 25);
-  EXPECT_DOUBLE_EQ(queue.Ahead("greedy", 1, 1000).rows, 10);
+  EXPECT_DOUBLE_EQ(queue.Ahead("new", 2, 30, {}, {}).rows, 25);
+  EXPECT_DOUBLE_EQ(queue.Ahead("greedy", 1, 1000, {}, {}).rows, 10);
   EXPECT_DOUBLE_EQ(queue.Own("greedy").rows, 1000);
   EXPECT_DOUBLE_EQ(queue.Own("new").rows, 0);
+}
+
+// Shares are of device seconds: who decodes much gets fewer images done.
+TEST(FairQueueTest, AheadIsWhatCostsAsMuchAsOnesOwn) {
+  FairQueue queue;
+  for (ImageId id = 1; id <= 100; ++id) queue.Push("previews", 1, id, kDue, 10, {8, 0});
+  const Prices prices{.row = 1, .picture = 10, .upload = 5};
+  const Backlog ahead = queue.Ahead("plain", 1, 45, prices, {});
+  EXPECT_DOUBLE_EQ(ahead.images, 0.5);  // An image costs 90.
+  EXPECT_DOUBLE_EQ(ahead.rows, 5);
+  EXPECT_DOUBLE_EQ(ahead.pictures, 4);
+}
+
+TEST(FairQueueTest, WhatComesMeanwhileIsAheadToo) {
+  FairQueue queue;
+  absl::Time now = kDue;
+  ImageId id = 0;
+  for (int second = 0; second < 100; ++second) {  // Two images a second, that wait for one.
+    for (int i = 0; i < 2; ++i) queue.Push("steady", 1, ++id, kDue, 10, {}, now);
+    now += absl::Seconds(1);
+    Flow* flow = queue.Push("steady", 1, ++id, kDue, 0, {0, 0}, now);
+    for (ImageId done = id - 2; done < id; ++done) queue.RemoveWaiting(flow, done, kDue, 10);
+    if (second > 0) queue.RemoveWaiting(flow, id - 3, kDue, 0, {0, 0});
+  }
+  const auto ahead = [&](absl::Duration during) {
+    return queue.Ahead("new", 1, 1000, {}, {during, now}).rows;
+  };
+  EXPECT_DOUBLE_EQ(ahead(absl::ZeroDuration()), 0);
+  EXPECT_NEAR(ahead(absl::Seconds(5)), 100, 10);
+  EXPECT_DOUBLE_EQ(ahead(absl::Seconds(500)), 1000);  // No more than its share.
+  now += absl::Minutes(2);
+  EXPECT_NEAR(ahead(absl::Seconds(5)), 0, 0.01);  // They have stopped coming.
+}
+
+TEST(FairQueueTest, AnUploadCountsUntilItsImageStarts) {
+  FairQueue queue;
+  Flow* a = queue.Push("a", 1, 1, kDue, 10, {2, 1});
+  queue.Push("a", 1, 2, kDue, 10, {2, 1});
+  queue.Start(a, 1, kDue, 1);
+  EXPECT_DOUBLE_EQ(queue.backlog().uploads, 1);
+  EXPECT_DOUBLE_EQ(queue.Own("a").pictures, 4);
+  queue.RemoveInFlight(a, 10, 2);
+  queue.RemoveWaiting(a, 2, kDue, 10, {2, 1});
+  EXPECT_DOUBLE_EQ(queue.backlog().uploads, 0);
+  EXPECT_DOUBLE_EQ(queue.backlog().pictures, 0);
 }
 
 TEST(FairQueueTest, AheadOfAThousandPrincipalsIsTakenFromAHundred) {
   FairQueue queue;
   for (ImageId id = 1; id <= 1000; ++id) queue.Push(absl::StrCat(id), 1, id, kDue, 10);
-  EXPECT_DOUBLE_EQ(queue.Ahead("new", 1, 5).rows, 5000);
-  EXPECT_DOUBLE_EQ(queue.Ahead("new", 1, 50).images, 1000);
+  EXPECT_DOUBLE_EQ(queue.Ahead("new", 1, 5, {}, {}).rows, 5000);
+  EXPECT_DOUBLE_EQ(queue.Ahead("new", 1, 50, {}, {}).images, 1000);
 }
 
 TEST(FairQueueTest, RowsThatRanAreNotAheadAnyMore) {
@@ -131,7 +176,7 @@ TEST(FairQueueTest, RowsThatRanAreNotAheadAnyMore) {
   Flow* a = queue.Push("a", 1, 1, kDue, 10);
   queue.Start(a, 1, kDue);
   queue.Advance(a, 4);
-  EXPECT_DOUBLE_EQ(queue.Ahead("b", 1, 100).rows, 6);
+  EXPECT_DOUBLE_EQ(queue.Ahead("b", 1, 100, {}, {}).rows, 6);
   EXPECT_EQ(queue.waiting(), 0u);
   queue.RemoveInFlight(a, 6);
   EXPECT_DOUBLE_EQ(queue.backlog().rows, 0);

@@ -13,7 +13,7 @@ constexpr ImageCost kImage{0, 100, 5};
 CostModel Cost(double seconds_per_step, double seconds_per_row) {
   CostModel cost;
   for (uint64_t rows : {10, 50, 200}) {
-    cost.Observe(rows, absl::Seconds(seconds_per_step + seconds_per_row * rows));
+    cost.Observe({rows, absl::Seconds(seconds_per_step + seconds_per_row * rows)});
   }
   return cost;
 }

@@ -1,0 +1,32 @@
+#ifndef HMAR_SERVER_SCHEDULING_SIDE_WORK_H_
+#define HMAR_SERVER_SCHEDULING_SIDE_WORK_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "server/scheduling/work.h"
+
+namespace hmar {
+
+// What an image takes of a device beside its forward rows.
+struct SideWork {
+  uint32_t pictures = 1;  // To decode: FULL previews and its own. Counted until it leaves.
+  uint32_t uploads = 0;   // To tokenize, before it starts.
+};
+
+// Of image `index` of the work. The first of an edit has the upload tokenized for all of them; that
+// its tokens may be known from another request is nothing to count on.
+inline SideWork SideWorkOf(const Work& work, uint32_t index) {
+  SideWork side;
+  const ImageTask& task = work.job.prototype;
+  if (task.preview_mode == PreviewMode::kFull) {
+    const auto& scales = task.preview_scales;
+    side.pictures += static_cast<uint32_t>(std::count(scales.begin(), scales.end(), true));
+  }
+  if (work.picture != nullptr && task.given == nullptr && index == 0) side.uploads = 1;
+  return side;
+}
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_SCHEDULING_SIDE_WORK_H_
