@@ -189,13 +189,10 @@ absl::Status Server::MakeMetrics(const std::vector<Device>& devices) {
 
 // A client has half of each bound, or what its largest request may take where that is more.
 CallAdmissionOptions Server::AdmissionOptions() const {
-  CallAdmissionOptions options;
-  options.calls = {options_.max_open_calls, options_.max_open_calls_per_client};
-  const size_t uploads = options_.upload_buffer_bytes;
-  options.upload_bytes = {uploads, std::max(uploads / 2, size_t{2} * options_.max_upload_bytes)};
-  const size_t pictures = options_.encoder_buffer_bytes;
-  options.encoder_bytes = {pictures, pictures / 2};
-  return options;
+  const size_t uploads = options_.upload_buffer_bytes, pictures = options_.encoder_buffer_bytes;
+  return {{options_.max_open_calls, options_.max_open_calls_per_client},
+          {uploads, std::max(uploads / 2, size_t{2} * options_.max_upload_bytes)},
+          {pictures, pictures / 2}};
 }
 
 ServiceContext Server::MakeContext() {

@@ -76,71 +76,96 @@ class EstimateTest : public ::testing::Test {
     uint32_t images;
     absl::Time submitted;
     absl::Duration estimate;
-    std::string kind;
+    std::string client;
   };
 
-  // Estimate over truth, sorted, of what was taken in so long of a load of so many calls a second,
-  // after `warm_up`.
-  std::vector<double> Ratios(const std::vector<Kind>& kinds, double rate, absl::Duration warm_up,
-                             absl::Duration duration) {
-    std::vector<double> weights, ratios;
+  void Submit(const Kind& kind) {
+    Work work = WorkOf(kind);
+    auto listener = std::static_pointer_cast<RecordingListener>(work.listener);
+    const auto admission = device_.scheduler().Submit(std::move(work));
+    if (!admission.ok()) return;  // The queue is full.
+    open_.push_back({std::move(listener), kind.images, device_.clock().Now(),
+                     admission->estimated_time, kind.client});
+  }
+
+  // Estimates over the truth of the calls that have ended, if they came after `from`.
+  void Collect(absl::Time from, std::map<std::string, std::vector<double>>* ratios) {
+    std::erase_if(open_, [&](const Open& call) {
+      if (call.listener->images().size() < call.images) return false;
+      const absl::Duration truth = device_.clock().Now() - call.submitted;
+      const double ratio = absl::FDivDuration(call.estimate, truth);
+      if (call.submitted >= from) {
+        (*ratios)[call.client].push_back(ratio);
+        (*ratios)["all"].push_back(ratio);
+      }
+      return true;
+    });
+  }
+
+  // Sorted, by client and of "all", of two minutes of so many calls a second, the first 20 s left
+  // out.
+  std::map<std::string, std::vector<double>> Ratios(const std::vector<Kind>& kinds, double rate) {
+    std::vector<double> weights;
     for (const Kind& kind : kinds) weights.push_back(kind.weight);
     std::discrete_distribution<size_t> choose(weights.begin(), weights.end());
     std::exponential_distribution<double> gap(rate);
-    std::vector<Open> open;
-    std::map<std::string, std::vector<double>> by_kind;
+    std::map<std::string, std::vector<double>> ratios;
     const absl::Time start = device_.clock().Now();
+    const absl::Time end = start + absl::Minutes(2);
     absl::Time due = start;
-    while (due < start + duration || !open.empty()) {
+    while (due < end || !open_.empty()) {
       const absl::Time now = device_.clock().Now();
-      for (; due <= now && due < start + duration; due += absl::Seconds(gap(random_))) {
-        const size_t k = choose(random_);
-        Work work = WorkOf(kinds[k]);
-        auto listener = std::static_pointer_cast<RecordingListener>(work.listener);
-        const uint32_t images = work.job.images;
-        const auto admission = device_.scheduler().Submit(std::move(work));
-        if (admission.ok())
-          open.push_back({listener, images, now, admission->estimated_time, kinds[k].client});
+      for (; due <= now && due < end; due += absl::Seconds(gap(random_))) {
+        Submit(kinds[choose(random_)]);
       }
       if (!device_.RunOne()) device_.clock().Advance(std::max(due - now, absl::Milliseconds(1)));
-      std::erase_if(open, [&](const Open& call) {
-        if (call.listener->images().size() < call.images) return false;
-        const absl::Duration truth = device_.clock().Now() - call.submitted;
-        if (call.submitted >= start + warm_up) {
-          ratios.push_back(absl::FDivDuration(call.estimate, truth));
-          by_kind[call.kind].push_back(ratios.back());
-        }
-        return true;
-      });
+      Collect(start + absl::Seconds(20), &ratios);
     }
-    for (auto& [kind, some] : by_kind) {
-      std::sort(some.begin(), some.end());
-      Print("   " + kind, some);
-    }
-    std::sort(ratios.begin(), ratios.end());
+    for (auto& [client, some] : ratios) std::sort(some.begin(), some.end());
     return ratios;
   }
 
-  static void Print(const std::string& name, const std::vector<double>& r) {
-    printf("%s n %zu p5 %.2f p50 %.2f p95 %.2f\n", name.c_str(), r.size(), r[r.size() / 20],
-           r[r.size() / 2], r[r.size() * 19 / 20]);
+  // Half within 30 % of the truth, nine in ten within a factor of two.
+  static void ExpectGood(const std::vector<double>& ratios) {
+    ASSERT_GT(ratios.size(), 50u);
+    const auto quantile = [&](double q) { return ratios[static_cast<size_t>(q * ratios.size())]; };
+    EXPECT_NEAR(quantile(0.5), 1, 0.3);
+    EXPECT_GT(quantile(0.05), 0.5);
+    EXPECT_LT(quantile(0.95), 2);
   }
 
+  const std::vector<Kind> one_ = {{"plain"}};
+  const std::vector<Kind> mix_ = {
+      {"plain", 4}, {"previews", 2, 1, true}, {"batches", 1, 8}, {"edits", 2, 1, false, true}};
+
+ private:
   uint64_t seed_ = 1000;
   std::mt19937 random_{7};
+  std::vector<Open> open_;
   PuppetDevice device_{{BundledInfo()}, Options()};
 };
 
-TEST_F(EstimateTest, Print) {
-  const Kind plain{"a"};
-  const std::vector<Kind> mix = {
-      {"a", 4}, {"b", 2, 1, true}, {"c", 1, 8}, {"d", 2, 1, false, true}};
-  for (double rate : {4.0, 10.0, 16.0, 60.0}) {
-    Print(absl::StrCat("plain ", rate),
-          Ratios({plain}, rate, absl::Seconds(20), absl::Seconds(120)));
-  }
-  for (double rate : {2.0, 4.0, 6.0, 24.0}) {
-    Print(absl::StrCat("mix ", rate), Ratios(mix, rate, absl::Seconds(20), absl::Seconds(120)));
+// The device makes 20 calls a second of the one kind, 7 of the mix.
+
+TEST_F(EstimateTest, HoldOfOneClientBelowWhatTheDeviceCan) {
+  ExpectGood(Ratios(one_, 16).at("all"));
+}
+
+TEST_F(EstimateTest, HoldOfOneClientAtThreeTimesWhatTheDeviceCan) {
+  ExpectGood(Ratios(one_, 60).at("all"));
+}
+
+TEST_F(EstimateTest, HoldOfSeveralClientsBelowWhatTheDeviceCan) {
+  ExpectGood(Ratios(mix_, 5.5).at("all"));
+}
+
+// Who decodes much, or sends batches, is told no less of the truth than others.
+TEST_F(EstimateTest, HoldOfEachOfSeveralClientsAtThreeTimesWhatTheDeviceCan) {
+  const auto ratios = Ratios(mix_, 21);
+  ExpectGood(ratios.at("all"));
+  for (const Kind& kind : mix_) {
+    const std::vector<double>& own = ratios.at(kind.client);
+    EXPECT_NEAR(own[own.size() / 2], 1, 0.35) << kind.client;
   }
 }
 

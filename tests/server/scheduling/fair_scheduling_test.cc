@@ -93,6 +93,58 @@ TEST_F(FairSchedulingTest, SeveralWithWorkGetTheSameByTheirWeights) {
   device_.RunAll();
 }
 
+SchedulerOptions WithSmallSteps() {
+  SchedulerOptions options = WithReserve(2);
+  options.max_step_rows = 40;
+  return options;
+}
+
+// Where steps cannot take all that run.
+class BusySchedulingTest : public FairSchedulingTest {
+ protected:
+  BusySchedulingTest() : FairSchedulingTest(WithSmallSteps()) {}
+};
+
+// Shares are of device time, not of images or rows.
+TEST_F(BusySchedulingTest, WhoHasMoreDecodedGetsFewerImages) {
+  device_.SetCosts({absl::Milliseconds(1), absl::Milliseconds(1), absl::Milliseconds(100),
+                    absl::ZeroDuration()});
+  device_.Submit(998);
+  device_.RunAll();
+  const auto plain = Submit("plain", 0, 400);
+  Work work = WorkOf("previews", 10'000, 400);
+  work.job.prototype.preview_mode = PreviewMode::kFull;
+  work.job.prototype.preview_scales = {true, true, true};
+  const auto previews = device_.Submit(std::move(work));
+  while (plain.listener->images().size() < 200) device_.RunOne();
+  // An image takes a picture, about 50 rows and its part of a few steps; with previews 4 pictures.
+  EXPECT_NEAR(previews.listener->images().size(), 200 * 160 / 460, 20);
+  device_.RunAll();
+}
+
+TEST_F(BusySchedulingTest, WhoseUploadsAreTokenizedPaysForThat) {
+  device_.SetCosts({absl::Milliseconds(1), absl::Milliseconds(1), absl::ZeroDuration(),
+                    absl::Milliseconds(150)});
+  const auto plain = Submit("plain", 0, 400);
+  std::vector<PuppetDevice::Submitted> edits;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    Work work = WorkOf("edits", 10'000 + seed);
+    auto picture = std::make_shared<EditPicture>();
+    picture->picture = {12, 12, std::vector<uint8_t>(12 * 12 * 3)};
+    picture->digest = absl::StrCat(seed);
+    work.picture = std::move(picture);
+    const ModelConfig& config = device_.engine().info().config;
+    work.job.prototype.keep =
+        std::make_shared<const std::vector<KeepMap>>(KeepMaps(KeepMap(9, 0), config));
+    edits.push_back(device_.Submit(std::move(work)));
+  }
+  while (plain.listener->images().size() < 200) device_.RunOne();
+  size_t edited = 0;
+  for (const auto& edit : edits) edited += edit.listener->images().size();
+  EXPECT_NEAR(edited, 200 * 55 / 205, 20);  // 50 rows, and for an edit an upload.
+  device_.RunAll();
+}
+
 TEST_F(FairSchedulingTest, AHigherPriorityHardlyNoticesALowerOnes) {
   const absl::Duration alone = Until(*Submit("x", 1).listener);
   auto batch = Submit("x", 1000, 300);
