@@ -12,7 +12,7 @@ using prometheus::Labels;
 using Buckets = Histogram::BucketBoundaries;
 
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
-    "done", "failed", "cancelled", "expired"};
+    "done", "degraded", "failed", "cancelled", "expired"};
 constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
     "QUEUE_FULL",           "DRAINING",         "UPLOAD_BACKLOG", "ENCODER_BACKLOG", "NOT_READY",
     "DEADLINE_UNREACHABLE", "CLIENT_QUEUE_FULL"};

@@ -36,7 +36,7 @@ class MetricFamilies {
   using Histogram = prometheus::Histogram;
 
   static constexpr size_t kStatusCodes = 17;  // OK .. UNAUTHENTICATED.
-  static constexpr size_t kImageOutcomes = 4;
+  static constexpr size_t kImageOutcomes = 5;
   static constexpr size_t kRejectReasons = 7;
   static constexpr size_t kPreviewModes = 3;
   static constexpr size_t kConnectionRefusals = 3;

@@ -16,7 +16,8 @@
 // | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING; |
 // |                                                | by the service: UPLOAD_BACKLOG,           |
 // |                                                | ENCODER_BACKLOG, NOT_READY                |
-// | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
+// | hmar_images_total{model,outcome}               | done, degraded (finished early to meet a  |
+// |                                                | deadline), failed, cancelled, expired     |
 // | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
 // | hmar_queue_images{model}                       | images that wait now                      |
 // | hmar_running_images{model,device}              | images that hold a slot now               |
@@ -62,7 +63,13 @@ namespace hmar {
 class MetricFamilies;
 
 // How an image ended.
-enum class ImageOutcome { kDone, kFailed, kCancelled, kExpired };
+enum class ImageOutcome {
+  kDone,
+  kDegraded,  // Done early, with fewer passes or scales than asked for, to meet its deadline.
+  kFailed,
+  kCancelled,
+  kExpired,
+};
 
 // Why a request was not taken in.
 enum class RejectReason {

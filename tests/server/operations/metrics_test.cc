@@ -30,6 +30,7 @@ TEST(MetricsTest, EverySeriesExistsFromTheStart) {
            "hmar_requests_total{code=\"OK\",model=\"small\"} 0\n",
            "hmar_requests_total{code=\"NOT_FOUND\",model=\"\"} 0\n",
            "hmar_images_total{model=\"large\",outcome=\"cancelled\"} 0\n",
+           "hmar_images_total{model=\"large\",outcome=\"degraded\"} 0\n",
            "hmar_previews_total{mode=\"fast\",model=\"small\",outcome=\"dropped\"} 0\n",
            "hmar_request_duration_seconds_count{model=\"small\"} 0\n",
            "hmar_time_to_first_preview_seconds_count{model=\"small\"} 0\n",
@@ -65,6 +66,7 @@ TEST(MetricsTest, EventsReachTheirSeries) {
   metrics->RunningChanged(0, 1, 3);
   metrics->ImageStarted(1, absl::Seconds(4));
   metrics->ImagesEnded(1, ImageOutcome::kExpired, 5);
+  metrics->ImagesEnded(0, ImageOutcome::kDegraded, 2);
   metrics->ScaleRan(0, 1, 2, 0.25);
   metrics->CancelReleased(0, absl::Milliseconds(250));
   metrics->StepDone(0, 0, 680, 12, absl::Milliseconds(100), 0.02);
@@ -84,6 +86,7 @@ TEST(MetricsTest, EventsReachTheirSeries) {
            "hmar_running_images{device=\"cpu\",model=\"large\"} 3\n",
            "hmar_queue_duration_seconds_sum{model=\"large\"} 4\n",
            "hmar_images_total{model=\"large\",outcome=\"expired\"} 5\n",
+           "hmar_images_total{model=\"small\",outcome=\"degraded\"} 2\n",
            "hmar_scale_device_seconds_total{device=\"cpu\",model=\"large\",scale=\"2\"} 0.25\n",
            "hmar_cancel_release_seconds_sum{model=\"small\"} 0.25\n",
            "hmar_step_tokens_sum{device=\"cpu\",model=\"small\"} 680\n",
