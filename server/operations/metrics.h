@@ -72,13 +72,7 @@ namespace hmar {
 class MetricFamilies;
 
 // How an image ended.
-enum class ImageOutcome {
-  kDone,
-  kDegraded,  // Done early, with fewer passes or scales than asked for, to meet its deadline.
-  kFailed,
-  kCancelled,
-  kExpired,
-};
+enum class ImageOutcome { kDone, kDegraded, kFailed, kCancelled, kExpired };
 
 // Why a request was not taken in.
 enum class RejectReason {

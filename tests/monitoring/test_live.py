@@ -1,6 +1,7 @@
 """What alerts and dashboard go by, against a server that is watched under load."""
 import json
 import math
+import re
 
 import pytest
 import yaml
@@ -39,6 +40,15 @@ def test_promtool_finds_nothing_to_say_about_the_page(promtool, watched):
 def test_what_an_expression_selects_is_on_the_page(watched, selector):
     prometheus, _ = watched
     assert prometheus.wait_for(selector, bool)[0], f"no series is {selector}"
+
+
+def test_the_operators_page_knows_each_reason_to_refuse(watched):
+    prometheus, _ = watched
+    reasons = {series["reason"] for series in prometheus.series("hmar_admission_rejected_total")}
+    page = (DEPLOY / "prometheus" / "README.md").read_text()
+    rows = set(re.findall(r"^\| `([A-Z_]+)` \|", page.partition("\n## HmarRefusing\n")[2].partition("\n## ")[0], re.MULTILINE))
+    # Too early or too late in a server's life, or a client's own wish: no want of room.
+    assert reasons - {"NOT_READY", "DRAINING", "DEADLINE_UNREACHABLE"} <= rows
 
 
 def test_recorded_series_that_are_used_are_recorded():
