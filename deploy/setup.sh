@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the project needs: apt packages, and Python packages in a virtual environment outside the checkout, so
-# that a second clone downloads nothing. Safe to run again: it changes only what is missing.
+# Installs what the project needs: apt packages, and Python packages (and a few unpacked Debian ones) in a virtual
+# environment outside the checkout, so that a second clone downloads nothing. Safe to run again: it changes only what is missing.
 set -euo pipefail
 
 usage() {
@@ -54,6 +54,27 @@ install_apt() {  # install_apt SECTION
   fi
   "${as_root[@]}" apt-get update -q
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+}
+
+# unpack_deb SECTION: its packages' files, without their dependencies, into the environment's folder unpacked/. One that
+# cannot be had is left out, and what needs it is skipped.
+unpack_deb() {
+  local package folder=$venv/unpacked temporary
+  while read -r package; do
+    if [ -e "$folder/$package.done" ]; then
+      say "unpacked packages ($1): $package is there"
+      continue
+    fi
+    say "unpacked packages ($1): fetching $package"
+    temporary=$(mktemp -d)
+    if (cd "$temporary" && apt-get download -q -o APT::Sandbox::User=root "$package" </dev/null) && mkdir -p "$folder" &&
+      dpkg-deb -x "$temporary"/*.deb "$folder"; then
+      touch "$folder/$package.done"
+    else
+      say "WARNING: $package cannot be had (apt-get update may help); the tests that need it will be skipped"
+    fi
+    rm -rf "$temporary"
+  done < <(section deb "$1")
 }
 
 make_venv() {
@@ -135,6 +156,7 @@ main() {
   make_venv
   install_pip build --no-deps
   if $test; then install_pip test; fi
+  if $test; then unpack_deb test; fi
   if $oracle; then install_oracle; fi
   check_libtorch
 }

@@ -108,7 +108,7 @@ struct StepReport {
   double decode_seconds = 0;  // Part of the step spent in the decoder.
 };
 
-// Device memory that an engine took for good when it was loaded.
+// Memory that an engine takes for good: at load, but what on the CPU comes with images, up to this.
 struct MemoryUse {
   std::string kind;  // "weights", "slots", "workspace", ...: unique in an engine.
   uint64_t bytes = 0;
@@ -123,7 +123,7 @@ struct EngineInfo {
   uint64_t parameters = 0;        // Elements of every weight of the transformer and the tokenizer.
   uint32_t max_images = 0;        // Most images in flight.
   uint32_t max_step_rows = 0;     // Most forward rows of a step; 0: no limit of its own.
-  std::vector<MemoryUse> memory;  // Empty where the device's memory is the host's.
+  std::vector<MemoryUse> memory;  // Of the device; kinds differ.
 };
 
 // Thread-compatible, and stricter: after construction, one fixed thread calls everything but

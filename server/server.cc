@@ -14,31 +14,12 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
-#include "server/base/version.h"
 #include "server/option_checks.h"
 #include "server/transport/descriptors.h"
 #include "server/transport/grpc_limits.h"
 
 namespace hmar {
 namespace {
-
-// Over the models of a device, by kind in the order of their first mention.
-std::vector<MemoryUse> MemoryOf(const DeviceEngines& engines) {
-  std::vector<MemoryUse> sums;
-  for (const std::unique_ptr<Engine>& engine : engines) {
-    for (const MemoryUse& use : engine->info().memory) {
-      const auto sum = std::find_if(sums.begin(), sums.end(), [&use](const MemoryUse& other) {
-        return other.kind == use.kind;
-      });
-      if (sum == sums.end()) {
-        sums.push_back(use);
-      } else {
-        sum->bytes += use.bytes;
-      }
-    }
-  }
-  return sums;
-}
 
 // Through a temporary file: who waits for the file never reads half a number.
 absl::Status WritePortFile(const std::string& path, int port) {
@@ -172,21 +153,6 @@ uint32_t Server::ChooseEncoderThreads(const std::vector<Device>& devices) const 
   return threads;
 }
 
-absl::Status Server::MakeMetrics(const std::vector<Device>& devices) {
-  std::vector<Metrics::Model> models;
-  for (const std::unique_ptr<Engine>& engine : engines_.front()) {
-    const EngineInfo& info = engine->info();
-    models.push_back({info.config.name, info.digest, info.precision,
-                      static_cast<uint32_t>(info.config.num_scales())});
-  }
-  std::vector<Metrics::Device> places;
-  for (size_t i = 0; i < devices.size(); ++i) {
-    places.push_back({devices[i].name, MemoryOf(engines_[i])});
-  }
-  HMAR_ASSIGN_OR_RETURN(metrics_, Metrics::Create(models, places, ServerVersion()));
-  return absl::OkStatus();
-}
-
 // A client has half of each bound, or what its largest request may take where that is more.
 CallAdmissionOptions Server::AdmissionOptions() const {
   const size_t uploads = options_.upload_buffer_bytes, pictures = options_.encoder_buffer_bytes;
@@ -221,21 +187,6 @@ ServiceContext Server::MakeContext() {
   context.mailbox.max_bytes = options_.stream_buffer_bytes;
   context.mailbox.preview_bytes = options_.stream_buffer_bytes / 4;
   return context;
-}
-
-absl::Status Server::ListenForMetrics() {
-  if (options_.metrics.empty()) return absl::OkStatus();
-  std::vector<std::shared_ptr<prometheus::Collectable>> metrics = {metrics_->collectable()};
-  if (dependencies_.log_metrics != nullptr) metrics.push_back(dependencies_.log_metrics);
-  auto metrics_server = MetricsServer::Start(options_.metrics, std::move(metrics));
-  if (!metrics_server.ok()) {
-    return absl::Status(
-        metrics_server.status().code(),
-        absl::StrCat("--metrics: ", std::string(metrics_server.status().message())));
-  }
-  metrics_server_ = *std::move(metrics_server);
-  dependencies_.log->info("metrics on port {}", metrics_server_->port());
-  return absl::OkStatus();
 }
 
 absl::Status Server::Listen() {

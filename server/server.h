@@ -40,6 +40,8 @@
 
 namespace hmar {
 
+class ScrapedGauges;
+
 // What a server gets from outside.
 struct ServerDependencies {
   EngineFactory make_engine;
@@ -99,6 +101,7 @@ class Server {
   absl::Status BuildCore(const std::vector<Device>& devices);
   uint32_t ChooseEncoderThreads(const std::vector<Device>& devices) const;
   absl::Status MakeMetrics(const std::vector<Device>& devices);
+  std::shared_ptr<ScrapedGauges> MakeGauges() const;
   absl::Status Listen();
   absl::Status StartGrpc();
   // Raises the process's limit of descriptors; what fits in it of the connections asked for.

@@ -32,7 +32,7 @@ done
 build_dir=${build_dir:-build${sanitize:+-${sanitize//,/-}}}
 
 # What runs on many threads. LibTorch has no instrumentation, so nothing that makes real images.
-thread_tests=(operations/{line_writer,metrics_server,process_signals,metrics,reloader}
+thread_tests=(operations/{histogram,line_writer,metrics_server,process_signals,metrics,reloader}
               scheduling/{scheduler,several_devices,late_reports,engine_loop,upload_scheduling,engine_faults,step_watch}
               calls/{mailbox,encoder_pool,deliveries,upload_readers})
 grpc_thread_tests=(calls/{generate,edit,refusal} discovery/discovery)
@@ -71,4 +71,4 @@ fi
 
 tests/fuzz/run.sh 30 "$build_dir-fuzz"
 
-"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/hostile tests/reference --build-dir "$build_dir"
+"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/hostile tests/monitoring tests/reference --build-dir "$build_dir"

@@ -35,6 +35,13 @@ Autoencoder::Autoencoder(const ModelConfig& config, Weights* weights)
   }
 }
 
+uint64_t Autoencoder::bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [name, conv] : convs_) bytes += conv.bytes();
+  for (const auto& [name, tensor] : norms_) bytes += tensor.nbytes();
+  return bytes;
+}
+
 at::Tensor Autoencoder::Conv(const std::string& name, const at::Tensor& x, ConvShape shape) const {
   return convs_.at(name)(x, shape);
 }

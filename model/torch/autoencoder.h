@@ -26,6 +26,8 @@ class Autoencoder {
   // Image (B, 3, S, S) in [-1, 1] -> what the quantizer sees, (B, Z, P, P).
   at::Tensor Encode(const at::Tensor& image_B3SS) const;
 
+  uint64_t bytes() const;  // Of all weights.
+
  private:
   // Layers by published name; maps are (B, H, W, C).
   at::Tensor Conv(const std::string& name, const at::Tensor& x,

@@ -66,6 +66,9 @@ class CpuEngine final : public Engine {
       : model_(std::move(model)), info_(std::move(info)), pictures_(model_.get()) {
     const c10::InferenceMode guard;
     if (fast_previews) pictures_.FitFast(model_.get());
+    info_.memory = {{"weights", model_->bytes() + pictures_.fast_bytes()},
+                    {"class vectors", model_->transformer.class_vectors_bytes()},
+                    {"slots", info_.max_images * SlotBytes(info_.config)}};
   }
 
   const EngineInfo& info() const override { return info_; }
@@ -88,7 +91,7 @@ class CpuEngine final : public Engine {
               const std::set<const Slot*>& failed, StepReport* report);
 
   std::unique_ptr<LoadedModel> model_;
-  const EngineInfo info_;
+  EngineInfo info_;  // Constant once constructed.
   PictureMaker pictures_;
   std::map<ImageId, Slot> slots_;
 };

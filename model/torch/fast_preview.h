@@ -20,6 +20,8 @@ class FastPreview {
   // (B, Z, P, P) -> (B, 3, qP, qP), in and around [-1, 1].
   at::Tensor Apply(const at::Tensor& f_hat_BZPP) const;
 
+  uint64_t bytes() const { return read_out_.bytes(); }
+
  private:
   FastPreview(int64_t pixels, PackedLinear read_out)
       : pixels_(pixels), read_out_(std::move(read_out)) {}

@@ -23,6 +23,8 @@ struct LoadedModel {
   // Images that may go through the decoder or the encoder together: a batch of bounded memory.
   size_t images_at_once() const;
 
+  uint64_t bytes() const { return tokenizer.bytes() + transformer.bytes(); }  // Of all weights.
+
   // f_hat (Z, P, P) before the first scale.
   at::Tensor EmptyFHat() const;
 

@@ -28,6 +28,8 @@ class PackedConv {
   // (B, H, W, I) -> (B, H', W', O). REQUIRES: kSame for a 1 x 1 convolution.
   at::Tensor operator()(const at::Tensor& x_BHWI, ConvShape shape = ConvShape::kSame) const;
 
+  uint64_t bytes() const { return linear_.bytes(); }
+
  private:
   int64_t side_ = 0;  // k
   int64_t inputs_ = 0;

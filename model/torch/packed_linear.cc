@@ -26,6 +26,8 @@ PackedLinear::PackedLinear(const at::Tensor& weight_OI, const at::Tensor& bias_O
                            : at::zeros({panels * kPanelWidth}, at::kFloat);
 }
 
+uint64_t PackedLinear::bytes() const { return panels_.nbytes() + bias_.nbytes(); }
+
 void PackedLinear::Multiply(const float* x, int64_t rows, int64_t panel, float* out) const {
   const int64_t column = panel * kPanelWidth;
   GemmTile tile;

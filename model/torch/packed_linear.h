@@ -26,6 +26,7 @@ class PackedLinear {
 
   int64_t inputs() const { return inputs_; }    // I
   int64_t outputs() const { return outputs_; }  // O
+  uint64_t bytes() const;                       // Of weights and bias, as they are held.
 
   // x (T, I), out (T, O), both without gaps; they may not overlap.
   void Apply(const float* x, int64_t T, float* out) const;

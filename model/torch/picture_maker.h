@@ -23,6 +23,7 @@ class PictureMaker {
   void FitFast(LoadedModel* model);
 
   bool has_fast() const { return fast_.has_value(); }
+  uint64_t fast_bytes() const { return has_fast() ? fast_->bytes() : 0; }  // Of the read-out.
 
   // The decoder's pictures of feature maps (Z, P, P) each, S x S, decoded in batches of bounded
   // memory.

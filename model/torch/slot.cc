@@ -39,4 +39,11 @@ std::vector<uint8_t> Slot::StartOpen() const {
   return open;
 }
 
+uint64_t SlotBytes(const ModelConfig& config) {
+  const uint64_t cells = config.tokens_of_scale(config.num_scales() - 1);
+  const uint64_t in_progress = sizeof(TokenMap::value_type) + sizeof(float) + sizeof(uint8_t);
+  return cells * (config.tokenizer.z_channels * sizeof(float) + in_progress) +
+         config.total_tokens() * sizeof(TokenMap::value_type);
+}
+
 }  // namespace hmar

@@ -48,6 +48,10 @@ struct Slot {
   std::vector<std::pair<int, at::Tensor>> early_previews;
 };
 
+// What a slot holds between steps, without what its task brings (a prefix, an edit's maps): f_hat,
+// the tokens of all scales, and tokens, confidence and open of the largest one in progress.
+uint64_t SlotBytes(const ModelConfig& config);
+
 }  // namespace hmar
 
 #endif  // HMAR_MODEL_TORCH_SLOT_H_

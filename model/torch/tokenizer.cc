@@ -21,6 +21,13 @@ Tokenizer::Tokenizer(const ModelConfig& config, Weights weights)
   times_codebook_ = PackedLinear(codebook_VZ_, at::Tensor());
 }
 
+uint64_t Tokenizer::bytes() const {
+  uint64_t bytes = autoencoder_.bytes() + codebook_VZ_.nbytes() + codebook_norm_V_.nbytes() +
+                   times_codebook_.bytes();
+  for (const PackedLinear& phi : phi_) bytes += phi.bytes();
+  return bytes;
+}
+
 std::vector<at::Tensor> Tokenizer::Quantize(const at::Tensor& features_BZPP) const {
   std::vector<at::Tensor> tokens;
   at::Tensor rest = features_BZPP.clone();

@@ -40,6 +40,8 @@ class Tokenizer {
   // Area average down to the scale's grid, as rows: (B * n, Z).
   at::Tensor ToGrid(const at::Tensor& x_BZPP, int scale) const;
 
+  uint64_t bytes() const;  // Of all weights.
+
  private:
   ModelConfig config_;
   Autoencoder autoencoder_;

@@ -57,6 +57,24 @@ Transformer::Transformer(const ModelConfig& config, Weights weights)
   class_vectors_.resize(config.classes.size() + 1);
 }
 
+uint64_t Transformer::bytes() const {
+  uint64_t bytes = w_.bytes() + position_LC_.nbytes();  // The other tensors are views of w_'s.
+  for (const PackedLinear* linear : {&ns_head_, &mask_head_, &word_embed_})
+    bytes += linear->bytes();
+  for (const auto* stack : {&base_, &ns_, &mask_}) {
+    for (const Block& block : *stack) {
+      bytes += block.qkv.bytes() + block.proj.bytes() + block.fc1.bytes() + block.fc2.bytes();
+    }
+  }
+  return bytes;
+}
+
+uint64_t Transformer::class_vectors_bytes() const {
+  const size_t vectors =
+      (base_.size() + ns_.size() + mask_.size()) * kBlockVectors + 2 * kHeadVectors;
+  return class_vectors_.size() * vectors * C_ * sizeof(float);
+}
+
 PackedLinear Transformer::TakeLinear(const std::string& name) {
   return PackedLinear(w_.Take(name + ".weight"), w_[name + ".bias"]);
 }

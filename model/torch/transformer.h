@@ -39,6 +39,9 @@ class Transformer {
   // good for the transformer's life.
   const float* ClassVectors(int class_id);
 
+  uint64_t bytes() const;                // Of all weights.
+  uint64_t class_vectors_bytes() const;  // Of every class's AdaLN vectors, once all were computed.
+
   // Runs the blocks over batch->x_TC in place.
   void Forward(PackedBatch* batch, Activations* activations) const;
 

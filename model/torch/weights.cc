@@ -41,4 +41,10 @@ std::vector<std::string> Weights::names() const {
   return names;
 }
 
+uint64_t Weights::bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors_) bytes += tensor.nbytes();
+  return bytes;
+}
+
 }  // namespace hmar

@@ -24,6 +24,9 @@ class Weights {
 
   bool has(const std::string& name) const { return tensors_.count(name) != 0; }
 
+  // Of the tensors that have not been taken.
+  uint64_t bytes() const;
+
   // REQUIRES: has(name).
   const at::Tensor& operator[](const std::string& name) const { return tensors_.at(name); }
 

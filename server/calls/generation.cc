@@ -81,11 +81,14 @@ void Generation::OnEditRead(absl::StatusOr<PreparedEdit> edit) {
 
 absl::Status Generation::Submit() {
   if (request_.validate_only) return Price();
+  const absl::Time now = context_->clock->Now();
   HMAR_ASSIGN_OR_RETURN(const Admission admission, context_->scheduler->Submit(MakeWork()));
   bool cancel = false;
   {
     absl::MutexLock lock(&mutex_);
     work_id_ = admission.id;
+    submitted_at_ = now;
+    estimated_time_ = admission.estimated_time;
     cancel = cancelled_;
   }
   if (cancel) context_->scheduler->Cancel(admission.id);
@@ -255,8 +258,17 @@ absl::StatusOr<std::string> Generation::PictureBytes(const Picture& picture,
   return png;
 }
 
+// A request that was finished before its estimate was noted here has none to hold it against.
+void Generation::CountEstimate() const {
+  if (context_->metrics == nullptr) return;
+  absl::MutexLock lock(&mutex_);
+  context_->metrics->RequestEstimated(request_.job.model, estimated_time_,
+                                      context_->clock->Now() - submitted_at_);
+}
+
 void Generation::ImageSent() {
   if (images_left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  CountEstimate();
   v1::Completed completed;
   completed.set_images(request_.job.images);
   *completed.mutable_queued() = ToProto(costs().queued);

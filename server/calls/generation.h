@@ -83,6 +83,7 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   absl::Status EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at);
   absl::StatusOr<std::string> PictureBytes(const Picture& picture, std::string receipt_json);
   void ImageSent();
+  void CountEstimate() const;
   void PostPreview(uint32_t index, uint32_t scale, Picture picture);
   void PostImage(uint32_t index, FinishedImage image);
   template <typename Call>
@@ -106,6 +107,8 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
 
   mutable absl::Mutex mutex_;
   std::optional<WorkId> work_id_ ABSL_GUARDED_BY(mutex_);
+  absl::Time submitted_at_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration estimated_time_ ABSL_GUARDED_BY(mutex_);  // Accepted's; zero until then.
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   CallCosts costs_ ABSL_GUARDED_BY(mutex_);
   uint32_t images_noted_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -119,6 +119,11 @@ void HealthService::End() {
   TellWatchers();
 }
 
+bool HealthService::ready() const {
+  absl::MutexLock lock(&mutex_);
+  return ready_;
+}
+
 grpc::ServerUnaryReactor* HealthService::Answer(grpc::CallbackServerContext* call,
                                                 const Request& request, Response* response) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();

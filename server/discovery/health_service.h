@@ -29,6 +29,8 @@ class HealthService final : public grpc::health::v1::Health::Service {
   // Not ready, whatever SetReady says later.
   void End();
 
+  bool ready() const;
+
  private:
   using Request = ShortRequest<grpc::health::v1::HealthCheckRequest>;
   using Response = grpc::health::v1::HealthCheckResponse;
@@ -43,7 +45,7 @@ class HealthService final : public grpc::health::v1::Health::Service {
   void TellWatchers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string readiness_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<Watcher*> watchers_ ABSL_GUARDED_BY(mutex_);

@@ -7,9 +7,8 @@
 namespace hmar {
 namespace {
 
-using prometheus::Histogram;
 using prometheus::Labels;
-using Buckets = Histogram::BucketBoundaries;
+using Buckets = Histogram::Buckets;
 
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
     "done", "degraded", "failed", "cancelled", "expired"};
@@ -32,6 +31,11 @@ Buckets ClientSeconds() {
   return {0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300};
 }
 
+// How many times longer than estimated: fine where an estimate is good.
+Buckets Ratios() {
+  return {0.1, 0.25, 0.5, 0.65, 0.77, 0.87, 0.95, 1.05, 1.15, 1.3, 1.5, 2, 3, 5, 10, 30};
+}
+
 // 2^first .. 2^last.
 Buckets PowersOfTwo(int first, int last) {
   Buckets buckets;
@@ -43,6 +47,7 @@ Buckets PowersOfTwo(int first, int last) {
 
 std::vector<prometheus::MetricFamily> AllMetrics::Collect() const {
   std::vector<prometheus::MetricFamily> families = registry.Collect();
+  for (const HistogramFamily& family : histograms) families.push_back(family.Collect());
   for (prometheus::MetricFamily& family : process.Collect()) families.push_back(std::move(family));
   return families;
 }
@@ -79,9 +84,8 @@ prometheus::Family<prometheus::Gauge>& MetricFamilies::Gauges(const char* name, 
   return prometheus::BuildGauge().Name(name).Help(help).Register(all->registry);
 }
 
-prometheus::Family<prometheus::Histogram>& MetricFamilies::Histograms(const char* name,
-                                                                      const char* help) {
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(all->registry);
+HistogramFamily& MetricFamilies::Histograms(const char* name, const char* help) {
+  return all->histograms.emplace_back(name, help);
 }
 
 // A family without series would be nothing but its help: it is made by the first.
@@ -135,6 +139,7 @@ void MetricFamilies::AddImages(const Metrics::Model& model, PerModel& series) {
   series.queue_duration = &queue_duration_.Add(labels, ClientSeconds());
   series.queue_images = &queue_images_.Add(labels);
   series.cancel_release = &cancel_release_.Add(labels, WorkSeconds());
+  series.estimate_ratio = &estimate_ratio_.Add(labels, Ratios());
   series.upload_hits = &upload_lookups_.Add({{"model", model.name}, {"outcome", "hit"}});
   series.upload_misses = &upload_lookups_.Add({{"model", model.name}, {"outcome", "miss"}});
 }

@@ -4,6 +4,7 @@
 // What metrics.h counts, as prometheus-cpp holds it; for metrics.cc alone.
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,19 +12,20 @@
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
 #include "prometheus/gauge.h"
-#include "prometheus/histogram.h"
 #include "prometheus/registry.h"
+#include "server/operations/histogram.h"
 #include "server/operations/metrics.h"
 #include "server/operations/process_metrics.h"
 
 namespace hmar {
 
-// The registry and process_* as one.
+// The registry, the histograms and process_* as one.
 class AllMetrics final : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override;
 
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Throw};
+  std::deque<HistogramFamily> histograms;
   ProcessMetrics process;
 };
 
@@ -33,7 +35,6 @@ class MetricFamilies {
  public:
   using Counter = prometheus::Counter;
   using Gauge = prometheus::Gauge;
-  using Histogram = prometheus::Histogram;
 
   static constexpr size_t kStatusCodes = 17;  // OK .. UNAUTHENTICATED.
   static constexpr size_t kImageOutcomes = 5;
@@ -64,6 +65,7 @@ class MetricFamilies {
     Histogram* queue_duration = nullptr;
     Gauge* queue_images = nullptr;
     Histogram* cancel_release = nullptr;
+    Histogram* estimate_ratio = nullptr;
     Counter* upload_hits = nullptr;
     Counter* upload_misses = nullptr;
     std::vector<PerDevice> devices;
@@ -87,7 +89,7 @@ class MetricFamilies {
 
   Family<Counter>& Counters(const char* name, const char* help);
   Family<Gauge>& Gauges(const char* name, const char* help);
-  Family<Histogram>& Histograms(const char* name, const char* help);
+  HistogramFamily& Histograms(const char* name, const char* help);
 
   void AddMemory(const std::vector<Metrics::Device>& devices);
   void AddRequests(const std::string& name, PerModel& series);
@@ -98,42 +100,45 @@ class MetricFamilies {
 
   Family<Counter>& requests_ =
       Counters("hmar_requests_total", "Requests that ended, by gRPC code.");
-  Family<Histogram>& request_duration_ =
+  HistogramFamily& request_duration_ =
       Histograms("hmar_request_duration_seconds", "From a request's arrival to its end.");
-  Family<Histogram>& first_preview_ =
+  HistogramFamily& first_preview_ =
       Histograms("hmar_time_to_first_preview_seconds",
                  "From a request's arrival to the first preview written to its stream.");
+  HistogramFamily& estimate_ratio_ = Histograms(
+      "hmar_estimate_ratio",
+      "What a finished request took from Accepted on, by the time that Accepted had estimated.");
   Family<Counter>& previews_ =
       Counters("hmar_previews_total", "Previews sent, or dropped because the client read slowly.");
 
-  Family<Histogram>& encode_duration_ =
+  HistogramFamily& encode_duration_ =
       Histograms("hmar_encode_duration_seconds", "Time to encode one picture.");
-  Family<Histogram>& upload_read_ = Histograms(
+  HistogramFamily& upload_read_ = Histograms(
       "hmar_upload_read_duration_seconds", "Time to read the PNGs of an edit and to resize them.");
   Family<Counter>& upload_lookups_ =
       Counters("hmar_upload_lookups_total",
                "Edited images whose picture's tokens were known (hit) or had to be made (miss).");
-  Family<Histogram>& upload_encode_ =
+  HistogramFamily& upload_encode_ =
       Histograms("hmar_upload_encode_duration_seconds",
                  "Time to encode a batch of uploaded pictures to tokens.");
   Family<Counter>& rejected_ =
       Counters("hmar_admission_rejected_total", "Requests that were not taken in.");
   Family<Counter>& images_ = Counters("hmar_images_total", "Images that ended, by outcome.");
-  Family<Histogram>& queue_duration_ =
+  HistogramFamily& queue_duration_ =
       Histograms("hmar_queue_duration_seconds", "An image's wait for its first step.");
   Family<Gauge>& queue_images_ = Gauges("hmar_queue_images", "Images that wait for a slot.");
   Family<Gauge>& running_images_ = Gauges("hmar_running_images", "Images that hold a slot.");
   Family<Counter>& scale_seconds_ =
       Counters("hmar_scale_device_seconds_total", "Step time by scale, shared by forward rows.");
-  Family<Histogram>& cancel_release_ =
+  HistogramFamily& cancel_release_ =
       Histograms("hmar_cancel_release_seconds",
                  "From a cancel, failure or deadline to the freed slot of a running image.");
-  Family<Histogram>& step_duration_ =
+  HistogramFamily& step_duration_ =
       Histograms("hmar_step_duration_seconds", "Time of one packed step.");
-  Family<Histogram>& step_tokens_ =
+  HistogramFamily& step_tokens_ =
       Histograms("hmar_step_tokens", "Forward rows of a step, with padding.");
-  Family<Histogram>& step_images_ = Histograms("hmar_step_images", "Images of a step.");
-  Family<Histogram>& decode_duration_ =
+  HistogramFamily& step_images_ = Histograms("hmar_step_images", "Images of a step.");
+  HistogramFamily& decode_duration_ =
       Histograms("hmar_decode_duration_seconds", "Decoder's part of a step that decoded.");
   Family<Counter>& device_busy_ = Counters("hmar_device_busy_seconds_total",
                                            "Time that a device spent inside steps and encodings.");

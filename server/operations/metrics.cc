@@ -47,6 +47,11 @@ void Metrics::FirstPreview(size_t model, absl::Duration since_request) {
   families_->models[model].first_preview->Observe(absl::ToDoubleSeconds(since_request));
 }
 
+void Metrics::RequestEstimated(size_t model, absl::Duration estimated, absl::Duration took) {
+  if (estimated <= absl::ZeroDuration()) return;
+  families_->models[model].estimate_ratio->Observe(absl::FDivDuration(took, estimated));
+}
+
 void Metrics::PreviewSent(size_t model, PreviewMode mode) {
   families_->models[model].previews_sent[static_cast<size_t>(mode)]->Increment();
 }

@@ -2,13 +2,15 @@
 #define HMAR_SERVER_OPERATIONS_METRICS_H_
 
 // What the server counts. Every series exists from start-up, so that a rate over it is right from
-// the first event, and is reached through a cached pointer: an event costs an atomic add, or one
-// uncontended mutex where it is a histogram.
+// the first event, and is reached through a cached pointer: an event costs an atomic add or two,
+// and takes no lock.
 //
 // Counted by the service:
 // | hmar_requests_total{model,code}                | requests that ended, by gRPC code         |
 // | hmar_request_duration_seconds{model}           | from arrival to the end of the stream     |
 // | hmar_time_to_first_preview_seconds{model}      | from arrival to the first preview written |
+// | hmar_estimate_ratio{model}                     | what a finished request took from         |
+// |                                                | Accepted on, by Accepted.estimated_time   |
 // | hmar_previews_total{model,mode,outcome}        | sent, or dropped for a slow reader        |
 // | hmar_encode_duration_seconds                   | one picture to PNG                        |
 // | hmar_upload_read_duration_seconds              | an edit's PNGs to picture and region      |
@@ -17,7 +19,8 @@
 // |                                                | CLIENT_QUEUE_FULL, DEADLINE_UNREACHABLE;  |
 // |                                                | by the service: TOO_MANY_CALLS, NOT_READY,|
 // |                                                | {UPLOAD,ENCODER,DELIVERY}_BACKLOG         |
-// | hmar_images_total{model,outcome}               | done, failed, cancelled, expired          |
+// | hmar_images_total{model,outcome}               | done, degraded (finished early to meet a  |
+// |                                                | deadline), failed, cancelled, expired     |
 // | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
 // | hmar_queue_images{model}                       | images that wait now                      |
 // | hmar_running_images{model,device}              | images that hold a slot now               |
@@ -37,6 +40,12 @@
 // | hmar_connections_refused_total{reason}         | closed at once: table_full, peer_limit,   |
 // |                                                | descriptors                               |
 // and constant, or read at each scrape:
+// | hmar_ready                                     | 1 while health says SERVING, else 0       |
+// | hmar_waiting_clients                           | clients that have images waiting          |
+// | hmar_buffer_bytes{buffer}                      | held now: delivery (for clients to read), |
+// |                                                | encoder (pictures that wait for their     |
+// |                                                | PNG), upload (of open calls)              |
+// | hmar_buffer_limit_bytes{buffer}                | their bounds                              |
 // | hmar_device_memory_bytes{device,kind}          | what the engines took; only of devices whose |
 // |                                                | engines say so                            |
 // | hmar_model_info{model,digest,precision}        | 1                                         |
@@ -118,6 +127,8 @@ class Metrics {
   // Service. `model` is absent while the request named none that exists: label "".
   void RequestDone(std::optional<size_t> model, absl::StatusCode code, absl::Duration took);
   void FirstPreview(size_t model, absl::Duration since_request);
+  // `took` from Accepted to the last picture. Ignored where nothing was estimated (zero).
+  void RequestEstimated(size_t model, absl::Duration estimated, absl::Duration took);
   void PreviewSent(size_t model, PreviewMode mode);
   void PreviewDropped(size_t model, PreviewMode mode);
   void PictureEncoded(absl::Duration took);

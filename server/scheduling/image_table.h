@@ -116,6 +116,8 @@ class ImageTable {
 
   // Of one principal, over all models and priorities.
   uint32_t waiting_of(const std::string& principal) const;
+  // Principals that have images waiting.
+  size_t waiting_principals() const { return waiting_of_.size(); }
   uint32_t waiting(size_t model) const;
   uint32_t waiting() const;
   const Held& held(size_t device, size_t model) const { return held_[device][model]; }

@@ -34,6 +34,7 @@ class Scheduler::Impl {
   absl::Duration backlog_time() const;
   uint32_t waiting() const;
   uint32_t held() const;
+  size_t waiting_clients() const;
 
  private:
   std::vector<Pass> PassesOf(const Work& work) const;
@@ -138,6 +139,11 @@ uint32_t Scheduler::Impl::waiting() const {
 uint32_t Scheduler::Impl::held() const {
   absl::MutexLock lock(&mutex_);
   return ledger_.images().held();
+}
+
+size_t Scheduler::Impl::waiting_clients() const {
+  absl::MutexLock lock(&mutex_);
+  return ledger_.images().waiting_principals();
 }
 
 void Scheduler::Impl::Cancel(WorkId id) {
@@ -321,5 +327,7 @@ absl::Duration Scheduler::backlog_time() const { return impl_->backlog_time(); }
 uint32_t Scheduler::queued_images() const { return impl_->waiting(); }
 
 uint32_t Scheduler::running_images() const { return impl_->held(); }
+
+size_t Scheduler::waiting_clients() const { return impl_->waiting_clients(); }
 
 }  // namespace hmar

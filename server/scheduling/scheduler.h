@@ -83,6 +83,8 @@ class Scheduler {
 
   uint32_t queued_images() const;
   uint32_t running_images() const;
+  // That have images waiting.
+  size_t waiting_clients() const;
 
  private:
   class Impl;

@@ -23,6 +23,12 @@ FAMILIES = {
     "hmar_upload_read_duration_seconds": set(),
     "hmar_upload_encode_duration_seconds": {"model", "device"},
     "hmar_upload_lookups": {"model", "outcome"},
+    "hmar_estimate_ratio": {"model"},
+    "hmar_ready": set(),
+    "hmar_waiting_clients": set(),
+    "hmar_buffer_bytes": {"buffer"},
+    "hmar_buffer_limit_bytes": {"buffer"},
+    "hmar_device_memory_bytes": {"device", "kind"},
     "hmar_queue_images": {"model"},
     "hmar_running_images": {"model", "device"},
     "hmar_device_busy_seconds": {"device"},
@@ -56,7 +62,7 @@ def test_a_family_is_there_with_its_labels(families, name):
 
 
 def test_there_are_no_families_besides(families):
-    assert {name for name in families if name.startswith("hmar_")} <= set(FAMILIES) | {"hmar_device_memory_bytes"}
+    assert {name for name in families if name.startswith("hmar_")} <= set(FAMILIES)
 
 
 def test_a_request_moves_the_counters_it_should(server, stub):
@@ -65,6 +71,7 @@ def test_a_request_moves_the_counters_it_should(server, stub):
         "hmar_images_total": {"model": "hmar-cifar10", "outcome": "done"},
         "hmar_previews_total": {"model": "hmar-cifar10", "mode": "fast", "outcome": "sent"},
         "hmar_request_duration_seconds_count": {"model": "hmar-cifar10"},
+        "hmar_estimate_ratio_count": {"model": "hmar-cifar10"},
         "hmar_queue_duration_seconds_count": {"model": "hmar-cifar10"},
         "hmar_time_to_first_preview_seconds_count": {"model": "hmar-cifar10"},
     }
@@ -75,6 +82,7 @@ def test_a_request_moves_the_counters_it_should(server, stub):
     grown = {name: server.metric(name, **labels) - before[name] for name, labels in watched.items()}
     assert grown == {"hmar_requests_total": 1, "hmar_images_total": 2,
                      "hmar_previews_total": 2 * (len(PATCH_NUMS) - 1), "hmar_request_duration_seconds_count": 1,
+                     "hmar_estimate_ratio_count": 1,
                      "hmar_queue_duration_seconds_count": 2, "hmar_time_to_first_preview_seconds_count": 1}
 
 
@@ -91,3 +99,25 @@ def test_device_time_is_busy_time(server, stub):
 def test_model_info_names_the_digest(server, stub):
     digest = stub.GetModel(pb.GetModelRequest()).model.digest
     assert server.metric("hmar_model_info", model="hmar-cifar10", digest=digest, precision="fp32") == 1
+
+
+def test_buffers_are_read_with_their_limits(start_server):
+    server = start_server("--delivery-buffer-bytes=134217728", "--encoder-buffer-bytes=100000000", "--upload-buffer-bytes=90000000")
+    server.wait_until_ready()
+    assert server.metric("hmar_ready") == 1
+    limits = {"delivery": 134217728, "encoder": 100000000, "upload": 90000000}
+    assert {name: server.metric("hmar_buffer_limit_bytes", buffer=name) for name in limits} == limits
+    assert server.metric("hmar_buffer_bytes") == 0
+    # Each of 64 pictures is 3 kB or more, and this client reads none of them.
+    call = server.stub().Generate(request(num_images=64, output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_RGB8)))
+    server.wait_for_metric(lambda held: held >= 3 * 32 * 32, "hmar_buffer_bytes", buffer="delivery")
+    call.cancel()
+    server.wait_for_metric(lambda held: held == 0, "hmar_buffer_bytes", buffer="delivery")
+    assert server.metric("hmar_waiting_clients") == 0
+
+
+def test_memory_of_the_cpu_is_its_weights_and_slots(server, stub):
+    parameters = stub.GetModel(pb.GetModelRequest()).model.parameters
+    weights = server.metric("hmar_device_memory_bytes", device="cpu", kind="weights")
+    assert 4 * parameters < weights < 1.1 * 4 * parameters
+    assert server.metric("hmar_device_memory_bytes", device="cpu", kind="slots") > 0

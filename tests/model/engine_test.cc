@@ -306,6 +306,24 @@ TEST_F(EngineTest, CancelledImageLeavesTheOthersAlone) {
   ExpectSame(seen[3], Alone(Task(3)));
 }
 
+TEST_F(EngineTest, SaysWhatItsMemoryIsTakenFor) {
+  const EngineInfo& info = engine_->info();
+  std::map<std::string, uint64_t> bytes;
+  for (const MemoryUse& use : info.memory) bytes[use.kind] = use.bytes;
+  // fp32, and little more: panels padded to whole vectors, the codebook a second time, the read-out
+  // of FAST previews.
+  EXPECT_GT(bytes["weights"], info.parameters * sizeof(float));
+  EXPECT_LT(bytes["weights"], info.parameters * sizeof(float) * 1.1);
+  const TransformerConfig& transformer = info.config.transformer;
+  const uint64_t blocks = transformer.depth + transformer.n_layers_train;
+  EXPECT_EQ(bytes["class vectors"], (info.config.classes.size() + 1) * (6 * blocks + 4) *
+                                        transformer.embed_dim * sizeof(float));
+  const uint64_t f_hat = info.config.tokenizer.z_channels * 8 * 8 * sizeof(float);
+  EXPECT_GT(bytes["slots"], info.max_images * f_hat);
+  EXPECT_LT(bytes["slots"], info.max_images * f_hat * 2);
+  EXPECT_THAT(bytes, SizeIs(3));
+}
+
 TEST_F(EngineTest, SlotsAreBoundedAndIdsUnique) {
   for (ImageId id = 1; id <= 64; ++id) ASSERT_TRUE(engine_->Admit(id, Task(id)).ok());
   EXPECT_EQ(engine_->Admit(65, Task(65)).code(), absl::StatusCode::kResourceExhausted);

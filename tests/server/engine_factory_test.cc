@@ -15,7 +15,9 @@ namespace hmar {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -42,7 +44,7 @@ TEST(EngineFactoryTest, TheCpuEngineIsMadeWithinTheOptionsLimits) {
   EXPECT_EQ(info.device, "cpu");
   EXPECT_EQ(info.precision, "fp32");
   EXPECT_EQ(info.max_images, 3u);
-  EXPECT_TRUE(info.memory.empty());
+  EXPECT_THAT(info.memory, Contains(Field(&MemoryUse::kind, "weights")));
 }
 
 TEST(EngineFactoryTest, AGpusEngineComesFromTheLibraryBesideTheProgramsFolder) {

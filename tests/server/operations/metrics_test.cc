@@ -30,6 +30,7 @@ TEST(MetricsTest, EverySeriesExistsFromTheStart) {
            "hmar_requests_total{code=\"OK\",model=\"small\"} 0\n",
            "hmar_requests_total{code=\"NOT_FOUND\",model=\"\"} 0\n",
            "hmar_images_total{model=\"large\",outcome=\"cancelled\"} 0\n",
+           "hmar_images_total{model=\"large\",outcome=\"degraded\"} 0\n",
            "hmar_previews_total{mode=\"fast\",model=\"small\",outcome=\"dropped\"} 0\n",
            "hmar_request_duration_seconds_count{model=\"small\"} 0\n",
            "hmar_time_to_first_preview_seconds_count{model=\"small\"} 0\n",
@@ -37,6 +38,7 @@ TEST(MetricsTest, EverySeriesExistsFromTheStart) {
            "hmar_step_duration_seconds_count{device=\"cpu\",model=\"large\"} 0\n",
            "hmar_scale_device_seconds_total{device=\"cpu\",model=\"large\",scale=\"2\"} 0\n",
            "hmar_cancel_release_seconds_count{model=\"large\"} 0\n",
+           "hmar_estimate_ratio_count{model=\"large\"} 0\n",
            "hmar_encode_duration_seconds_count 0\n",
            "hmar_decode_duration_seconds_count{device=\"cpu\",model=\"small\"} 0\n",
            "hmar_admission_rejected_total{reason=\"QUEUE_FULL\"} 0\n",
@@ -59,12 +61,14 @@ TEST(MetricsTest, EventsReachTheirSeries) {
   metrics->PreviewSent(0, PreviewMode::kFull);
   metrics->PreviewDropped(1, PreviewMode::kFast);
   metrics->FirstPreview(0, absl::Milliseconds(40));
+  metrics->RequestEstimated(0, absl::Seconds(2), absl::Seconds(3));
   metrics->PictureEncoded(absl::Milliseconds(2));
   metrics->AdmissionRejected(RejectReason::kDraining);
   metrics->QueueChanged(1, 7);
   metrics->RunningChanged(0, 1, 3);
   metrics->ImageStarted(1, absl::Seconds(4));
   metrics->ImagesEnded(1, ImageOutcome::kExpired, 5);
+  metrics->ImagesEnded(0, ImageOutcome::kDegraded, 2);
   metrics->ScaleRan(0, 1, 2, 0.25);
   metrics->CancelReleased(0, absl::Milliseconds(250));
   metrics->StepDone(0, 0, 680, 12, absl::Milliseconds(100), 0.02);
@@ -78,12 +82,15 @@ TEST(MetricsTest, EventsReachTheirSeries) {
            "hmar_previews_total{mode=\"full\",model=\"small\",outcome=\"sent\"} 1\n",
            "hmar_previews_total{mode=\"fast\",model=\"large\",outcome=\"dropped\"} 1\n",
            "hmar_time_to_first_preview_seconds_sum{model=\"small\"} 0.04\n",
+           "hmar_estimate_ratio_bucket{model=\"small\",le=\"1.3\"} 0\n",
+           "hmar_estimate_ratio_bucket{model=\"small\",le=\"1.5\"} 1\n",
            "hmar_encode_duration_seconds_sum 0.002\n",
            "hmar_admission_rejected_total{reason=\"DRAINING\"} 1\n",
            "hmar_queue_images{model=\"large\"} 7\n",
            "hmar_running_images{device=\"cpu\",model=\"large\"} 3\n",
            "hmar_queue_duration_seconds_sum{model=\"large\"} 4\n",
            "hmar_images_total{model=\"large\",outcome=\"expired\"} 5\n",
+           "hmar_images_total{model=\"small\",outcome=\"degraded\"} 2\n",
            "hmar_scale_device_seconds_total{device=\"cpu\",model=\"large\",scale=\"2\"} 0.25\n",
            "hmar_cancel_release_seconds_sum{model=\"small\"} 0.25\n",
            "hmar_step_tokens_sum{device=\"cpu\",model=\"small\"} 680\n",
@@ -94,6 +101,12 @@ TEST(MetricsTest, EventsReachTheirSeries) {
        }) {
     EXPECT_NE(text.find(line), std::string::npos) << line;
   }
+}
+
+TEST(MetricsTest, WithoutAnEstimateThereIsNoRatio) {
+  const auto metrics = TwoModels();
+  metrics->RequestEstimated(0, absl::ZeroDuration(), absl::Seconds(3));
+  EXPECT_THAT(metrics->Text(), HasSubstr("hmar_estimate_ratio_count{model=\"small\"} 0\n"));
 }
 
 TEST(MetricsTest, EachDeviceHasSeriesOfItsOwn) {

@@ -106,6 +106,18 @@ TEST(SchedulerTest, MoreImagesThanSlotsWaitForOne) {
   EXPECT_TRUE(device.Idle());
 }
 
+TEST(SchedulerTest, TellsHowManyClientsWait) {
+  PuppetDevice device({FakeEngineInfo("fake", 1)});
+  auto first = device.Submit(0, 3);
+  EXPECT_EQ(device.scheduler().waiting_clients(), 1u);
+  Work other = device.MakeWork(7, 2);
+  other.origin.client = "other";
+  const auto second = device.Submit(std::move(other));
+  EXPECT_EQ(device.scheduler().waiting_clients(), 2u);
+  device.RunAll();
+  EXPECT_EQ(device.scheduler().waiting_clients(), 0u);
+}
+
 TEST(SchedulerTest, PreviewsComeInScaleOrderBeforeTheirImage) {
   PuppetDevice device;
   Work work = device.MakeWork(3, 2);

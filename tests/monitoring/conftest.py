@@ -1,0 +1,101 @@
+"""Fixtures of monitoring/: Debian's Prometheus, a server under a load of all sorts, and one that watches the other."""
+import pathlib
+import shutil
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from stubs import REPO
+
+PROMETHEUS = REPO / "deploy" / "prometheus"
+
+# What every panel has something of: previews, edits, cancels of images that run (they go first), deadlines that pass, a
+# client with too many images.
+MIX = """
+[[mix]]
+name = "drafts"
+weight = 4
+previews = "fast"
+[[mix]]
+name = "full"
+previews = "full"
+principal = "alice"
+[[mix]]
+name = "edits"
+weight = 2
+method = "edit"
+uploads = 8
+[[mix]]
+name = "leavers"
+images = 16
+priority = 5
+cancel_after_ms = 700
+principal = "dora"
+[[mix]]
+name = "hurried"
+images = 8
+deadline_ms = 150
+principal = "bob"
+[[mix]]
+name = "crowd"
+weight = 2
+method = "generate_images"
+images = 8
+format = "rgb"
+principal = "carol"
+"""
+# A cache that holds some of the pictures that edits send, not all.
+SERVER_FLAGS = ["--max-images-in-flight=8", "--max-queued-images=64", "--max-queued-images-per-client=16",
+                "--trust-forwarded-for", "--upload-cache-bytes=4000"]
+
+
+def program(name):
+    """Where Debian's package, or setup.sh, put it. Without it the test is skipped, with a warning that pytest shows."""
+    unpacked = pathlib.Path(sys.prefix) / "unpacked" / "usr" / "bin" / name
+    found = shutil.which(name) or (str(unpacked) if unpacked.exists() else None)
+    if found is None:
+        reason = f"{name} is not here: deploy/setup.sh --test fetches it. Alerts and dashboard are NOT tested"
+        warnings.warn(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def promtool():
+    """promtool(*arguments, stdin=None): its output; the test fails if it does."""
+    tool = program("promtool")
+
+    def run(*arguments, stdin=None):
+        done = subprocess.run([tool, *map(str, arguments)], input=stdin, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=120)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def watched(hmar_server, model_folder, build_dir, tmp_path_factory):
+    """A Prometheus, and the server that it scrapes while a load of all sorts goes on: (prometheus, server)."""
+    from prometheus_process import PrometheusProcess
+    from server_process import ServerProcess
+
+    binary = program("prometheus")
+    folder = tmp_path_factory.mktemp("monitoring")
+    mix = folder / "mix.toml"
+    mix.write_text(MIX)
+    with ServerProcess(hmar_server, [f"--model=hmar-cifar10={model_folder}", *SERVER_FLAGS], folder) as server:
+        server.wait_until_ready()
+        load = subprocess.Popen(
+            [build_dir / "client" / "hmar-load", "--server", server.address, "--concurrency", "24", "--duration", "3600",
+             "--mix", mix, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        prometheus = PrometheusProcess(binary, PROMETHEUS / "prometheus.yml", [f"127.0.0.1:{server.metrics_port}"], folder)
+        try:
+            yield prometheus, server
+            assert load.poll() is None, "the load ended before the tests did"
+        finally:
+            load.kill()
+            load.wait()
+            prometheus.stop()
