@@ -65,9 +65,9 @@ std::shared_ptr<ScrapedGauges> Server::MakeGauges() const {
   add_buffer("delivery", options_.delivery_buffer_bytes,
              [this] { return deliveries_->held_bytes(); });
   add_buffer("encoder", options_.encoder_buffer_bytes,
-             [this] { return encoder_->waiting_bytes(); });
+             [this] { return admission_->picture_bytes(); });
   add_buffer("upload", options_.upload_buffer_bytes,
-             [this] { return upload_budget_.held_bytes(); });
+             [this] { return admission_->upload_bytes(); });
   return gauges;
 }
 
