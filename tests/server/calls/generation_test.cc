@@ -193,8 +193,6 @@ class GenerationTest : public ::testing::Test {
   ServiceContext context_;
   const std::shared_ptr<RecordingSink> sink_ = std::make_shared<RecordingSink>();
   std::vector<std::shared_ptr<Hold>> holds_;
-  EncoderPool encoder_{{1, 1 << 20}};
-  UploadReaders readers_{{1, 1600 << 10}};
   Deliveries deliveries_{{1000, 750, 500, absl::Seconds(20)}, &clock_};
   CallAdmission admission_{{{8, 8}, {20'000, 20'000}, {1000, 1000}},
                            &readers_,
@@ -202,6 +200,8 @@ class GenerationTest : public ::testing::Test {
                            &deliveries_,
                            &clock_,
                            metrics_.get()};
+  EncoderPool encoder_{{1, 1 << 20}};  // The first to end, as the readers: they hold tickets.
+  UploadReaders readers_{{1, 1600 << 10}};
 };
 
 TEST_F(GenerationTest, ABusyEncoderRefusesNewRequestsAndSaysWhenToComeBack) {

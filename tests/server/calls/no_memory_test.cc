@@ -160,6 +160,7 @@ class PicturePathTest : public ::testing::Test {
     context_.catalog = &catalog_;
     context_.scheduler = &scheduler_;
     context_.encoder = &encoder_;
+    context_.admission = &admission_;
     context_.clock = &clock_;
     context_.random = &random_;
   }
@@ -194,7 +195,8 @@ class PicturePathTest : public ::testing::Test {
       EXPECT_EQ(failures, std::vector<std::string>{"OUT_OF_MEMORY"});
     }
     EXPECT_GE(failed, 1);
-    while (encoder_.waiting_bytes() > 0) std::this_thread::yield();  // Given back after the job.
+    // Given back after the job.
+    while (encoder_.preview_bytes() + admission_.picture_bytes() > 0) std::this_thread::yield();
   }
 
  private:
@@ -209,7 +211,10 @@ class PicturePathTest : public ::testing::Test {
   DeviceSeededRandom random_;
   Scheduler scheduler_{OneDevice(), &clock_, nullptr};
   ServiceContext context_;
-  EncoderPool encoder_{{1, 1 << 20}};
+  UploadReaders readers_{{1, 1600 << 10}};
+  Deliveries deliveries_{{}, &clock_};
+  CallAdmission admission_{{}, &readers_, &encoder_, &deliveries_, &clock_, nullptr};
+  EncoderPool encoder_{{1, 1 << 20}};  // The first to end: its jobs hold tickets.
 };
 
 TEST_F(PicturePathTest, APictureIsPostedToTheEncoderOrItsRequestFails) {
