@@ -77,7 +77,10 @@ void CallScope::Done(const absl::Status& status, const Generation* generation,
   record_.reason = ReasonName(status);
   record_.images_sent = images_sent;
   record_.took = context_->clock->Now() - arrived_at_;
-  if (generation != nullptr) record_.costs = generation->costs();
+  if (generation != nullptr) {
+    record_.costs = generation->costs();
+    record_.images_accepted = generation->images_accepted();
+  }
   if (context_->metrics != nullptr) {
     context_->metrics->RequestDone(record_.model, record_.code, record_.took);
   }
