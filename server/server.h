@@ -116,7 +116,6 @@ class Server {
   void OnLoadLate(const std::string& what);
   void Fail(const absl::Status& status);
   void ClosePort();
-  void ShutDownGrpc();
   // Waits for the engines' steps under way, and for what was posted to the encoder.
   void JoinThreads();
   ServiceContext MakeContext();

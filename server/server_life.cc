@@ -2,10 +2,10 @@
 
 #include <spdlog/logger.h>
 
+#include <chrono>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 #include "server/scheduling/probe.h"
@@ -15,10 +15,6 @@ namespace hmar {
 namespace {
 
 constexpr absl::Duration kStopTime = absl::Seconds(5);  // For calls to end once they have failed.
-
-// For refusals on their way when the port closes: gRPC would make a CANCELLED of them, which nobody
-// tries again.
-constexpr absl::Duration kRefusalTime = absl::Milliseconds(500);
 
 }  // namespace
 
@@ -79,7 +75,7 @@ void Server::OnDeviceLost(size_t device, const absl::Status& status) {
 
 void Server::HangUp(absl::Duration limit) {
   service_->active_calls().AwaitNone(limit);
-  ShutDownGrpc();
+  grpc_server_->Shutdown(std::chrono::system_clock::now());
 }
 
 void Server::AnnounceDrain(absl::Duration delay) {
@@ -107,16 +103,11 @@ bool Server::Drain(absl::Duration limit) {
   return finished;
 }
 
-// Then nobody can upload or submit.
+// Ends what else is open, such as health watches, at once. Then nobody can upload or submit.
 void Server::ClosePort() {
   listener_.reset();
-  if (grpc_server_ != nullptr) ShutDownGrpc();
+  if (grpc_server_ != nullptr) grpc_server_->Shutdown(std::chrono::system_clock::now());
   metrics_server_.reset();
-}
-
-// Takes no calls from now on, and ends what else is open, such as health watches.
-void Server::ShutDownGrpc() {
-  grpc_server_->Shutdown(absl::ToChronoTime(absl::Now() + kRefusalTime));
 }
 
 // The loops have run their last steps before the encoder goes, which they post to.

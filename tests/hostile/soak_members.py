@@ -34,7 +34,7 @@ class Crowd:
         self.ends = {}       # By request id: code's name and ErrorInfo's reason, or None: not the server's word.
         self.nameless = 0    # Calls that may leave a line without an id of ours.
         self.polite_ms = []  # Of the polite client's images.
-        self.rounds = {}     # How often each member did its thing.
+        self.turns = {}      # How often each member did its thing.
         self.failures = []
         self.expected = None  # The polite client's picture.
         self.zeros = deflated(BOMB_MB << 20)
@@ -71,16 +71,19 @@ class Crowd:
     def _repeat(self, member, seed, end):
         rng = random.Random(seed)
         while time.monotonic() < end:
-            try:
-                member(self, rng)
-            except OSError:
-                pass  # The server has had enough of an attacker: a good answer.
-            except Exception as error:  # Kept for the end of the soak, whatever it is.
-                self.failures.append(f"{member.__name__}: {error!r}")
-                return
-            with self._lock:
-                self.rounds[member.__name__] = self.rounds.get(member.__name__, 0) + 1
+            self.turn(member, rng)
             time.sleep(rng.random())  # So that all of them get their turns on few cores.
+
+    def turn(self, member, rng):
+        """The member does its thing, once."""
+        try:
+            member(self, rng)
+        except OSError:
+            pass  # The server has had enough of an attacker: a good answer.
+        except Exception as error:  # Kept for the end, whatever it is.
+            self.failures.append(f"{member.__name__}: {error!r}")
+        with self._lock:
+            self.turns[member.__name__] = self.turns.get(member.__name__, 0) + 1
 
 
 def deflated(zeros):

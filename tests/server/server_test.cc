@@ -9,14 +9,11 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/null_sink.h>
 
-#include <atomic>
 #include <fstream>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
@@ -169,32 +166,6 @@ TEST(DrainTest, AServerThatIsNotReadyYetStops) {
   EXPECT_TRUE(server.server().Drain(absl::ZeroDuration()));
   opener.join();
   watch->Finish();
-}
-
-// Who calls while the port closes is refused: a CANCELLED is nothing that clients try again.
-TEST(DrainTest, NobodyIsCancelledByItsEnd) {
-  constexpr int kClients = 8;
-  for (int drain = 0; drain < 20; ++drain) {
-    TestServer server;
-    std::atomic<int> cancelled = 0;
-    absl::BlockingCounter served(kClients);
-    std::vector<std::thread> clients;
-    for (int i = 0; i < kClients; ++i) {
-      clients.emplace_back([&] {
-        const auto stub = v1::ImageGenerationService::NewStub(server.NewChannel());
-        grpc::Status status = Generate(*stub, SmallRequest(1)).status;
-        served.DecrementCount();
-        do {
-          status = Generate(*stub, SmallRequest(1)).status;
-          cancelled += status.error_code() == grpc::StatusCode::CANCELLED ? 1 : 0;
-        } while (status.error_code() != grpc::StatusCode::UNAVAILABLE || ReasonIn(status) != "");
-      });
-    }
-    served.Wait();
-    EXPECT_TRUE(server.server().Drain(kPatience));
-    for (std::thread& client : clients) client.join();
-    ASSERT_EQ(cancelled, 0) << "in drain " << drain;
-  }
 }
 
 TEST(DrainTest, AHealthWatchDoesNotHoldItUp) {

@@ -228,7 +228,9 @@ std::string WrongWith(const SoakCall& call, const SoakEnd& end,
   // Who was accepted is served to the end, but for a device that is lost.
   const bool promised = end.accepted && end.reason == "DRAINING";
   if (server_ends.contains(end.reason) && !promised) return "";
-  const bool closed = end.status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+  // A call that meets the closing of the port is gRPC's to end, and 1.51 cancels it.
+  const bool closed = (end.status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                       end.status.error_code() == grpc::StatusCode::CANCELLED) &&
                       end.reason.empty() && !end.accepted;
   if (closed && !server_ends.empty()) return "";
   if (MayEnd(call, end)) return "";

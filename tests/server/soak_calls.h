@@ -60,7 +60,7 @@ SoakEnd RunCall(v1::ImageGenerationService::Stub& stub, const SoakCall& call);
 
 // "": a right end while all is well but for the engines' faults, else what is wrong with it.
 // `server_ends`: reasons that the server's own end may give, to any call. A call refused with one
-// of them before it was accepted may also meet a closed port (UNAVAILABLE without a reason).
+// of them before it was accepted may also meet a closed or closing port (no reason).
 std::string WrongWith(const SoakCall& call, const SoakEnd& end,
                       const std::set<std::string>& server_ends);
 
