@@ -75,7 +75,7 @@ ImageGenerationService::ImageGenerationService(const ServiceContext& context) : 
 void ImageGenerationService::Mark(int method, const char* name,
                                   std::unique_ptr<grpc::internal::MethodHandler> handler) {
   MarkMethodStreamed(method, nullptr);
-  MarkMethodCallback(method, new ReceivingHandler(std::move(handler), context_.receive_limit,
+  MarkMethodCallback(method, new ReceivingHandler(std::move(handler), context_.receive_limits,
                                                   [this, name](const LateRequest& request) {
                                                     CountLate(name, request);
                                                   }));

@@ -12,6 +12,7 @@
 #include "server/operations/access_log.h"
 #include "server/operations/metrics.h"
 #include "server/scheduling/scheduler.h"
+#include "server/transport/receiving_handler.h"
 #include "server/wire/model_catalog.h"
 #include "server/wire/validation.h"
 
@@ -33,7 +34,7 @@ struct ServiceContext {
   RequestLimits limits;
   bool trust_forwarded_for = false;  // See principal.h.
   MailboxOptions mailbox;
-  absl::Duration receive_limit = absl::Seconds(30);  // For a request to arrive in full.
+  ReceiveLimits receive_limits;
   // Pictures that may wait for the encoder before new requests are refused.
   size_t encoder_buffer_bytes = size_t{256} << 20;
 

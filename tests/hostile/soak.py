@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,9 @@ class Soak:
 
         self._await(lambda: not changes(self._before, self._gauges()))
         self.wrong += changes(self._before, self._gauges())
+        # The server gives memory back when its last connection goes, and some of that one's was freed only afterwards.
+        socket.create_connection(("127.0.0.1", self.server.port)).close()
+        self._await(lambda: self.server.metric("hmar_connections") == 0)
 
     @staticmethod
     def _await(fine):

@@ -44,7 +44,8 @@ def test_a_request_that_stops_halfway_ends_in_time(victim, method):
     assert sum("DEADLINE_EXCEEDED" in line for line in lines) == 20
 
 
-def test_a_request_in_pieces_arrives_if_it_is_in_time(server):
+def test_a_request_in_pieces_arrives_if_it_is_in_time(victim):
+    server = victim("--max-ping-strikes=0")  # Each piece is waited for with a PING.
     request = pb.GetModelRequest().SerializeToString()
     with Http2Connection(server.port) as connection:
         stream = connection.request("GetModel")

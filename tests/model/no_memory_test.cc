@@ -38,7 +38,9 @@ int64_t NextToFail(int64_t allocation) { return 2 * allocation + 1; }
 
 class NoMemoryTest : public testing::Test {
  protected:
-  NoMemoryTest() : engine_(LoadEngine(Golden("tiny-256").model_folder(), /*fast_previews=*/true)) {}
+  NoMemoryTest()
+      : engine_(LoadEngine(Golden("tiny-256").model_folder(), /*fast_previews=*/true,
+                           /*max_images=*/2, /*threads=*/1)) {}
 
   ImageTask Task(uint64_t seed, PreviewMode mode) const {
     ImageTask task;

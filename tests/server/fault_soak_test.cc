@@ -6,10 +6,8 @@
 // What is random follows from a seed, which a failure prints; HMAR_SOAK_SEED=N repeats it, but for
 // the order in which threads run.
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <map>
@@ -26,8 +24,6 @@
 
 namespace hmar {
 namespace {
-
-using ::testing::IsEmpty;
 
 constexpr size_t kCalls = 600;
 constexpr size_t kClients = 8;

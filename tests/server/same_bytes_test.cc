@@ -34,7 +34,8 @@ class SameBytesTest : public ::testing::Test {
   };
 
   SameBytesTest() {
-    auto engine = LoadEngine("deploy/models/hmar-cifar10", /*fast_previews=*/true, kSlots);
+    auto engine = LoadEngine("deploy/models/hmar-cifar10", /*fast_previews=*/true, kSlots,
+                             /*threads=*/1);
     info_ = engine->info();
     for (uint64_t seed = 0; seed < kTasks; ++seed) alone_[seed] = Alone(*engine, seed);
     SchedulerOptions options;
