@@ -59,6 +59,12 @@ DeliveryOptions DeliveriesOf(const ServerOptions& options) {
   return {bytes, bytes / 4 * 3, bytes / 2, absl::Seconds(options.send_seconds)};
 }
 
+// Twice as many as a connection may have open: a client that counts right is ahead of the server's
+// books by what it has just reset.
+ReceiveLimits ReceiveLimitsOf(const ServerOptions& options) {
+  return {absl::Seconds(options.receive_seconds), 2 * options.max_concurrent_streams};
+}
+
 // Until it has been measured, nobody knows what a step should take, but that the probe's are to end
 // within --probe-seconds.
 StepWatchOptions WatchOptionsOf(const ServerOptions& options) {
@@ -134,13 +140,12 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
                                                   metrics_.get(), HooksOf(i)));
   }
   service_ = std::make_unique<ImageGenerationService>(MakeContext());
-  const absl::Duration receive_limit = absl::Seconds(options_.receive_seconds);
   health_ = std::make_unique<HealthService>(v1::ImageGenerationService::service_full_name(),
-                                            receive_limit);
+                                            ReceiveLimitsOf(options_));
   reflection_ = std::make_unique<ReflectionServices>(
       std::vector{v1::GenerateRequest::descriptor()->file(),
                   grpc::health::v1::HealthCheckRequest::descriptor()->file()},
-      receive_limit);
+      absl::Seconds(options_.receive_seconds));
   return absl::OkStatus();
 }
 
@@ -183,7 +188,7 @@ ServiceContext Server::MakeContext() {
   context.limits.default_png_compression = static_cast<int>(options_.png_compression);
   context.limits.upload.max_bytes = options_.max_upload_bytes;
   context.limits.upload.max_pixels = options_.max_upload_pixels;
-  context.receive_limit = absl::Seconds(options_.receive_seconds);
+  context.receive_limits = ReceiveLimitsOf(options_);
   context.mailbox.max_bytes = options_.stream_buffer_bytes;
   context.mailbox.preview_bytes = options_.stream_buffer_bytes / 4;
   return context;

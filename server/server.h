@@ -78,6 +78,9 @@ class Server {
   int port() const { return port_; }
   int metrics_port() const { return metrics_server_ == nullptr ? 0 : metrics_server_->port(); }
 
+  // What a scrape reads, also after a drain.
+  std::string MetricsText() const { return metrics_->Text(); }
+
   // NOT_SERVING from now on; serves on for `delay`, so that balancers notice before anybody is
   // refused. Returns at once where nobody was ever told to come (the server was not ready), and as
   // soon as a device is lost.

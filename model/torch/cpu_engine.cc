@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
 #include "model/torch/loaded_model.h"
@@ -44,6 +45,11 @@ struct PictureOrder {
   bool fast() const { return !final && slot->task.preview_mode == PreviewMode::kFast; }
 };
 
+// The CPU's allocator throws no error of a type of its own.
+bool IsOutOfMemory(const std::exception& e) {
+  return absl::StrContains(e.what(), "DefaultCPUAllocator: can't allocate memory");
+}
+
 // Runs `work`, torch's exceptions become statuses; `what` names the work.
 template <typename Result>
 absl::StatusOr<Result> Guarded(const std::string& what,
@@ -56,6 +62,8 @@ absl::StatusOr<Result> Guarded(const std::string& what,
   } catch (const c10::OutOfMemoryError&) {
     return absl::ResourceExhaustedError(absl::StrCat("out of memory in ", what));
   } catch (const std::exception& e) {
+    if (IsOutOfMemory(e))
+      return absl::ResourceExhaustedError(absl::StrCat("out of memory in ", what));
     return absl::InternalError(absl::StrCat(what, " failed: ", e.what()));
   }
 }

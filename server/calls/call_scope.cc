@@ -1,7 +1,8 @@
 #include "server/calls/call_scope.h"
 
+#include <grpc/support/time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "server/base/errors.h"
@@ -11,10 +12,12 @@
 namespace hmar {
 namespace {
 
+// Not call.deadline(): std::chrono's time ends in 2262, and beyond it the deadline would be any
+// time, also one that has passed.
 absl::Time DeadlineOf(const grpc::CallbackServerContext& call) {
-  const auto deadline = call.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  return absl::FromChrono(deadline);
+  const gpr_timespec deadline = gpr_convert_clock_type(call.raw_deadline(), GPR_CLOCK_REALTIME);
+  if (deadline.tv_sec == gpr_inf_future(GPR_CLOCK_REALTIME).tv_sec) return absl::InfiniteFuture();
+  return absl::FromUnixSeconds(deadline.tv_sec) + absl::Nanoseconds(deadline.tv_nsec);
 }
 
 // How much before the server's deadline an answer must leave: gRPC has rounded up the client's by
@@ -83,7 +86,10 @@ void CallScope::Done(const absl::Status& status, const Generation* generation,
   record_.reason = ReasonName(status);
   record_.images_sent = images_sent;
   record_.took = context_->clock->Now() - arrived_at_;
-  if (generation != nullptr) record_.costs = generation->costs();
+  if (generation != nullptr) {
+    record_.costs = generation->costs();
+    record_.images_accepted = generation->images_accepted();
+  }
   if (context_->metrics != nullptr) {
     context_->metrics->RequestDone(record_.model, record_.code, record_.took);
   }

@@ -114,15 +114,15 @@ void GenerateImagesReactor::OnDone() {
   std::shared_ptr<GenerateImagesReactor> self;
   std::shared_ptr<Generation> generation;
   absl::Status status;
+  uint32_t images_sent = 0;
   {
     absl::MutexLock lock(&mutex_);
     self = std::move(self_);
     generation = std::move(generation_);
     status = end_;
+    if (status.ok()) images_sent = images_sent_;
   }
-  const uint32_t images =
-      status.ok() && generation != nullptr ? generation->request().job.images : 0;
-  call_.Done(status, generation.get(), images);
+  call_.Done(status, generation.get(), images_sent);
 }
 
 bool GenerateImagesReactor::End(const absl::Status& status) {
@@ -148,6 +148,7 @@ void GenerateImagesReactor::FinishIfComplete() {
     const bool complete = gathered_.has_accepted() && gathered_.has_completed();
     if (!complete || finished_) return;
     finished_ = true;
+    images_sent_ = static_cast<uint32_t>(gathered_.images_size());
     *response_ = std::move(gathered_);
   }
   auto& images = *response_->mutable_images();

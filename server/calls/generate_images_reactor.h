@@ -66,6 +66,7 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   std::shared_ptr<Generation> generation_ ABSL_GUARDED_BY(mutex_);
   v1::GenerateImagesResponse gathered_ ABSL_GUARDED_BY(mutex_);  // Images in the order they came.
   size_t gathered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t images_sent_ ABSL_GUARDED_BY(mutex_) = 0;  // Of the response.
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
 };

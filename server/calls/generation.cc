@@ -83,6 +83,7 @@ absl::Status Generation::Submit() {
   if (request_.validate_only) return Price();
   const absl::Time now = context_->clock->Now();
   HMAR_ASSIGN_OR_RETURN(const Admission admission, context_->scheduler->Submit(MakeWork()));
+  accepted_.store(true, std::memory_order_release);
   bool cancel = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -129,6 +130,10 @@ void Generation::CountDroppedPreviews(uint32_t previews) {
   }
 }
 
+uint32_t Generation::images_accepted() const {
+  return accepted_.load(std::memory_order_acquire) ? request_.job.images : 0;
+}
+
 CallCosts Generation::costs() const {
   absl::MutexLock lock(&mutex_);
   return costs_;
@@ -166,7 +171,9 @@ void Generation::PostImage(uint32_t index, FinishedImage image) {
       });
 }
 
+// Perhaps before Submit has returned, if another thread submits.
 void Generation::OnFailed(const absl::Status& status) {
+  accepted_.store(true, std::memory_order_release);
   ended_.store(true, std::memory_order_release);
   sink_->OnFailed(Explain(status));
 }

@@ -60,6 +60,9 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
 
   const ResolvedRequest& request() const { return request_; }
 
+  // How many of its images the scheduler has taken in: all or, so far, none.
+  uint32_t images_accepted() const;
+
   // For the books: previews of this request that were left out for a slow client or a busy encoder.
   void CountDroppedPreviews(uint32_t previews);
 
@@ -103,7 +106,8 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   const absl::Time started_at_;
   const std::vector<std::shared_ptr<EncoderPool::Strand>> strands_;  // By image.
   std::atomic<uint32_t> images_left_;
-  std::atomic<bool> ended_ = false;  // Cancelled or failed: what waits need not be encoded.
+  std::atomic<bool> ended_ = false;     // Cancelled or failed: what waits need not be encoded.
+  std::atomic<bool> accepted_ = false;  // The scheduler has taken it in.
 
   mutable absl::Mutex mutex_;
   std::optional<WorkId> work_id_ ABSL_GUARDED_BY(mutex_);

@@ -94,7 +94,7 @@ void ImageGenerationService::Mark(int method, const char* name,
   MarkMethodCallback(
       method,
       new ReceivingHandler(
-          std::move(handler), context_.receive_limit,
+          std::move(handler), context_.receive_limits,
           [this, name](const LateRequest& request) { CountLate(name, request); }, std::move(door)));
 }
 

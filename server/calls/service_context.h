@@ -12,6 +12,7 @@
 #include "server/operations/access_log.h"
 #include "server/operations/metrics.h"
 #include "server/scheduling/scheduler.h"
+#include "server/transport/receiving_handler.h"
 #include "server/wire/model_catalog.h"
 #include "server/wire/validation.h"
 
@@ -32,7 +33,7 @@ struct ServiceContext {
   RequestLimits limits;
   bool trust_forwarded_for = false;  // See principal.h.
   MailboxOptions mailbox;
-  absl::Duration receive_limit = absl::Seconds(30);  // For a request to arrive in full.
+  ReceiveLimits receive_limits;
 
   ValidationContext validation() const { return {catalog, limits, random}; }
 };

@@ -17,8 +17,8 @@ enum Method { kCheck, kWatch };
 constexpr char kUnknown[] = "?";  // No service's name.
 
 std::unique_ptr<ReceivingHandler> InTime(std::unique_ptr<grpc::internal::MethodHandler> handler,
-                                         absl::Duration limit) {
-  return std::make_unique<ReceivingHandler>(std::move(handler), limit, ReceivingHandler::OnLate());
+                                         const ReceiveLimits& limits) {
+  return std::make_unique<ReceivingHandler>(std::move(handler), limits, ReceivingHandler::OnLate());
 }
 
 }  // namespace
@@ -91,7 +91,7 @@ class RefusedWatch final : public grpc::ServerWriteReactor<grpc::health::v1::Hea
 }  // namespace
 
 // Marked as streamed, so that their handlers start at the call's headers.
-HealthService::HealthService(std::string readiness, absl::Duration receive_limit)
+HealthService::HealthService(std::string readiness, const ReceiveLimits& limits)
     : readiness_(std::move(readiness)) {
   using CheckHandler = grpc::internal::CallbackUnaryHandler<Request, Response>;
   using WatchHandler = grpc::internal::CallbackServerStreamingHandler<Request, Response>;
@@ -101,9 +101,9 @@ HealthService::HealthService(std::string readiness, absl::Duration receive_limit
   auto watch =
       std::make_unique<WatchHandler>([this](auto*, auto* request) { return StartWatch(*request); });
   MarkMethodStreamed(kCheck, nullptr);
-  MarkMethodCallback(kCheck, InTime(std::move(check), receive_limit).release());
+  MarkMethodCallback(kCheck, InTime(std::move(check), limits).release());
   MarkMethodStreamed(kWatch, nullptr);
-  MarkMethodCallback(kWatch, InTime(std::move(watch), receive_limit).release());
+  MarkMethodCallback(kWatch, InTime(std::move(watch), limits).release());
 }
 
 void HealthService::SetReady() {

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "server/discovery/short_request.h"
+#include "server/transport/receiving_handler.h"
 
 namespace hmar {
 
@@ -20,8 +21,8 @@ namespace hmar {
 class HealthService final : public grpc::health::v1::Health::Service {
  public:
   // `readiness`: the full name of the service whose readiness this tells; it starts as not ready.
-  // `receive_limit`: how long a request may take to arrive. Outlives the gRPC server.
-  HealthService(std::string readiness, absl::Duration receive_limit);
+  // `limits`: of requests on their way. Outlives the gRPC server.
+  HealthService(std::string readiness, const ReceiveLimits& limits);
 
   // Ready, unless it has ended.
   void SetReady();

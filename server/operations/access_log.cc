@@ -26,6 +26,7 @@ std::string AccessLog::Line(const CallRecord& record, absl::Time now) {
   if (record.class_id.has_value()) line["class"] = *record.class_id;
   if (record.edit) line["edit"] = true;
   line["images"] = record.images;
+  line["images_accepted"] = record.images_accepted;
   line["images_sent"] = record.images_sent;
   line["previews_dropped"] = record.costs.previews_dropped;
   line["code"] = absl::StatusCodeToString(record.code);

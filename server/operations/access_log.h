@@ -32,7 +32,9 @@ struct CallRecord {
   std::string model_name;
   std::optional<uint32_t> class_id;
   bool edit = false;
-  uint32_t images = 0;  // Asked for.
+  uint32_t images = 0;           // Asked for.
+  uint32_t images_accepted = 0;  // Of these, taken in by the scheduler: all, or none of a request
+                                 // that was refused, only priced, or gone before.
   uint32_t images_sent = 0;
   absl::StatusCode code = absl::StatusCode::kOk;
   std::string reason;   // Of an error.

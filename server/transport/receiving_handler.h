@@ -4,11 +4,15 @@
 #include <grpcpp/impl/rpc_service_method.h>
 #include <grpcpp/server_context.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/base/quota.h"
 
@@ -22,6 +26,13 @@ struct Door {
   // Puts what `admit` said into a request, an empty one if that was an error, before the handler
   // sees it.
   std::function<void(void* request, absl::StatusOr<Quota::Ticket> said)> hand_over;
+};
+
+struct ReceiveLimits {
+  absl::Duration time = absl::Seconds(30);  // For a request to arrive in full.
+  // Calls of one connection and method whose requests have not arrived. gRPC bounds a connection's
+  // streams only once its client has acknowledged the bound, which it need not do.
+  uint32_t calls_of_connection = 200;
 };
 
 // A call whose request did not arrive in time.
@@ -38,26 +49,32 @@ struct LateRequest {
 // With a door, who is refused there is answered at once by the handler, whatever comes of the
 // request; who is let in holds its ticket while the request arrives, and then the request does.
 //
-// A request that is late ends its call with DEADLINE_EXCEEDED; its handler sees nothing of it.
-// Thread-safe, as every handler.
+// A request that is late ends its call with DEADLINE_EXCEEDED, one too many of its connection with
+// RESOURCE_EXHAUSTED; its handler sees nothing of it. Thread-safe, as every handler.
 class ReceivingHandler final : public grpc::internal::MethodHandler {
  public:
   using OnLate = std::function<void(const LateRequest&)>;
 
   // `handler`: a callback handler of one request, unary or streaming its answer. `on_late` is
   // called on any thread, and may be empty. Without a `door` everybody is let in.
-  ReceivingHandler(std::unique_ptr<grpc::internal::MethodHandler> handler, absl::Duration limit,
-                   OnLate on_late, Door door = {});
+  ReceivingHandler(std::unique_ptr<grpc::internal::MethodHandler> handler,
+                   const ReceiveLimits& limits, OnLate on_late, Door door = {});
 
   void RunHandler(const HandlerParameter& call) override;
 
  private:
   class Arrival;
 
+  // False: as many are on their way from this peer, a connection, as may be.
+  bool Begin(const std::string& peer);
+  void End(const std::string& peer);
+
   const std::unique_ptr<grpc::internal::MethodHandler> handler_;
-  const absl::Duration limit_;
+  const ReceiveLimits limits_;
   const OnLate on_late_;
   const Door door_;
+  absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, uint32_t> arriving_ ABSL_GUARDED_BY(mutex_);  // By peer.
 };
 
 }  // namespace hmar

@@ -1,4 +1,4 @@
-"""No growth, in small; tests/bench/soak.py is the long version."""
+"""No growth, in small; tests/soak.sh is the long version."""
 import random
 
 import grpc

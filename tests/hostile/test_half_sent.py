@@ -76,7 +76,8 @@ def test_calls_beyond_their_bound_are_refused_by_their_headers(victim):
     assert server.metric("hmar_admission_rejected_total", reason="TOO_MANY_CALLS") == refused
 
 
-def test_a_request_in_pieces_arrives_if_it_is_in_time(server):
+def test_a_request_in_pieces_arrives_if_it_is_in_time(victim):
+    server = victim("--max-ping-strikes=0")  # Each piece is waited for with a PING.
     request = pb.GetModelRequest().SerializeToString()
     with Http2Connection(server.port) as connection:
         stream = connection.request("GetModel")

@@ -89,12 +89,13 @@ std::string Golden::model_folder() const {
 }
 
 std::unique_ptr<Engine> LoadEngine(const std::string& folder, bool fast_previews,
-                                   uint32_t max_images) {
+                                   uint32_t max_images, int threads) {
   auto opened = OpenModelFolder(folder);
   if (!opened.ok()) Fail(opened.status().ToString());
   CpuEngineOptions options;
   options.max_images = max_images;
   options.fast_previews = fast_previews;
+  options.threads = threads;
   auto engine = MakeCpuEngine(*std::move(opened), options);
   if (!engine.ok()) Fail(engine.status().ToString());
   return *std::move(engine);

@@ -51,9 +51,9 @@ std::vector<KeepMap> KeepMapsOf(const nlohmann::json& texts);
 ImageTask TaskOf(const nlohmann::json& request);
 std::vector<TokenMap> TokenMapsOf(const nlohmann::json& lists);
 
-// Opens and loads a golden's model, or ends the test program.
+// Opens and loads a golden's model, or ends the test program. `threads`: as in cpu_engine.h.
 std::unique_ptr<Engine> LoadEngine(const std::string& folder, bool fast_previews = false,
-                                   uint32_t max_images = 64);
+                                   uint32_t max_images = 64, int threads = 0);
 
 // Runs every image of `tasks` through `engine`, all in the same steps. Image i has id first_id + i.
 std::vector<ImageReport> RunAll(Engine* engine, const std::vector<ImageTask>& tasks,

@@ -34,6 +34,13 @@ class TestServer::LineSink final : public spdlog::sinks::sink {
     return line;
   }
 
+  std::vector<std::string> TakeAll() {
+    absl::MutexLock lock(&mutex_);
+    std::vector<std::string> lines(lines_.begin(), lines_.end());
+    lines_.clear();
+    return lines;
+  }
+
  private:
   absl::Mutex mutex_;
   std::deque<std::string> lines_ ABSL_GUARDED_BY(mutex_);
@@ -115,6 +122,8 @@ bool TestServer::AwaitHealth(bool serving) const {
 }
 
 std::string TestServer::NextAccessLine() { return access_lines_->Next(); }
+
+std::vector<std::string> TestServer::TakeAccessLines() { return access_lines_->TakeAll(); }
 
 absl::Status TestServer::AwaitFatal() const {
   const auto has_fatal = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !fatal_.ok(); };

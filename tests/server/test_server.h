@@ -64,6 +64,9 @@ class TestServer {
   // with it.
   std::string NextAccessLine();
 
+  // Those that are there now. After a drain: all.
+  std::vector<std::string> TakeAccessLines();
+
   // The status that on_fatal got; OK if none has come in time.
   absl::Status AwaitFatal() const;
 

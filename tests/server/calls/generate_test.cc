@@ -340,11 +340,28 @@ TEST_F(GenerateTest, TheAccessLogHasALineForEachCall) {
   const std::string line = server_.NextAccessLine();
   for (const char* part :
        {"\"method\":\"Generate\"", "\"id\":\"r-1\"", "\"model\":\"fake\"", "\"class\":1",
-        "\"images\":2", "\"code\":\"OK\"",
+        "\"images\":2", "\"images_accepted\":2", "\"images_sent\":2", "\"code\":\"OK\"",
         "\"client\":\"ipv4:127.0.0.1:", "\"queued_s\":", "\"ran_s\":", "\"device_s\":"}) {
     EXPECT_THAT(line, HasSubstr(part));
   }
   EXPECT_THAT(line, ::testing::Not(HasSubstr("\n")));
+}
+
+TEST_F(GenerateTest, TheLineOfWhatWasOnlyPricedCountsNoImages) {
+  v1::GenerateImagesRequest request;
+  *request.mutable_request() = SmallRequest(7, 2);
+  request.mutable_request()->set_validate_only(true);
+  grpc::ClientContext context;
+  v1::GenerateImagesResponse response;
+  ASSERT_TRUE(server_.stub().GenerateImages(&context, request, &response).ok());
+  Generate(server_.stub(), request.request());
+  for (const char* method : {"GenerateImages", "Generate"}) {
+    const std::string line = server_.NextAccessLine();
+    for (const char* part :
+         {"\"images\":2", "\"images_accepted\":0", "\"images_sent\":0", "\"code\":\"OK\""}) {
+      EXPECT_THAT(line, HasSubstr(part)) << method;
+    }
+  }
 }
 
 TEST(ModelsTest, ModelsAreListedAndFoundByName) {
