@@ -29,8 +29,8 @@ uint64_t Mix(uint64_t x) {
 }
 
 __attribute__((constructor)) void Prepare() {
-  if (const char* text = std::getenv("HMAR_TEST_NO_MEMORY_ONE_IN"))
-    one_in = std::strtoull(text, nullptr, 10);
+  const char* const text = std::getenv("HMAR_TEST_NO_MEMORY_ONE_IN");
+  if (text != nullptr) one_in = std::strtoull(text, nullptr, 10);
   if (one_in == 0) one_in = 1;
   std::signal(SIGRTMIN, [](int) { scarce = !scarce; });
 }

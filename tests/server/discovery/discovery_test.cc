@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
@@ -28,11 +29,12 @@ using ::testing::HasSubstr;
 
 constexpr char kReadiness[] = "some.v1.Service";
 constexpr absl::Duration kPatience = absl::Seconds(60);
+constexpr uint32_t kArriving = 3;
 
 class DiscoveryTest : public ::testing::Test {
  protected:
   void Start(absl::Duration limit = kPatience) {
-    health_ = std::make_unique<HealthService>(kReadiness, limit);
+    health_ = std::make_unique<HealthService>(kReadiness, ReceiveLimits{limit, kArriving});
     reflection_ = std::make_unique<ReflectionServices>(
         std::vector{HealthCheckRequest::descriptor()->file()}, limit);
     grpc::ServerBuilder builder;
@@ -101,6 +103,46 @@ TEST_F(DiscoveryTest, TheProcessServesAndReadinessFollows) {
   health_->SetReady();
   EXPECT_TRUE(Check(kReadiness, &response).ok());
   EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+}
+
+// A call that sends nothing, not even the end of its request.
+struct SilentCall {
+  SilentCall(const std::shared_ptr<grpc::Channel>& channel, grpc::CompletionQueue* queue)
+      : stub(channel), call(stub.PrepareCall(&context, "/grpc.health.v1.Health/Check", queue)) {
+    call->StartCall(nullptr);
+    call->Finish(&status, this);
+  }
+
+  grpc::GenericStub stub;
+  grpc::ClientContext context;
+  grpc::Status status;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
+};
+
+TEST_F(DiscoveryTest, CallsOfOneConnectionThatSendNoRequestAreBounded) {
+  Start();
+  grpc::CompletionQueue queue;
+  std::vector<std::unique_ptr<SilentCall>> calls;
+  for (uint32_t i = 0; i < kArriving + 2; ++i) {
+    calls.push_back(std::make_unique<SilentCall>(channel_, &queue));
+  }
+  const auto next_end = [&queue] {
+    void* tag = nullptr;
+    for (bool ok = false; tag == nullptr && queue.Next(&tag, &ok);) {
+    }
+    return static_cast<SilentCall*>(tag);
+  };
+  for (int refused = 0; refused < 2; ++refused) {
+    const grpc::Status status = next_end()->status;
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_THAT(status.error_message(), HasSubstr("3 calls of this connection"));
+  }
+  for (const auto& call : calls) call->context.TryCancel();
+  for (uint32_t left = 0; left < kArriving; ++left) {
+    EXPECT_EQ(next_end()->status.error_code(), grpc::StatusCode::CANCELLED);
+  }
+  HealthCheckResponse response;
+  EXPECT_TRUE(Check("", &response).ok());
 }
 
 TEST_F(DiscoveryTest, AnEndIsForGood) {
