@@ -67,23 +67,30 @@ std::vector<std::pair<ImageRecord*, absl::Duration>> StepPlanner::Pressed(const 
   return pressed;
 }
 
+// Of those that may end early not even this step would be in time: else whoever has waited longest
+// would always go first, and the queue be full of those that come too late by a little.
 // What the step keeps goes on; if it keeps nothing, there is another to be chosen.
 bool StepPlanner::FailTheLate(PlannedStep& step, absl::Time now) {
-  const auto pressed =
-      Pressed(step, OnDeadline::kRefuse, now + pricing_.TimeToClient(device_, step.model));
-  if (pressed.empty()) return false;
+  const absl::Time gone = now + pricing_.TimeToClient(device_, step.model);
+  const PressedImages refused = Pressed(step, OnDeadline::kRefuse, gone),
+                      degraded = Pressed(step, OnDeadline::kDegrade, gone);
+  if (refused.empty() && degraded.empty()) return false;
   const StepForecast forecast = Forecast(step);
   std::set<WorkId> late;
-  for (const auto& [image, left] : pressed) {
+  for (const auto& [image, left] : refused) {
     if (forecast.Expected(image->passes->size() - image->next_pass, 1) > left) {
       late.insert(image->work);
     }
   }
+  for (const auto& [image, left] : degraded) {
+    if (forecast.Expected(1, 0) > left) late.insert(image->work);
+  }
   if (late.size() == 1 && ledger_.open_requests() == 1) return false;  // It is in nobody's way.
   for (const WorkId work : late) ledger_.FailUnreachable(work, now);
-  const auto gone = [this](ImageId id) { return ledger_.images().Find(id) == nullptr; };
-  std::erase_if(step.ids, gone);
-  std::erase_if(step.admitted, [&](const PlannedStep::NewImage& image) { return gone(image.id); });
+  const auto failed = [this](ImageId id) { return ledger_.images().Find(id) == nullptr; };
+  std::erase_if(step.ids, failed);
+  std::erase_if(step.admitted,
+                [&](const PlannedStep::NewImage& image) { return failed(image.id); });
   for (const auto& released : ledger_.TakeReleases(device_, now)) {
     step.cancelled.push_back(released);
   }

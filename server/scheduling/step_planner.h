@@ -89,8 +89,9 @@ class StepPlanner {
   size_t Reach(size_t model) const;
   // Whether the step may have the image, given the pictures that it is to encode already; adds its.
   bool MayTokenize(const ImageRecord& image, Pictures& to_tokenize) const;
-  // Fails requests of the step's images that asked for it and will be late, and takes their images
-  // out of the step. Whether there were any.
+  // Fails requests of the step's images that asked for it and will be late, and such as may end
+  // early and will be late all the same; takes their images out of the step. Whether there were
+  // any.
   bool FailTheLate(PlannedStep& step, absl::Time now);
   // Leaves out of the step who could end with it and has the time to do so later, where their
   // pictures would make others late.

@@ -162,6 +162,20 @@ TEST_F(DegradeSchedulingTest, PicturesThatCostMuchDoNotMakeImagesPoor) {
   EXPECT_GE(scales / in_time, 4.5);
 }
 
+// With more than there is time for even if all images end at once, some are in time: not all of
+// them late by a little.
+TEST_F(DegradeSchedulingTest, NoLoadMakesEverybodyLate) {
+  PuppetCosts costs;
+  costs.picture = absl::Milliseconds(100);
+  device_.SetCosts(costs);
+  const absl::Duration idle = IdleLatency();
+  const std::vector<Answer> answers = Arrive(2000, absl::Milliseconds(50), idle);
+  const auto in_time =
+      std::count_if(answers.begin(), answers.end(), [](const Answer& a) { return a.in_time(); });
+  EXPECT_GE(in_time, 500);  // At most a thousand pictures fit.
+  EXPECT_TRUE(device_.Idle());
+}
+
 // Who asked to be refused is, later too: so that its time goes to those that can still be done.
 TEST_F(DegradeSchedulingTest, WhoWillBeLateLeavesForThoseWhoWillNot) {
   const absl::Duration idle = IdleLatency(), saturated = Saturated();
