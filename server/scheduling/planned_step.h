@@ -31,7 +31,7 @@ struct PlannedStep {
   };
   // Images of dropped requests that still hold slots: (model, id). Cancel them before all else.
   std::vector<std::pair<size_t, ImageId>> cancelled;
-  // Admit these. They are in `ids` as well.
+  // Admit these. They are in `ids` as well, but for those that are to wait.
   std::vector<NewImage> admitted;
   // Then truncate these to so many scales. They are held; those that are to wait are not in `ids`.
   std::vector<std::pair<ImageId, uint32_t>> truncated;

@@ -82,8 +82,11 @@ bool StepPlanner::FailTheLate(PlannedStep& step, absl::Time now) {
       late.insert(image->work);
     }
   }
+  // Others that could end with the step can be postponed.
+  const absl::Duration shortest =
+      CostOf(step.model, step.ids).forward + pricing_.DecodingTime(device_, step.model, 1);
   for (const auto& [image, left] : degraded) {
-    if (forecast.Expected(1, 0) > left) late.insert(image->work);
+    if (shortest > left) late.insert(image->work);
   }
   if (late.size() == 1 && ledger_.open_requests() == 1) return false;  // It is in nobody's way.
   for (const WorkId work : late) ledger_.FailUnreachable(work, now);
@@ -138,7 +141,6 @@ void StepPlanner::Postpone(PlannedStep& step, absl::Time now) const {
   for (size_t i = EndsOfStep(left, pace * forward, pace * picture); i < ends.size(); ++i) {
     later.insert(ends[i].first->id);
   }
-  for (const PlannedStep::NewImage& image : step.admitted) later.erase(image.id);
   std::erase_if(step.ids, [&later](ImageId id) { return later.contains(id); });
 }
 

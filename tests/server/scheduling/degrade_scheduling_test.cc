@@ -28,7 +28,9 @@ class DegradeSchedulingTest : public ::testing::Test {
     absl::Time deadline;
     std::shared_ptr<std::optional<absl::Time>> came;  // Its only image.
 
-    bool in_time() const { return came->has_value() && **came <= deadline; }
+    bool in_time() const {
+      return came->has_value() && **came <= deadline && listener->status().ok();
+    }
     bool degraded() const { return in_time() && listener->images().at(0).degraded.has_value(); }
   };
 
