@@ -66,8 +66,7 @@ std::shared_ptr<ScrapedGauges> Server::MakeGauges() const {
              [this] { return deliveries_->held_bytes(); });
   add_buffer("encoder", options_.encoder_buffer_bytes,
              [this] { return admission_->picture_bytes(); });
-  add_buffer("upload", options_.upload_buffer_bytes,
-             [this] { return admission_->upload_bytes(); });
+  add_buffer("upload", options_.upload_buffer_bytes, [this] { return admission_->upload_bytes(); });
   return gauges;
 }
 
