@@ -142,7 +142,9 @@ void WorkLedger::Expire(absl::Time now) {
 std::shared_ptr<ListenerOutbox> WorkLedger::Cancel(WorkId id, absl::Time now) {
   auto found = requests_.find(id);
   if (found == requests_.end()) return nullptr;
-  CloseImages(id, ImageOutcome::kCancelled, now);
+  // A client's own deadline comes as a cancel, a little before ours.
+  const bool expired = now >= found->second.work.origin.answer_by;
+  CloseImages(id, expired ? ImageOutcome::kExpired : ImageOutcome::kCancelled, now);
   std::shared_ptr<ListenerOutbox> outbox = std::move(found->second.outbox);
   requests_.erase(found);
   touched_.erase(id);

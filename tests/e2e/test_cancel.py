@@ -62,3 +62,12 @@ def test_others_are_unharmed_when_one_leaves(server, stub):
     server.wait_until_idle()
     with pytest.raises(grpc.RpcError):
         list(leaving)
+
+
+def test_a_deadline_is_no_cancel(server):
+    ended = {outcome: server.metric("hmar_images_total", outcome=outcome) for outcome in ("expired", "cancelled")}
+    with pytest.raises(grpc.RpcError) as error:
+        list(server.stub().Generate(request(num_images=64), timeout=0.3))
+    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    server.wait_for_metric(lambda count: count > ended["expired"], "hmar_images_total", outcome="expired")
+    assert server.metric("hmar_images_total", outcome="cancelled") == ended["cancelled"]

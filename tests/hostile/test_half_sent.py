@@ -1,12 +1,13 @@
 """Requests that never arrive in full, and headers that never end."""
 import os
+import struct
 import threading
 
 import grpc
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
 
-from http2 import (CONTINUATION, END_HEADERS, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, Http2Connection,
+from http2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, Http2Connection,
                    WindowedConnection, frame, literal, message)
 from memory import bounded_memory
 from requests_under_test import error_of, images_of, request
@@ -74,6 +75,32 @@ def test_calls_beyond_their_bound_are_refused_by_their_headers(victim):
         while not images_if_taken(server):
             refused += 1
     assert server.metric("hmar_admission_rejected_total", reason="TOO_MANY_CALLS") == refused
+
+
+def test_answers_that_nobody_reads_hold_their_places(victim):
+    server = victim("--max-open-calls=10", "--max-open-calls-per-client=8")
+
+    def list_models(stream):
+        connection.send(frame(DATA, END_STREAM, stream, message(b"")))
+
+    def answered():
+        try:
+            return server.stub().ListModels(pb.ListModelsRequest(), timeout=60)
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            return None
+
+    with Http2Connection(server.port) as connection:
+        window_of_a_byte = struct.pack(">HI", 4, 1)  # SETTINGS_INITIAL_WINDOW_SIZE
+        connection.send(frame(SETTINGS, 0, 0, window_of_a_byte))
+        assert connection.settled()
+        for _ in range(8):
+            list_models(connection.request("ListModels"))
+        assert connection.settled()
+        error = error_of(lambda: server.stub().ListModels(pb.ListModelsRequest()))
+        assert error.info.reason == "TOO_MANY_CALLS"
+    while answered() is None:  # The connection is gone, and soon the server knows it.
+        pass
 
 
 def test_a_request_in_pieces_arrives_if_it_is_in_time(victim):
