@@ -6,19 +6,6 @@
 #include <utility>
 
 namespace hmar {
-namespace {
-
-using PressedImages = std::vector<std::pair<ImageRecord*, absl::Duration>>;
-
-// Those with the least time first.
-PressedImages ByTime(PressedImages images) {
-  std::sort(images.begin(), images.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.second, a.first->id) < std::pair(b.second, b.first->id);
-  });
-  return images;
-}
-
-}  // namespace
 
 std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
   PlannedStep step;
@@ -26,141 +13,15 @@ std::optional<PlannedStep> StepPlanner::Plan(absl::Time now) {
   step.cancelled = ledger_.TakeReleases(device_, now);
   TakeRetry(step);
   if (step.ids.empty()) TakeChoice(step, now);
-  while (FailTheLate(step, now)) {
-    if (step.ids.empty()) TakeChoice(step, now);
-  }
   if (step.ids.empty() && step.cancelled.empty() && !step.await_pictures) return std::nullopt;
 
   ++steps_planned_;
+  deadlines_.Apply(step, now);
   for (ImageId id : step.ids) ledger_.images().Find(id)->last_step = steps_planned_;
-  EndEarly(step, now);
-  Postpone(step, now);
-  const StepCost cost = CostOf(step.model, step.ids);
+  const StepDeadlines::Cost cost = deadlines_.CostOf(step.model, step.ids);
   step.expected = cost.all();
   ledger_.images().Charge(step.ids, cost.forward, cost.decoding);
   return step;
-}
-
-template <typename Ids>
-StepPlanner::StepCost StepPlanner::CostOf(size_t model, const Ids& ids) const {
-  uint64_t rows = 0;
-  uint32_t pictures = 0;
-  for (const ImageId id : ids) {
-    const ImageRecord& image = *ledger_.images().Find(id);
-    rows += image.next_rows();
-    pictures += image.next_pictures();
-  }
-  rows = std::min<uint64_t>(rows, options_.StepRows(device_, model));
-  return {pricing_.ForwardTime(device_, model, rows),
-          pricing_.DecodingTime(device_, model, pictures)};
-}
-
-std::vector<std::pair<ImageRecord*, absl::Duration>> StepPlanner::Pressed(const PlannedStep& step,
-                                                                          OnDeadline on_deadline,
-                                                                          absl::Time from) const {
-  std::vector<std::pair<ImageRecord*, absl::Duration>> pressed;
-  for (const ImageId id : step.ids) {
-    ImageRecord& image = *ledger_.images().Find(id);
-    if (image.on_deadline != on_deadline || image.answer_by == absl::InfiniteFuture()) continue;
-    if (image.next_rows() > 0) pressed.emplace_back(&image, image.answer_by - from);
-  }
-  return pressed;
-}
-
-// Of those that may end early not even this step would be in time: else whoever has waited longest
-// would always go first, and the queue be full of those that come too late by a little.
-// What the step keeps goes on; if it keeps nothing, there is another to be chosen.
-bool StepPlanner::FailTheLate(PlannedStep& step, absl::Time now) {
-  const absl::Time gone = now + pricing_.TimeToClient(device_, step.model);
-  const PressedImages refused = Pressed(step, OnDeadline::kRefuse, gone),
-                      degraded = Pressed(step, OnDeadline::kDegrade, gone);
-  if (refused.empty() && degraded.empty()) return false;
-  const StepForecast forecast = Forecast(step);
-  std::set<WorkId> late;
-  for (const auto& [image, left] : refused) {
-    if (forecast.Expected(image->passes->size() - image->next_pass, 1) > left) {
-      late.insert(image->work);
-    }
-  }
-  // Others that could end with the step can be postponed.
-  const absl::Duration shortest =
-      CostOf(step.model, step.ids).forward + pricing_.DecodingTime(device_, step.model, 1);
-  for (const auto& [image, left] : degraded) {
-    if (shortest > left) late.insert(image->work);
-  }
-  if (late.size() == 1 && ledger_.open_requests() == 1) return false;  // It is in nobody's way.
-  for (const WorkId work : late) ledger_.FailUnreachable(work, now);
-  const auto failed = [this](ImageId id) { return ledger_.images().Find(id) == nullptr; };
-  std::erase_if(step.ids, failed);
-  std::erase_if(step.admitted,
-                [&](const PlannedStep::NewImage& image) { return failed(image.id); });
-  for (const auto& released : ledger_.TakeReleases(device_, now)) {
-    step.cancelled.push_back(released);
-  }
-  return !late.empty();
-}
-
-// Who has the least time is asked first: whoever ends with this step makes it longer by a picture,
-// who ends later has it decoded before those that are due after it.
-void StepPlanner::EndEarly(PlannedStep& step, absl::Time now) {
-  const auto pressed = ByTime(
-      Pressed(step, OnDeadline::kDegrade, now + pricing_.MostTimeToClient(device_, step.model)));
-  if (pressed.empty()) return;
-  StepForecast forecast = Forecast(step);
-  uint32_t later = 0;  // Pictures of those before, decoded after this step.
-  for (const auto& [image, left] : pressed) {
-    const uint32_t pictures = image->next_pictures();
-    const std::optional<uint32_t> scales =
-        ScalesInTime(*image->passes, image->next_pass, image->num_scales, left, later, forecast);
-    const size_t passes_left = image->passes->size() - image->next_pass;
-    if (passes_left > 1 &&
-        scales.value_or(image->num_scales) > (*image->passes)[image->next_pass].scale + 1u)
-      ++later;
-    if (!scales) continue;
-    ledger_.images().Truncate(*image, *scales, options_.models()[step.model].config,
-                              ledger_.work(image->work).job.prototype.sampling);
-    step.truncated.emplace_back(image->id, *scales);
-    forecast.AddPictures(image->next_pictures() - pictures);
-  }
-}
-
-void StepPlanner::Postpone(PlannedStep& step, absl::Time now) const {
-  auto ends = ByTime(
-      Pressed(step, OnDeadline::kDegrade, now + pricing_.MostTimeToClient(device_, step.model)));
-  std::erase_if(ends, [](const auto& entry) {
-    return entry.first->next_pass + 1 < entry.first->passes->size();
-  });
-  if (ends.size() < 2) return;
-  std::vector<absl::Duration> left;
-  for (const auto& [image, its] : ends) left.push_back(its);
-  const double pace = pricing_.Pace(device_, step.model);
-  const absl::Duration picture = pricing_.DecodingTime(device_, step.model, 1);
-  const absl::Duration forward =
-      CostOf(step.model, step.ids).all() - static_cast<double>(ends.size()) * picture;
-  std::set<ImageId> later;
-  for (size_t i = EndsOfStep(left, pace * forward, pace * picture); i < ends.size(); ++i) {
-    later.insert(ends[i].first->id);
-  }
-  std::erase_if(step.ids, [&later](ImageId id) { return later.contains(id); });
-}
-
-StepForecast StepPlanner::Forecast(const PlannedStep& step) const {
-  const ImageTable& images = ledger_.images();
-  absl::Duration between;
-  for (size_t model = 0; model < options_.models().size(); ++model) {
-    const std::set<ImageId>& running = images.held(device_, model).running;
-    if (model != step.model && !running.empty()) between += CostOf(model, running).all();
-  }
-  StepForecast forecast(CostOf(step.model, step.ids).all(), between,
-                        pricing_.Pace(device_, step.model), &pricing_.cost(device_, step.model),
-                        options_.StepRows(device_, step.model));
-  for (const ImageId id : images.held(device_, step.model).running) {
-    const ImageRecord& image = *images.Find(id);
-    forecast.Add(absl::MakeConstSpan(*image.passes).subspan(image.next_pass),
-                 image.full_previews.get());
-  }
-  if (images.waiting(step.model) > 0) forecast.Refill();
-  return forecast;
 }
 
 void StepPlanner::Halve(const PlannedStep& step) {

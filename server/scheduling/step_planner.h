@@ -15,11 +15,11 @@
 #include "model/engine.h"
 #include "server/operations/metrics.h"
 #include "server/scheduling/batch_policy.h"
-#include "server/scheduling/early_end.h"
 #include "server/scheduling/picture_tokens.h"
 #include "server/scheduling/planned_step.h"
 #include "server/scheduling/pricing.h"
 #include "server/scheduling/scheduler_options.h"
+#include "server/scheduling/step_deadlines.h"
 #include "server/scheduling/work_ledger.h"
 
 namespace hmar {
@@ -37,7 +37,8 @@ class StepPlanner {
         ledger_(*ledger),
         picture_tokens_(*picture_tokens),
         pricing_(*pricing),
-        metrics_(metrics) {}
+        metrics_(metrics),
+        deadlines_(options, device, ledger, pricing) {}
 
   // The next step, with its new images marked as running; nothing: there is nothing to do. As long
   // as the books hold an image there is a step of some device: it waits for a free slot, or it
@@ -89,28 +90,6 @@ class StepPlanner {
   size_t Reach(size_t model) const;
   // Whether the step may have the image, given the pictures that it is to encode already; adds its.
   bool MayTokenize(const ImageRecord& image, Pictures& to_tokenize) const;
-  // Fails requests of the step's images that asked for it and will be late, and such as may end
-  // early and will be late all the same; takes their images out of the step. Whether there were
-  // any.
-  bool FailTheLate(PlannedStep& step, absl::Time now);
-  // Leaves out of the step who could end with it and has the time to do so later, where their
-  // pictures would make others late.
-  void Postpone(PlannedStep& step, absl::Time now) const;
-  // Truncates images of the step that would be late otherwise.
-  void EndEarly(PlannedStep& step, absl::Time now);
-  // Those of the step's images that this is to become of, with the time from `from` to when their
-  // answers must leave.
-  std::vector<std::pair<ImageRecord*, absl::Duration>> Pressed(const PlannedStep& step,
-                                                               OnDeadline on_deadline,
-                                                               absl::Time from) const;
-  StepForecast Forecast(const PlannedStep& step) const;
-  struct StepCost {
-    absl::Duration forward, decoding;
-    absl::Duration all() const { return forward + decoding; }
-  };
-  // Of one more pass of each of these images.
-  template <typename Ids>
-  StepCost CostOf(size_t model, const Ids& ids) const;
   // Puts the clock of the leader's queue to its tag.
   void Lead(const PlannedStep& step, const Flow& leader);
   PlannedStep::NewImage Start(ImageId id, absl::Time now);
@@ -124,6 +103,7 @@ class StepPlanner {
   PictureTokens& picture_tokens_;
   const Pricing& pricing_;
   Metrics* const metrics_;
+  StepDeadlines deadlines_;
   std::deque<Retry> retries_;
   std::optional<size_t> last_model_;
   uint64_t steps_planned_ = 0;

@@ -205,6 +205,20 @@ TEST_F(DegradeSchedulingTest, WhoIsAloneIsNeitherRefusedNorFailedByAnEstimate) {
   EXPECT_TRUE(alone.in_time());
 }
 
+TEST_F(DegradeSchedulingTest, EstimatesNeverFailAllOfAStep) {
+  for (int i = 0; i < 100; ++i) device_.scheduler().ObserveDelivery(absl::Hours(1));
+  std::vector<Answer> answers;
+  const absl::Time deadline = device_.clock().Now() + 2 * IdleLatency();
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    answers.push_back(Ask(seed, deadline + seed * absl::Milliseconds(1)));
+  }
+  device_.RunAll();
+  EXPECT_TRUE(answers.back().in_time());  // It had the most time.
+  EXPECT_EQ(
+      std::count_if(answers.begin(), answers.end(), [](const Answer& a) { return a.in_time(); }),
+      1);
+}
+
 TEST_F(DegradeSchedulingTest, AtTwiceTheLoadMostWouldBeLateOtherwise) {
   const absl::Duration idle = IdleLatency(), saturated = Saturated();
   const std::vector<Answer> answers = Arrive(1000, saturated / 2, 4 * idle, OnDeadline::kFail);
