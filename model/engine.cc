@@ -18,8 +18,9 @@ absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const Mode
 
 absl::Status CheckTruncation(ImageId id, absl::Span<const Pass> plan, size_t next_pass,
                              uint32_t scales, int had) {
-  if (next_pass >= plan.size())
+  if (next_pass >= plan.size()) {
     return absl::InvalidArgumentError(absl::StrCat("image ", id, " has no pass left to end at"));
+  }
   const uint32_t fewest = plan[next_pass].scale + 1u;
   if (scales >= fewest && scales <= static_cast<uint32_t>(had)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("image ", id, " cannot end after ", scales,

@@ -52,10 +52,11 @@ void ReportCheck::Admitted(ImageId id, const ImageTask& task) {
 
 absl::Status ReportCheck::Truncated(ImageId id, uint32_t scales) {
   const auto found = held_.find(id);
-  if (found == held_.end())
+  if (found == held_.end()) {
     return absl::InvalidArgumentError(absl::StrCat("image ", id, " is not in flight"));
+  }
   Held& held = found->second;
-  const absl::Status status = CheckTruncation(id, held.passes, held.next_pass, scales, held.scales);
+  absl::Status status = CheckTruncation(id, held.passes, held.next_pass, scales, held.scales);
   if (!status.ok()) return status;
   held.scales = static_cast<int>(scales);
   held.passes = TruncatePlan(held.passes, held.next_pass, held.scales);
