@@ -16,15 +16,20 @@ absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const Mode
   return absl::OkStatus();
 }
 
-absl::Status CheckTruncation(ImageId id, absl::Span<const Pass> plan, size_t next_pass,
-                             uint32_t scales, int had) {
-  if (next_pass >= plan.size()) {
+absl::Status TruncateImage(ImageId id, uint32_t scales, size_t next_pass, std::vector<Pass>* plan,
+                           int* num_scales) {
+  if (next_pass >= plan->size()) {
     return absl::InvalidArgumentError(absl::StrCat("image ", id, " has no pass left to end at"));
   }
-  const uint32_t fewest = plan[next_pass].scale + 1u;
-  if (scales >= fewest && scales <= static_cast<uint32_t>(had)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("image ", id, " cannot end after ", scales,
-                                                 " scales; only after ", fewest, " to ", had));
+  const uint32_t fewest = (*plan)[next_pass].scale + 1u;
+  if (scales < fewest || scales > static_cast<uint32_t>(*num_scales)) {
+    return absl::InvalidArgumentError(absl::StrCat("image ", id, " cannot end after ", scales,
+                                                   " scales; only after ", fewest, " to ",
+                                                   *num_scales));
+  }
+  *num_scales = static_cast<int>(scales);
+  *plan = TruncatePlan(*plan, next_pass, *num_scales);
+  return absl::OkStatus();
 }
 
 const TokenMap& KnownTokens(const ImageTask& task, int scale) {

@@ -57,10 +57,10 @@ absl::Status CheckPictures(absl::Span<const Picture* const> pictures, const Mode
 // The passes that a task takes.
 std::vector<Pass> PlanPasses(const ModelConfig& config, const ImageTask& task);
 
-// INVALID_ARGUMENT unless an image of `plan` that is to have `had` scales can be truncated to
-// `scales` before its pass `next_pass`; as Engine::Truncate.
-absl::Status CheckTruncation(ImageId id, absl::Span<const Pass> plan, size_t next_pass,
-                             uint32_t scales, int had);
+// What Engine::Truncate(id, scales) makes of an image with this plan, which stands before its pass
+// `next_pass` and is to have `num_scales` scales. Errors: as there.
+absl::Status TruncateImage(ImageId id, uint32_t scales, size_t next_pass, std::vector<Pass>* plan,
+                           int* num_scales);
 
 // The tokens that a task brings for a scale: its prefix's, or else its source image's. REQUIRES:
 // `scale` is one of the prefix, or the task is an edit.

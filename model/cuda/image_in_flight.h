@@ -8,7 +8,6 @@
 #include "model/engine.h"
 #include "model/sampler.h"
 #include "model/sampling_plan.h"
-#include "model/status_macros.h"
 
 namespace hmar {
 
@@ -27,10 +26,7 @@ struct ImageInFlight {
   int scale_of(size_t index) const { return ScaleOfPass(passes, index, num_scales); }
   // As Engine::Truncate.
   absl::Status Truncate(uint32_t scales) {
-    HMAR_RETURN_IF_ERROR(CheckTruncation(id, passes, next_pass, scales, num_scales));
-    num_scales = static_cast<int>(scales);
-    passes = TruncatePlan(passes, next_pass, num_scales);
-    return absl::OkStatus();
+    return TruncateImage(id, scales, next_pass, &passes, &num_scales);
   }
   bool wants_preview(int scale) const { return WantsPreview(task, scale); }
 

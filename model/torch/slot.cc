@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/status_macros.h"
-
 namespace hmar {
 
 Slot::Slot(ImageId id, ImageTask task, const ModelConfig& config)
@@ -13,13 +11,6 @@ Slot::Slot(ImageId id, ImageTask task, const ModelConfig& config)
       num_scales(NumScales(config, this->task.sampling)),
       passes(PlanPasses(config, this->task)),
       draw(this->task.sampling.temperature, this->task.sampling.top_k, this->task.sampling.top_p) {}
-
-absl::Status Slot::Truncate(uint32_t scales) {
-  HMAR_RETURN_IF_ERROR(CheckTruncation(id, passes, next_pass, scales, num_scales));
-  num_scales = static_cast<int>(scales);
-  passes = TruncatePlan(passes, next_pass, num_scales);
-  return absl::OkStatus();
-}
 
 TokenPyramid Slot::LaidTokens(int first, int last) const {
   TokenPyramid tokens;

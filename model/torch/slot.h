@@ -22,7 +22,9 @@ struct Slot {
 
   int scale_of(size_t index) const { return ScaleOfPass(passes, index, num_scales); }
   // As Engine::Truncate.
-  absl::Status Truncate(uint32_t scales);
+  absl::Status Truncate(uint32_t scales) {
+    return TruncateImage(id, scales, next_pass, &passes, &num_scales);
+  }
   // The tokens of scales [first, last), which have no pass: the prefix's or the source image's.
   TokenPyramid LaidTokens(int first, int last) const;
   // What a next-scale pass starts from, (n) each: all but the kept tokens are open.

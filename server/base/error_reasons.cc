@@ -68,7 +68,8 @@ constexpr std::array kTable = {
               "this one after a restart, will answer."},
     ReasonRow{Reason::kDeadlineUnreachable, "DEADLINE_UNREACHABLE", Code::kDeadlineExceeded,
               "By the server's estimate the request would miss its deadline, and it asked to be "
-              "refused then (ON_DEADLINE_FAIL)."},
+              "refused then (ON_DEADLINE_FAIL), or no early end would meet it "
+              "(ON_DEADLINE_DEGRADE)."},
     ReasonRow{Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED", Code::kDeadlineExceeded,
               "The call's deadline passed before its last image."},
     ReasonRow{Reason::kCancelled, "CANCELLED", Code::kCancelled, "The client cancelled the call."},

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/scheduling/side_work.h"
+
 namespace hmar {
 
 StepForecast::StepForecast(absl::Duration planned, absl::Duration between, double pace,
@@ -16,10 +18,8 @@ StepForecast::StepForecast(absl::Duration planned, absl::Duration between, doubl
 void StepForecast::Add(absl::Span<const Pass> left, const std::vector<bool>* full_previews) {
   next_.resize(std::max(next_.size(), left.size()));
   for (size_t i = 0; i < left.size(); ++i) {
-    const bool preview =
-        left[i].settles_scale && full_previews != nullptr && (*full_previews)[left[i].scale];
     next_[i].rows += left[i].rows();
-    next_[i].previews += preview ? 1 : 0;
+    next_[i].previews += LeavesFullPreview(left[i], full_previews) ? 1 : 0;
     next_[i].ends += i + 1 == left.size() ? 1 : 0;
     ++next_[i].images;
   }

@@ -12,9 +12,8 @@ uint32_t ImageRecord::next_rows() const {
 uint32_t ImageRecord::next_pictures() const {
   if (next_pass >= passes->size()) return 0;
   const Pass& pass = (*passes)[next_pass];
-  const bool preview =
-      pass.settles_scale && full_previews != nullptr && (*full_previews)[pass.scale];
-  return (preview ? 1 : 0) + (next_pass + 1 == passes->size() ? 1 : 0);
+  return (LeavesFullPreview(pass, full_previews.get()) ? 1 : 0) +
+         (next_pass + 1 == passes->size() ? 1 : 0);
 }
 
 uint64_t ImageRecord::rows_left() const {

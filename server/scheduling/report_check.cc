@@ -56,11 +56,7 @@ absl::Status ReportCheck::Truncated(ImageId id, uint32_t scales) {
     return absl::InvalidArgumentError(absl::StrCat("image ", id, " is not in flight"));
   }
   Held& held = found->second;
-  absl::Status status = CheckTruncation(id, held.passes, held.next_pass, scales, held.scales);
-  if (!status.ok()) return status;
-  held.scales = static_cast<int>(scales);
-  held.passes = TruncatePlan(held.passes, held.next_pass, held.scales);
-  return absl::OkStatus();
+  return TruncateImage(id, scales, held.next_pass, &held.passes, &held.scales);
 }
 
 ReportCheck::Findings ReportCheck::Check(absl::Span<const ImageId> ids, StepReport* report) {

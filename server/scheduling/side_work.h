@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
+#include "model/sampling_plan.h"
 #include "server/scheduling/work.h"
 
 namespace hmar {
@@ -25,6 +27,12 @@ inline SideWork SideWorkOf(const Work& work, uint32_t index) {
   }
   if (work.picture != nullptr && task.given == nullptr && index == 0) side.uploads = 1;
   return side;
+}
+
+// Whether a pass leaves the decoder a FULL preview, given by scale which are wanted (null: none).
+// Scales without a pass of their own are not counted.
+inline bool LeavesFullPreview(const Pass& pass, const std::vector<bool>* full_previews) {
+  return pass.settles_scale && full_previews != nullptr && (*full_previews)[pass.scale];
 }
 
 }  // namespace hmar

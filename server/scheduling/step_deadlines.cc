@@ -7,6 +7,11 @@
 namespace hmar {
 
 void StepDeadlines::Apply(PlannedStep& step, absl::Time now) {
+  const bool minds = std::any_of(step.ids.begin(), step.ids.end(), [this](ImageId id) {
+    const ImageRecord& image = *ledger_.images().Find(id);
+    return image.on_deadline != OnDeadline::kFail && image.answer_by < absl::InfiniteFuture();
+  });
+  if (!minds) return;
   FailTheLate(step, now);
   EndEarly(step, now);
   Postpone(step, now);
@@ -115,7 +120,12 @@ StepForecast StepDeadlines::Forecast(const PlannedStep& step) const {
   absl::Duration between;
   for (size_t model = 0; model < options_.models().size(); ++model) {
     const std::set<ImageId>& running = images.held(device_, model).running;
-    if (model != step.model && !running.empty()) between += CostOf(model, running).all();
+    if (model == step.model || running.empty()) continue;
+    // A step of theirs takes no longer than a full one.
+    const Cost all = CostOf(model, running);
+    const absl::Duration full =
+        pricing_.ForwardTime(device_, model, options_.StepRows(device_, model));
+    between += std::min(all.forward, full) + all.decoding;
   }
   StepForecast forecast(CostOf(step.model, step.ids).all(), between,
                         pricing_.Pace(device_, step.model), &pricing_.cost(device_, step.model),

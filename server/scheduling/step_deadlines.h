@@ -32,7 +32,7 @@ class StepDeadlines {
     absl::Duration forward, decoding;
     absl::Duration all() const { return forward + decoding; }
   };
-  // Of one more pass of each of these images of a model.
+  // Of one more pass of each of these images of a model, in one step.
   template <typename Ids>
   Cost CostOf(size_t model, const Ids& ids) const;
 

@@ -102,11 +102,9 @@ absl::Status FakeEngine::Truncate(ImageId id, uint32_t scales) {
   const auto found = held_.find(id);
   if (found == held_.end()) return Broken(absl::StrCat("truncation of unknown id ", id));
   Held& held = found->second;
-  const absl::Status status = CheckTruncation(id, held.passes, held.next_pass, scales, held.scales);
+  const absl::Status status = TruncateImage(id, scales, held.next_pass, &held.passes, &held.scales);
   Record(Call::kTruncate, {id}, status.ok());
   if (!status.ok()) return Broken(std::string(status.message()));
-  held.scales = static_cast<int>(scales);
-  held.passes = TruncatePlan(held.passes, held.next_pass, held.scales);
   return absl::OkStatus();
 }
 

@@ -2,13 +2,14 @@
 import os
 import struct
 import threading
+import time
 
 import grpc
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
 
-from http2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, Http2Connection,
-                   WindowedConnection, frame, literal, message)
+from http2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE_SECONDS, PING, RST_STREAM,
+                   SETTINGS, Http2Connection, WindowedConnection, frame, literal, message)
 from memory import bounded_memory
 from requests_under_test import error_of, images_of, request
 
@@ -72,7 +73,9 @@ def test_calls_beyond_their_bound_are_refused_by_their_headers(victim):
         connection.send(frame(RST_STREAM, 0, streams[0], bytes([0, 0, 0, 8])))  # CANCEL: a place is free.
         refused = server.metric("hmar_admission_rejected_total", reason="TOO_MANY_CALLS")
         assert refused == 3
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not images_if_taken(server):
+            assert time.monotonic() < deadline
             refused += 1
     assert server.metric("hmar_admission_rejected_total", reason="TOO_MANY_CALLS") == refused
 
@@ -99,8 +102,9 @@ def test_answers_that_nobody_reads_hold_their_places(victim):
         assert connection.settled()
         error = error_of(lambda: server.stub().ListModels(pb.ListModelsRequest()))
         assert error.info.reason == "TOO_MANY_CALLS"
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while answered() is None:  # The connection is gone, and soon the server knows it.
-        pass
+        assert time.monotonic() < deadline
 
 
 def test_a_request_in_pieces_arrives_if_it_is_in_time(victim):

@@ -10,6 +10,7 @@
 
 #include "server/base/errors.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/server/calls/rejections.h"
 
 namespace hmar {
 namespace {
@@ -18,14 +19,6 @@ using ::testing::HasSubstr;
 
 class CallAdmissionTest : public ::testing::Test {
  protected:
-  double Rejected(const std::string& reason) const {
-    const std::string text = metrics_->Text();
-    const std::string series = "hmar_admission_rejected_total{reason=\"" + reason + "\"} ";
-    const size_t at = text.find(series);
-    EXPECT_NE(at, std::string::npos) << series;
-    return at == std::string::npos ? -1 : std::stod(text.substr(at + series.size()));
-  }
-
   // Refused for this reason, with this in the message, counted once, and with a time to wait.
   void ExpectRefused(const absl::Status& status, const std::string& reason,
                      const std::string& message, absl::Duration wait) {
@@ -34,7 +27,7 @@ class CallAdmissionTest : public ::testing::Test {
     EXPECT_EQ(status.message(), message);
     EXPECT_NEAR(absl::ToDoubleSeconds(RetryDelayOf(status).value_or(absl::InfiniteDuration())),
                 absl::ToDoubleSeconds(wait), 1e-5);
-    EXPECT_EQ(Rejected(reason), 1);
+    EXPECT_EQ(Rejections(*metrics_, reason), 1);
   }
 
   const std::unique_ptr<Metrics> metrics_ = *Metrics::Create({{"fake", "", "", 3}}, {}, "");

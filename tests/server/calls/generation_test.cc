@@ -18,6 +18,7 @@
 #include "absl/synchronization/notification.h"
 #include "server/base/errors.h"
 #include "tests/fakes/fake_engine.h"
+#include "tests/server/calls/rejections.h"
 #include "tests/server/uploads/png_maker.h"
 
 namespace hmar {
@@ -171,14 +172,6 @@ class GenerationTest : public ::testing::Test {
                                         CallOrigin{"client", absl::InfiniteFuture()}, sink_);
   }
 
-  double Rejected(const std::string& reason) const {
-    const std::string text = metrics_->Text();
-    const std::string series = "hmar_admission_rejected_total{reason=\"" + reason + "\"} ";
-    const size_t at = text.find(series);
-    EXPECT_NE(at, std::string::npos) << series;
-    return at == std::string::npos ? -1 : std::stod(text.substr(at + series.size()));
-  }
-
   static SchedulerOptions OneDevice() {
     SchedulerOptions options;
     options.devices = {{FakeEngineInfo()}};
@@ -212,7 +205,7 @@ TEST_F(GenerationTest, ABusyEncoderRefusesNewRequestsAndSaysWhenToComeBack) {
   EXPECT_EQ(ReasonName(status), "ENCODER_BACKLOG");
   EXPECT_EQ(status.message(), "50001000 bytes of pictures wait for the encoder; at most 1000");
   ExpectRetryAfter(encoder_.TimeFor(50'000'000), status);
-  EXPECT_EQ(Rejected("ENCODER_BACKLOG"), 1);
+  EXPECT_EQ(Rejections(*metrics_, "ENCODER_BACKLOG"), 1);
   ResolvedRequest price = PlainRequest();
   price.validate_only = true;
   EXPECT_TRUE(Make(std::move(price))->Start().ok());
@@ -241,7 +234,7 @@ TEST_F(GenerationTest, WhoseClientDoesNotReadGetsNoMoreIn) {
             "500 bytes of pictures of this client wait to be read; new requests are taken below "
             "500");
   EXPECT_TRUE(RetryDelayOf(status).has_value());
-  EXPECT_EQ(Rejected("DELIVERY_BACKLOG"), 1);
+  EXPECT_EQ(Rejections(*metrics_, "DELIVERY_BACKLOG"), 1);
   EXPECT_EQ(scheduler_.queued_images(), 0u);
 }
 
@@ -274,7 +267,7 @@ TEST_F(GenerationTest, UploadsThatWaitToBeReadSayWhenRoomWillBe) {
   const absl::Status status = Make(EditRequest(10'000))->Start();
   EXPECT_EQ(ReasonName(status), "UPLOAD_BACKLOG");
   ExpectRetryAfter(readers_.backlog_time(), status);
-  EXPECT_EQ(Rejected("UPLOAD_BACKLOG"), 1);
+  EXPECT_EQ(Rejections(*metrics_, "UPLOAD_BACKLOG"), 1);
   waiting->Cancel();
 }
 
