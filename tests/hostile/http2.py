@@ -1,4 +1,5 @@
 """A client that says what a decent HTTP/2 library would refuse to say: frames by hand, headers as plain literals."""
+import contextlib
 import errno
 import socket
 import struct
@@ -99,7 +100,8 @@ class Http2Connection:
         while (got := self.read_frame()) is not None:
             kind, flags, _, payload = got
             if kind in (SETTINGS, PING) and not flags & ACK:
-                self.send(frame(kind, ACK, 0, payload if kind == PING else b""))
+                with contextlib.suppress(OSError):  # A server that has just closed: what it said before is still read.
+                    self.send(frame(kind, ACK, 0, payload if kind == PING else b""))
             if wanted(got):
                 return got
         return None

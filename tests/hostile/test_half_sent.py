@@ -192,9 +192,12 @@ def test_a_value_of_many_references(victim):
     server = victim()
     block = b"\x40" + b"\x01x" + b"\x7f\x81\x1f" + bytes(4096) + b"\xbe" * 12000  # Kept, then named again and again.
     with Http2Connection(server.port) as connection, bounded_memory(server):
-        for stream in range(1, 41, 2):
-            connection.send(frame(HEADERS, END_HEADERS, stream, block))
-        connection.send(frame(PING, 0, 0, b"12345678"))
+        try:
+            for stream in range(1, 41, 2):
+                connection.send(frame(HEADERS, END_HEADERS, stream, block))
+            connection.send(frame(PING, 0, 0, b"12345678"))
+        except OSError:
+            pass  # Enough, says the server.
         connection.frames_until(lambda got: got[0] in (GOAWAY, PING))
 
 
