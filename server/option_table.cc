@@ -102,9 +102,11 @@ std::vector<OptionRow> WorkRows(ServerOptions* o) {
        "on a GPU",
        0, 65536},
       {"max-queued-images", "N", &o->max_queued_images,
-       "Images that may wait, over all models; more are refused with RESOURCE_EXHAUSTED", 1, 1e6},
+       "Images that may wait, over all models; more are refused with RESOURCE_EXHAUSTED. For "
+       "priorities above 0 there is room for an eighth more, for those below 0 for an eighth less",
+       1, 1e6},
       {"max-queued-images-per-client", "N", &o->max_queued_images_per_client,
-       "Of these, one client's", 1, 1e6},
+       "Of these, one client's, likewise", 1, 1e6},
       {"max-images-per-request", "N", &o->max_images_per_request, "Limit of num_images", 1, 65536},
       {"max-step-rows", "N", &o->max_step_rows,
        "Token rows that one step of a model may have; more rows, more throughput, longer steps; 0: "

@@ -21,27 +21,31 @@ absl::Status AdmissionController::CheckTaking(bool probe) const {
 absl::Status AdmissionController::CheckRoom(const Work& work) const {
   HMAR_RETURN_IF_ERROR(CheckTaking(work.probe));
   const uint32_t images = work.job.images;
-  const uint32_t limit = options_.max_queued_images;
-  const uint32_t client_limit = options_.max_queued_images_per_client;
+  const int priority = work.job.priority;
+  const uint32_t limit = QueueRoom(options_.max_queued_images, priority);
+  const uint32_t client_limit = QueueRoom(options_.max_queued_images_per_client, priority);
+  const std::string at_priority = absl::StrCat(" at priority ", priority);
   if (images > std::min(limit, client_limit)) {
     return ErrorOf(
         Reason::kFieldOutOfRange,
-        absl::StrCat("the request has ", images, " images; the queue never holds more than ",
-                     std::min(limit, client_limit), images > limit ? "" : " of a client"));
+        absl::StrCat("the request has ", images, " images, more than the queue ever holds",
+                     images > limit ? "" : " of a client", "; the limit is ",
+                     std::min(limit, client_limit), at_priority));
   }
   const uint32_t waiting = images_.waiting();
   if (waiting + uint64_t{images} > limit) {
-    return RetryAfter(ErrorOf(Reason::kQueueFull, absl::StrCat("the queue is full: ", waiting,
-                                                               " images wait and the request has ",
-                                                               images, "; the limit is ", limit)),
-                      BacklogTime());
+    return RetryAfter(
+        ErrorOf(Reason::kQueueFull,
+                absl::StrCat("the queue is full: ", waiting, " images wait and the request has ",
+                             images, "; the limit is ", limit, at_priority)),
+        BacklogTime());
   }
   const uint32_t clients = images_.waiting_of(work.origin.client);
   if (clients + uint64_t{images} > client_limit) {
     return RetryAfter(
         ErrorOf(Reason::kClientQueueFull,
                 absl::StrCat(clients, " images of this client wait and the request has ", images,
-                             "; the limit is ", client_limit)),
+                             "; the limit is ", client_limit, at_priority)),
         pricing_.ClientBacklogTime(images_, work));
   }
   return absl::OkStatus();

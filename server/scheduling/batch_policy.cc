@@ -8,11 +8,26 @@
 namespace hmar {
 namespace {
 
+// What images add to a step.
+struct Load {
+  double rows = 0;
+  double pictures = 0;
+
+  template <typename Image>
+  static Load Of(const Image& image) {
+    return {static_cast<double>(image.rows), static_cast<double>(image.pictures)};
+  }
+  friend Load operator+(const Load& a, const Load& b) {
+    return {a.rows + b.rows, a.pictures + b.pictures};
+  }
+};
+
 // Builds one model's step, image by image.
 class StepBuilder {
  public:
   StepBuilder(const PolicyInput& input, size_t model)
       : state_(input.models[model]),
+        measured_(state_.cost != nullptr && state_.cost->measured()),
         max_rows_(std::min(input.max_step_rows, state_.max_step_rows)),
         free_slots_(state_.free_slots) {
     choice_.model = model;
@@ -21,17 +36,17 @@ class StepBuilder {
     }
   }
 
-  // Takes the image if it fits the budget and the step has at most `limit` rows with it. The first
+  // Takes the image if it fits the budget and the step takes at most `limit` with it. The first
   // image of a step always does.
   bool Take(const RunningImage& image, double limit) {
-    if (!TakeRows(image.rows, limit)) return false;
+    if (!TakeLoad(Load::Of(image), limit)) return false;
     choice_.running.push_back(image.id);
     return true;
   }
 
   // REQUIRES: HasSlot(image).
   bool Take(const QueuedImage& image, double limit) {
-    if (!TakeRows(image.rows, limit)) return false;
+    if (!TakeLoad(Load::Of(image), limit)) return false;
     --free_slots_;
     holders_.insert(image.flow);
     choice_.admitted.push_back(image.id);
@@ -43,31 +58,40 @@ class StepBuilder {
     return free_slots_ > (privileged ? 0 : state_.reserved_slots);
   }
 
-  // Rows of a step that takes `times` as long as one of `rows`.
-  double RowsWithin(double times, double rows) const {
-    if (times <= 1) return rows;
-    if (state_.cost == nullptr || !state_.cost->measured()) return times * rows;
-    return std::max(rows, state_.cost->RowsWithin(times * state_.cost->Seconds(rows)));
+  // How long a step of the load takes.
+  double Time(const Load& load) const {
+    if (!measured_) return load.rows;
+    return state_.cost->Seconds(load.rows) + load.pictures * state_.cost->picture_seconds();
+  }
+
+  // The load in rows: a picture is as many as a full step has in its time.
+  double RowsOf(const Load& load) const {
+    if (!measured_ || load.pictures == 0) return load.rows;
+    const double full = state_.cost->Seconds(max_rows_);
+    if (full == 0) return load.rows;
+    return load.rows + load.pictures * state_.cost->picture_seconds() * max_rows_ / full;
   }
 
   void set_leader(size_t flow) { choice_.leader = flow; }
   bool empty() const { return images_ == 0; }
-  double rows() const { return static_cast<double>(rows_); }
+  double time() const { return Time(load_); }
   StepChoice Build() { return std::move(choice_); }
 
  private:
-  bool TakeRows(uint32_t rows, double limit) {
-    if (images_ > 0 && (rows_ + rows > max_rows_ || rows_ + rows > limit)) return false;
-    rows_ += rows;
+  bool TakeLoad(const Load& load, double limit) {
+    const Load all = load_ + load;
+    if (images_ > 0 && (all.rows > max_rows_ || Time(all) > limit)) return false;
+    load_ = all;
     ++images_;
     return true;
   }
 
   const ModelState& state_;
-  const uint64_t max_rows_;
+  const bool measured_;
+  const double max_rows_;
   uint32_t free_slots_;
   std::set<size_t> holders_;  // Flows that run something here.
-  uint64_t rows_ = 0;
+  Load load_;
   uint32_t images_ = 0;
   StepChoice choice_;
 };
@@ -134,9 +158,7 @@ class PriorityTurn {
     }
   }
 
-  void SetLimit() {
-    limit_ = step_.RowsWithin(weights_ / flows_[*leader_].weight, rows_of_[*leader_]);
-  }
+  void SetLimit() { limit_ = weights_ / flows_[*leader_].weight * step_.Time(load_of_[*leader_]); }
 
   // Of those but the leader, in the order of their tags.
   void TakeRunning() {
@@ -159,17 +181,18 @@ class PriorityTurn {
   template <typename Image>
   bool TakeWithin(const Image& image) {
     const bool leads = image.flow == leader_;
-    const double rows = rows_of_[image.flow] + image.rows;
-    if (leader_ && !leads && !left_out_.empty() && rows > ShareOf(image.flow)) return false;
+    const Load load = load_of_[image.flow] + Load::Of(image);
+    const bool shares = leader_ && !leads && !left_out_.empty();
+    if (shares && step_.RowsOf(load) > ShareOf(image.flow)) return false;
     if (!step_.Take(image, leads ? kNoLimit : limit_)) return false;
-    rows_of_[image.flow] = rows;
+    load_of_[image.flow] = load;
     if (leads) SetLimit();
     return true;
   }
 
   // As many rows by weight as the leader has.
   double ShareOf(size_t flow) {
-    return rows_of_[*leader_] * flows_[flow].weight / flows_[*leader_].weight;
+    return step_.RowsOf(load_of_[*leader_]) * flows_[flow].weight / flows_[*leader_].weight;
   }
 
   static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
@@ -180,8 +203,8 @@ class PriorityTurn {
   std::vector<RunningImage> running_;
   std::optional<size_t> leader_;  // None: this priority rides along.
   double weights_ = 0;            // Of all that can take part.
-  double limit_ = 0;              // Rows of the step with images of others than the leader.
-  std::map<size_t, double> rows_of_;
+  double limit_ = 0;              // Time of the step with images of others than the leader.
+  std::map<size_t, Load> load_of_;
   std::set<size_t> left_out_;  // Flows of which a running image does not take part.
   std::optional<ImageId> taken_;
 };
@@ -243,7 +266,7 @@ std::optional<StepChoice> ChooseStep(const PolicyInput& input) {
     if (!step.empty()) {
       turn.RideAlong(limit);
     } else if (turn.Lead()) {
-      limit = step.RowsWithin(kRideAlong, step.rows());
+      limit = kRideAlong * step.time();
     }
   }
   return step.Build();

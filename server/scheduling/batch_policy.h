@@ -20,10 +20,11 @@
 //     most kRideAlong times what it takes without them.
 //  5. Shares. Of the leading priority the leader's running images all take part that the budget
 //     allows. With n principals that can take part, those of the others do while the step takes at
-//     most n times (by weights) what it would take the leader alone: a step in which a principal
-//     leads costs it no more than its share of the device. They are asked in the order of their
-//     tags; once an image is left out, nobody gets more rows by weight than the leader: who is
-//     ahead of others takes what they leave, but not what is too little for them.
+//     most n times (by weights) what it would take the leader alone, pictures decoded included: a
+//     step in which a principal leads costs it no more than its share of the device. They are asked
+//     in the order of their tags; once an image is left out, nobody gets more by weight than the
+//     leader (of rows; a picture is as many as a full step has in its time): who is ahead of others
+//     takes what they leave, but not what is too little for them.
 //  6. No starvation. A principal's running images go in the order of their last step, oldest first;
 //     the leader's first always takes part. Queued images join in the order that the input has them
 //     in; one that does not fit lets nobody of its priority pass. A principal whose running images
@@ -57,9 +58,10 @@ struct FlowState {
 struct QueuedImage {
   ImageId id = 0;
   size_t model = 0;
-  uint32_t rows = 0;  // Forward rows of its first pass; 0: its prefix has every scale.
-  int priority = 0;   // Higher first.
-  size_t flow = 0;    // Its principal: index into PolicyInput::flows.
+  uint32_t rows = 0;      // Forward rows of its first pass; 0: its prefix has every scale.
+  int priority = 0;       // Higher first.
+  size_t flow = 0;        // Its principal: index into PolicyInput::flows.
+  uint32_t pictures = 0;  // That its first pass leaves to decode.
 };
 
 // An image in flight that has passes left.
@@ -70,6 +72,7 @@ struct RunningImage {
   uint64_t last_step = 0;  // Number of the step it last took part in; steps are numbered upwards.
   int priority = 0;
   size_t flow = 0;
+  uint32_t pictures = 0;  // That its next pass leaves to decode.
 };
 
 // What a model can take.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 
 namespace hmar {
 namespace {
@@ -137,25 +136,6 @@ double CostModel::Seconds(double rows) const {
   const Point& below = *std::prev(above);
   const double part = (rows - below.rows) / (above->rows - below.rows);
   return below.seconds + part * (above->seconds - below.seconds);
-}
-
-double CostModel::RowsWithin(double seconds) const {
-  constexpr double kAny = std::numeric_limits<double>::infinity();
-  if (curve_.empty()) return kAny;
-  const Point& first = curve_.front();
-  const Point& last = curve_.back();
-  const auto along = [seconds](const Point& from, double slope) {
-    return slope > 0 ? from.rows + (seconds - from.seconds) / slope : kAny;
-  };
-  if (seconds >= last.seconds) return along(last, SlopeAbove());
-  if (seconds < first.seconds) {
-    return SlopeBelow() > 0 ? std::max(0.0, along(first, SlopeBelow())) : 0;
-  }
-  const auto above =
-      std::upper_bound(curve_.begin(), curve_.end(), seconds,
-                       [](double s, const Point& point) { return s < point.seconds; });
-  const Point& below = *std::prev(above);
-  return along(below, (above->seconds - below.seconds) / (above->rows - below.rows));
 }
 
 LoadEstimate EstimateLoad(absl::Span<const ModelLoad> loads, size_t model) {

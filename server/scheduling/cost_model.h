@@ -46,9 +46,6 @@ class CostModel {
   // straight lines, after steps of one class alone in proportion to the rows. Zero before any step.
   double Seconds(double rows) const;
 
-  // The most rows that take at most so long; infinite where rows cost nothing.
-  double RowsWithin(double seconds) const;
-
   // What a picture adds, >= 0.
   double picture_seconds() const { return picture_seconds_; }
 

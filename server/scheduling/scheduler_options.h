@@ -12,8 +12,17 @@
 
 namespace hmar {
 
+// How many images may wait for work of a priority to be taken, given how many at priority 0: an
+// eighth more above it and an eighth less below, so that a line of what can wait never turns away
+// what goes before it. None of them ever waits beyond the room of the highest.
+constexpr uint32_t QueueRoom(uint32_t at_zero, int priority) {
+  const uint32_t eighth = at_zero / 8;
+  return priority > 0 ? at_zero + eighth : priority < 0 ? at_zero - eighth : at_zero;
+}
+
 struct SchedulerOptions {
-  // Images that may wait, over all models. A larger queue only adds latency.
+  // Images that may wait at priority 0, over all models and of a client; QueueRoom has the others.
+  // A larger queue only adds latency.
   uint32_t max_queued_images = 2048;
   uint32_t max_queued_images_per_client = 1024;
   // Only work of the server's own (Work::probe) is taken until OpenToClients.

@@ -101,7 +101,7 @@ void StepPlanner::LookAtRunning(Situation& situation) const {
     for (ImageId id : ledger_.images().held(device_, model).running) {
       const ImageRecord& image = *ledger_.images().Find(id);
       situation.running.push_back({id, model, image.next_rows(), image.last_step, image.priority,
-                                   situation.Index(image.flow)});
+                                   situation.Index(image.flow), image.next_pictures()});
     }
   }
 }
@@ -148,8 +148,8 @@ void StepPlanner::LookAtQueue(const FairQueue& queue, size_t model, Placement* p
     const ImageRecord& image = *ledger_.images().Find(id);
     const bool ours = placement == nullptr || Pricing::Place(image, placement) == device_;
     if (ours && MayTokenize(image, to_tokenize)) {
-      situation.queued.push_back(
-          {id, model, image.next_rows(), image.priority, situation.Index(flow)});
+      situation.queued.push_back({id, model, image.next_rows(), image.priority,
+                                  situation.Index(flow), image.next_pictures()});
       --slots_left;
     }
     return --reach > 0 && slots_left > 0;

@@ -19,22 +19,26 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-QueuedImage Queued(ImageId id, size_t model, uint32_t rows, size_t flow = 0, int priority = 0) {
-  return {id, model, rows, priority, flow};
+QueuedImage Queued(ImageId id, size_t model, uint32_t rows, size_t flow = 0, int priority = 0,
+                   uint32_t pictures = 0) {
+  return {id, model, rows, priority, flow, pictures};
 }
 
 RunningImage Running(ImageId id, size_t model, uint32_t rows, uint64_t last_step, size_t flow = 0,
-                     int priority = 0) {
-  return {id, model, rows, last_step, priority, flow};
+                     int priority = 0, uint32_t pictures = 0) {
+  return {id, model, rows, last_step, priority, flow, pictures};
 }
 
-// A step takes `constant` seconds and one for each row.
-const CostModel* Cost(double constant) {
-  static auto* models = new std::map<double, CostModel>;
-  CostModel& model = (*models)[constant];
-  if (!model.measured()) {
-    for (uint64_t rows = 1; rows <= 4096; rows *= 2) {
-      model.Observe({rows, absl::Seconds(constant + static_cast<double>(rows))});
+// A step takes `constant` seconds, one for each row and `picture` for each picture.
+const CostModel* Cost(double constant, double picture = 0) {
+  static auto* models = new std::map<std::pair<double, double>, CostModel>;
+  CostModel& model = (*models)[{constant, picture}];
+  if (model.measured()) return &model;
+  for (uint64_t rows = 1; rows <= 4096; rows *= 2) {
+    for (uint32_t pictures : {0, 2}) {
+      const absl::Duration decoding = absl::Seconds(pictures * picture);
+      const absl::Duration forward = absl::Seconds(constant + static_cast<double>(rows));
+      model.Observe({rows, forward + decoding, pictures, decoding});
     }
   }
   return &model;
@@ -190,6 +194,29 @@ TEST(BatchPolicyTest, WhatAStepTakesAnywayLeavesRoomForOthers) {
   EXPECT_THAT(scene.Choose()->running, ElementsAre(3, 1));
 }
 
+TEST(BatchPolicyTest, WhatOthersDecodeIsOfTheirShare) {
+  Scene scene;
+  scene.models[0].cost = Cost(0, 10);
+  scene.flows = {{.tag = 5}, {.tag = 1}};
+  scene.running = {Running(1, 0, 5, 1, 0, 0, 1), Running(2, 0, 5, 2, 0, 0, 1),
+                   Running(3, 0, 20, 3, 1)};
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(3, 1));  // 2 20 = 20 + 5 + 10, and 5 are left.
+  scene.running[0].pictures = 2;
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(3, 2));
+  scene.running[2].pictures = 1;  // The leader's own count for what it allows.
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(3, 1));
+}
+
+TEST(BatchPolicyTest, WhoIsAheadDoesNotDecodeWhatIsTooLittleForOthers) {
+  Scene scene;
+  scene.models[0].cost = Cost(0, 10);
+  scene.flows = {{.tag = 5}, {.tag = 1}, {.tag = 2}};
+  scene.running = {Running(1, 0, 15, 1, 0), Running(3, 0, 20, 1, 1), Running(4, 0, 45, 1, 2)};
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(3, 1));
+  scene.running[0].pictures = 1;
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(3));
+}
+
 // Else the first, which has many images, would live on what is too little for the third.
 TEST(BatchPolicyTest, WhoIsAheadDoesNotTakeWhatIsTooLittleForOthers) {
   Scene scene;
@@ -268,6 +295,9 @@ TEST(BatchPolicyTest, LowerPrioritiesRideAlongWhereThatCostsLittle) {
   EXPECT_THAT(scene.Choose()->running, ElementsAre(2, 3));
   scene.models[0].cost = Cost(108);  // 108 + 52 = 1.25 (108 + 20).
   EXPECT_THAT(scene.Choose()->running, ElementsAre(2, 1, 3));
+  scene.models[0].cost = Cost(108, 10);
+  scene.running[0].pictures = 1;
+  EXPECT_THAT(scene.Choose()->running, ElementsAre(2, 3));
 }
 
 TEST(BatchPolicyTest, AHigherPriorityThatHasNoSlotHoldsUpNobody) {
@@ -309,7 +339,7 @@ class RandomScenes : public ::testing::TestWithParam<int> {
       scene.models.push_back({.free_slots = Pick(0, 4),
                               .pictures_due = Pick(0, 1),
                               .reserved_slots = Pick(0, 2),
-                              .cost = Cost(Pick(0, 60))});
+                              .cost = Cost(Pick(0, 60), 20 * Pick(0, 2))});
     }
     // A flow is of one model and priority.
     scene.flows.clear();
@@ -323,13 +353,13 @@ class RandomScenes : public ::testing::TestWithParam<int> {
     const auto last = static_cast<uint32_t>(owners.size()) - 1;
     for (uint32_t i = Pick(0, 12); i > 0; --i) {
       const size_t flow = Pick(0, last);
-      scene.running.push_back(
-          Running(id++, owners[flow].first, Pick(0, 120), Pick(0, 20), flow, owners[flow].second));
+      scene.running.push_back(Running(id++, owners[flow].first, Pick(0, 120), Pick(0, 20), flow,
+                                      owners[flow].second, Pick(0, 2)));
     }
     for (uint32_t i = Pick(0, 12); i > 0; --i) {
       const size_t flow = Pick(0, last);
       scene.queued.push_back(
-          Queued(id++, owners[flow].first, Pick(0, 120), flow, owners[flow].second));
+          Queued(id++, owners[flow].first, Pick(0, 120), flow, owners[flow].second, Pick(0, 1)));
     }
     for (const auto& owner : owners) {
       scene.oldest[owner] = absl::UnixEpoch() + absl::Seconds(Pick(0, 150));
@@ -349,11 +379,11 @@ class Checker {
     for (const RunningImage& image : scene.running) {
       if (image.model != model) continue;
       running_.push_back(image);
-      rows_of_[image.id] = image.rows;
+      load_of_[image.id] = LoadOf(image);
       holders_.insert(image.flow);
     }
     for (const QueuedImage& image : scene.queued) {
-      if (image.model == model) queued_.push_back(image), rows_of_[image.id] = image.rows;
+      if (image.model == model) queued_.push_back(image), load_of_[image.id] = LoadOf(image);
     }
     order_ = PriorityOrder(scene.Priorities(), model, absl::Minutes(1));
   }
@@ -364,26 +394,50 @@ class Checker {
   }
 
   void Check() {
-    CountRows();
+    CountLoad();
     if (taken_.size() > 1) {
-      EXPECT_LE(rows_, scene_.max_step_rows);
+      EXPECT_LE(load_.rows, scene_.max_step_rows);
     }
     const std::optional<int> leading = LeadingPriority();
     EXPECT_EQ(taken_.empty(), !leading.has_value());
     if (!leading) return;
     CheckLeader(*leading);
     CheckQueue();
-    const double led = RowsOf(*leading);
-    EXPECT_LE(rows_, Within(kRideAlong, led));
+    EXPECT_LE(Time(load_), kRideAlong * Time(LoadOf(*leading)) + kRounding);
   }
 
  private:
-  void CountRows() {
+  struct Load {
+    double rows = 0;
+    double pictures = 0;
+
+    void operator+=(const Load& more) {
+      rows += more.rows;
+      pictures += more.pictures;
+    }
+  };
+  static constexpr double kRounding = 1e-6;
+
+  template <typename Image>
+  static Load LoadOf(const Image& image) {
+    return {static_cast<double>(image.rows), static_cast<double>(image.pictures)};
+  }
+
+  double Time(const Load& load) const {
+    return state_.cost->Seconds(load.rows) + load.pictures * state_.cost->picture_seconds();
+  }
+
+  double InRows(const Load& load) const {
+    const double full = state_.cost->Seconds(scene_.max_step_rows) / scene_.max_step_rows;
+    return load.rows + load.pictures * state_.cost->picture_seconds() / full;
+  }
+
+  void CountLoad() {
     for (const auto* ids : {&choice_.running, &choice_.admitted}) {
       for (ImageId id : *ids) {
-        ASSERT_TRUE(rows_of_.contains(id)) << id << " is no image of the model";
+        ASSERT_TRUE(load_of_.contains(id)) << id << " is no image of the model";
         EXPECT_TRUE(taken_.insert(id).second) << id << " takes part twice";
-        rows_ += rows_of_[id];
+        load_ += load_of_[id];
       }
     }
   }
@@ -413,21 +467,15 @@ class Checker {
     return std::nullopt;
   }
 
-  // Rows of a step that takes so many times as long; a little more, for what rounding does.
-  double Within(double times, double rows) const {
-    const double constant = state_.cost->Seconds(0);
-    return times * rows + (times - 1) * constant + 1e-6;
-  }
-
-  double RowsOf(int priority) const {
-    double rows = 0;
+  Load LoadOf(int priority) const {
+    Load load;
     for (const RunningImage& image : running_) {
-      if (image.priority == priority && taken_.contains(image.id)) rows += image.rows;
+      if (image.priority == priority && taken_.contains(image.id)) load += LoadOf(image);
     }
     for (const QueuedImage& image : queued_) {
-      if (image.priority == priority && taken_.contains(image.id)) rows += image.rows;
+      if (image.priority == priority && taken_.contains(image.id)) load += LoadOf(image);
     }
-    return rows;
+    return load;
   }
 
   void CheckLeader(int priority) {
@@ -438,53 +486,59 @@ class Checker {
       EXPECT_GE(scene_.flows[flow].tag, scene_.flows[choice_.leader].tag);
       weights += scene_.flows[flow].weight;
     }
-    double leaders = 0;  // Rows that it leads with, and all those of others.
-    double others = 0;
+    Load leaders;  // What it leads with, and it and others together.
+    Load all;
+    bool others = false;
     uint64_t oldest = ~uint64_t{0};
     uint64_t oldest_taken = ~uint64_t{0};
     for (const RunningImage& image : running_) {
       if (image.priority != priority) continue;
       const bool taken = taken_.contains(image.id);
       if (image.flow != choice_.leader) {
-        others += taken ? image.rows : 0;
+        if (taken) all += LoadOf(image), others = true;
         continue;
       }
       oldest = std::min(oldest, image.last_step);
       if (taken) {
-        leaders += image.rows;
+        leaders += LoadOf(image);
+        all += LoadOf(image);
         oldest_taken = std::min(oldest_taken, image.last_step);
       } else {
-        EXPECT_GT(rows_ + image.rows, scene_.max_step_rows) << image.id << " would have fitted";
+        EXPECT_GT(load_.rows + image.rows, scene_.max_step_rows)
+            << image.id << " would have fitted";
       }
     }
     EXPECT_EQ(oldest, oldest_taken);
     for (const QueuedImage& image : queued_) {
       if (image.priority != priority || !taken_.contains(image.id)) continue;
-      (image.flow == choice_.leader ? leaders : others) += image.rows;
+      all += LoadOf(image);
+      if (image.flow == choice_.leader) leaders += LoadOf(image);
+      others |= image.flow != choice_.leader;
     }
     CheckThoseAhead(priority, leaders);
-    if (others == 0) return;
+    if (!others) return;
     const double share = weights / scene_.flows[choice_.leader].weight;
-    EXPECT_LE(leaders + others, Within(share, leaders));
+    EXPECT_LE(Time(all), share * Time(leaders) + kRounding);
   }
 
   // Who has a larger tag than one that was left out got no more than the leader.
-  void CheckThoseAhead(int priority, double leaders) {
-    std::map<size_t, double> rows_of;
+  void CheckThoseAhead(int priority, const Load& leaders) {
+    std::map<size_t, Load> load_of;
     double first_left_out = std::numeric_limits<double>::infinity();  // A tag.
     for (const RunningImage& image : running_) {
       if (image.priority != priority) continue;
       if (taken_.contains(image.id)) {
-        rows_of[image.flow] += image.rows;
+        load_of[image.flow] += LoadOf(image);
       } else if (image.flow != choice_.leader) {
         first_left_out = std::min(first_left_out, scene_.flows[image.flow].tag);
       }
     }
     const FlowState& leader = scene_.flows[choice_.leader];
-    for (const auto& [flow, rows] : rows_of) {
+    for (const auto& [flow, load] : load_of) {
       const FlowState& state = scene_.flows[flow];
       if (flow == choice_.leader || state.tag <= first_left_out) continue;
-      EXPECT_LE(rows, leaders * state.weight / leader.weight) << "flow " << flow;
+      EXPECT_LE(InRows(load), InRows(leaders) * state.weight / leader.weight + kRounding)
+          << "flow " << flow;
     }
   }
 
@@ -522,11 +576,11 @@ class Checker {
   const ModelState& state_;
   std::vector<RunningImage> running_;
   std::vector<QueuedImage> queued_;
-  std::map<ImageId, uint32_t> rows_of_;
+  std::map<ImageId, Load> load_of_;
   std::set<size_t> holders_;
   std::vector<int> order_;
   std::set<ImageId> taken_;
-  double rows_ = 0;
+  Load load_;
 };
 
 TEST_P(RandomScenes, KeepEveryInvariant) {

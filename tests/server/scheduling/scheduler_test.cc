@@ -178,13 +178,33 @@ TEST(SchedulerTest, TheQueueTakesAllOfARequestOrNothing) {
   device.Submit(4, 5);
 }
 
+TEST(SchedulerTest, ALineOfWhatCanWaitTurnsNothingAwayThatGoesBeforeIt) {
+  SchedulerOptions options;
+  options.max_queued_images = 16;
+  PuppetDevice device({FakeEngineInfo()}, options);
+  const auto take = [&device](int priority, uint32_t images) {
+    Work work = device.MakeWork(1, images);
+    work.job.priority = priority;
+    return device.scheduler().Submit(std::move(work)).status();
+  };
+  EXPECT_EQ(ReasonOf(take(-1, 15)), Reason::kFieldOutOfRange);
+  EXPECT_TRUE(take(-10, 14).ok());
+  EXPECT_THAT(std::string(take(-1, 1).message()), HasSubstr("the limit is 14 at priority -1"));
+  EXPECT_EQ(ReasonOf(take(0, 3)), Reason::kQueueFull);
+  EXPECT_TRUE(take(0, 2).ok());
+  EXPECT_EQ(ReasonOf(take(0, 1)), Reason::kQueueFull);
+  EXPECT_TRUE(take(1, 2).ok());
+  EXPECT_THAT(std::string(take(10, 1).message()), HasSubstr("the limit is 18 at priority 10"));
+}
+
 TEST(SchedulerTest, WhatTheQueueCanNeverHoldIsNotWorthAnotherTry) {
   SchedulerOptions options;
   options.max_queued_images = 5;
   PuppetDevice device({FakeEngineInfo()}, options);
   const absl::Status refused = device.scheduler().Submit(device.MakeWork(1, 6)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(refused.message()), AllOf(HasSubstr("6 images"), HasSubstr("than 5")));
+  EXPECT_THAT(std::string(refused.message()),
+              AllOf(HasSubstr("6 images"), HasSubstr("limit is 5")));
   EXPECT_FALSE(RetryDelayOf(refused).has_value());
 }
 
