@@ -29,6 +29,7 @@ class StepBuilder {
       : state_(input.models[model]),
         measured_(state_.cost != nullptr && state_.cost->measured()),
         max_rows_(std::min(input.max_step_rows, state_.max_step_rows)),
+        budget_(max_rows_),
         free_slots_(state_.free_slots) {
     choice_.model = model;
     for (const RunningImage& image : input.running) {
@@ -73,6 +74,7 @@ class StepBuilder {
   }
 
   void set_leader(size_t flow) { choice_.leader = flow; }
+  void HalveBudget() { budget_ /= 2; }
   bool empty() const { return images_ == 0; }
   double time() const { return Time(load_); }
   StepChoice Build() { return std::move(choice_); }
@@ -80,7 +82,7 @@ class StepBuilder {
  private:
   bool TakeLoad(const Load& load, double limit) {
     const Load all = load_ + load;
-    if (images_ > 0 && (all.rows > max_rows_ || Time(all) > limit)) return false;
+    if (images_ > 0 && (RowsOf(all) > budget_ || Time(all) > limit)) return false;
     load_ = all;
     ++images_;
     return true;
@@ -89,6 +91,7 @@ class StepBuilder {
   const ModelState& state_;
   const bool measured_;
   const double max_rows_;
+  double budget_;
   uint32_t free_slots_;
   std::set<size_t> holders_;  // Flows that run something here.
   Load load_;
@@ -122,6 +125,7 @@ class PriorityTurn {
     step_.set_leader(leader);
     leader_ = leader;
     for (const size_t flow : able) weights_ += flows_[flow].weight;
+    if (able.size() == 1 && flows_[leader].company) step_.HalveBudget();
     TakeLeaders();
     TakeRunning();
     TakeQueued();

@@ -10,8 +10,11 @@
 // leader's share of the device allows. How long a step takes is the cost model's to say.
 // Invariants, for every input:
 //  1. Work-conserving. If an image can run or a picture is due, there is a step.
-//  2. Budget. The rows of a step are at most max_step_rows, the input's and the model's, unless it
-//     has a single image.
+//  2. Budget. A step has at most max_step_rows, the input's and the model's, of rows, and of rows
+//     and pictures together, a picture being as many rows as a full step has in its time; unless it
+//     has a single image. It has half of that where the leader is alone, but was not a moment ago
+//     (company.h): who comes back, as somebody does who sends one image after the other, should not
+//     find the longest of steps in its way.
 //  3. Turns. Models that have something to do step in cyclic order, one step each.
 //  4. Priorities. The one leads whose oldest image was submitted first, each level above another
 //     counting as `aging` longer: so a higher priority goes first until somebody of a lower one has
@@ -23,8 +26,8 @@
 //     most n times (by weights) what it would take the leader alone, pictures decoded included: a
 //     step in which a principal leads costs it no more than its share of the device. They are asked
 //     in the order of their tags; once an image is left out, nobody gets more by weight than the
-//     leader (of rows; a picture is as many as a full step has in its time): who is ahead of others
-//     takes what they leave, but not what is too little for them.
+//     leader (of rows and pictures together): who is ahead of others takes what they leave, but not
+//     what is too little for them.
 //  6. No starvation. A principal's running images go in the order of their last step, oldest first;
 //     the leader's first always takes part. Queued images join in the order that the input has them
 //     in; one that does not fit lets nobody of its priority pass. A principal whose running images
@@ -51,7 +54,8 @@ inline constexpr double kRideAlong = 1.25;
 // A principal with images of one model and priority.
 struct FlowState {
   double tag = 0;
-  double weight = 1;  // > 0.
+  double weight = 1;     // > 0.
+  bool company = false;  // Somebody else of its priority or a higher one was here a moment ago.
 };
 
 // An image that waits for a slot.

@@ -40,17 +40,18 @@ void StepPlanner::TakeRetry(PlannedStep& step) {
   }
 }
 
-size_t StepPlanner::Situation::Index(Flow* flow) {
-  const auto [found, is_new] = index_of.emplace(flow, flows.size());
+size_t StepPlanner::Situation::Index(const ImageRecord& image) {
+  const auto [found, is_new] = index_of.emplace(image.flow, flows.size());
   if (is_new) {
-    flows.push_back({flow->tag, flow->weight});
-    flow_of.push_back(flow);
+    flows.push_back({image.flow->tag, image.flow->weight});
+    parties.push_back({image.flow, image.model, image.priority});
   }
   return found->second;
 }
 
 void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
-  const Situation situation = Look();
+  Situation situation = Look();
+  NoteCompany(situation, now);
   std::optional<StepChoice> choice =
       options_.policy({situation.queued, situation.running, situation.flows, situation.priorities,
                        situation.models, options_.max_step_rows, options_.aging, last_model_});
@@ -62,7 +63,7 @@ void StepPlanner::TakeChoice(PlannedStep& step, absl::Time now) {
     step.ids.push_back(id);
   }
   step.await_pictures = step.ids.empty();
-  if (!step.ids.empty()) Lead(step, *situation.flow_of[choice->leader]);
+  if (!step.ids.empty()) Lead(step, *situation.parties[choice->leader].flow);
   CountUploads(step);
 }
 
@@ -101,8 +102,18 @@ void StepPlanner::LookAtRunning(Situation& situation) const {
     for (ImageId id : ledger_.images().held(device_, model).running) {
       const ImageRecord& image = *ledger_.images().Find(id);
       situation.running.push_back({id, model, image.next_rows(), image.last_step, image.priority,
-                                   situation.Index(image.flow), image.next_pictures()});
+                                   situation.Index(image), image.next_pictures()});
     }
+  }
+}
+
+void StepPlanner::NoteCompany(Situation& situation, absl::Time now) {
+  for (const auto& [flow, model, priority] : situation.parties) {
+    company_[model].See(priority, flow->principal, now);
+  }
+  for (size_t i = 0; i < situation.flows.size(); ++i) {
+    const auto& [flow, model, priority] = situation.parties[i];
+    situation.flows[i].company = company_[model].Had(priority, flow->principal, now);
   }
 }
 
@@ -144,12 +155,12 @@ void StepPlanner::LookAtQueue(const FairQueue& queue, size_t model, Placement* p
                               Pictures& to_tokenize, Situation& situation) const {
   uint32_t slots_left = situation.models[model].free_slots;
   size_t reach = Reach(model);
-  queue.Walk([&](ImageId id, Flow* flow) {
+  queue.Walk([&](ImageId id, Flow*) {
     const ImageRecord& image = *ledger_.images().Find(id);
     const bool ours = placement == nullptr || Pricing::Place(image, placement) == device_;
     if (ours && MayTokenize(image, to_tokenize)) {
       situation.queued.push_back({id, model, image.next_rows(), image.priority,
-                                  situation.Index(flow), image.next_pictures()});
+                                  situation.Index(image), image.next_pictures()});
       --slots_left;
     }
     return --reach > 0 && slots_left > 0;

@@ -15,6 +15,7 @@
 #include "model/engine.h"
 #include "server/operations/metrics.h"
 #include "server/scheduling/batch_policy.h"
+#include "server/scheduling/company.h"
 #include "server/scheduling/picture_tokens.h"
 #include "server/scheduling/planned_step.h"
 #include "server/scheduling/pricing.h"
@@ -38,7 +39,8 @@ class StepPlanner {
         picture_tokens_(*picture_tokens),
         pricing_(*pricing),
         metrics_(metrics),
-        deadlines_(options, device, ledger, pricing) {}
+        deadlines_(options, device, ledger, pricing),
+        company_(options->models().size()) {}
 
   // The next step, with its new images marked as running; nothing: there is nothing to do. As long
   // as the books hold an image there is a step of some device: it waits for a free slot, or it
@@ -65,13 +67,19 @@ class StepPlanner {
   struct Situation {
     std::vector<QueuedImage> queued;
     std::vector<RunningImage> running;
+    // A principal's images of one model and priority.
+    struct Party {
+      Flow* flow;
+      size_t model;
+      int priority;
+    };
     std::vector<FlowState> flows;
-    std::vector<Flow*> flow_of;  // By index.
+    std::vector<Party> parties;  // By the same index.
     std::map<const Flow*, size_t> index_of;
     std::vector<PriorityState> priorities;
     std::vector<ModelState> models;
 
-    size_t Index(Flow* flow);
+    size_t Index(const ImageRecord& image);
   };
 
   void TakeRetry(PlannedStep& step);
@@ -80,6 +88,7 @@ class StepPlanner {
   ModelState StateOf(size_t model) const;
   void LookAtRunning(Situation& situation) const;
   void LookAtPriorities(Situation& situation) const;
+  void NoteCompany(Situation& situation, absl::Time now);
   // The waiting images that are this device's to take now: at most as many of a priority as the
   // model has slots, with at most kMaxPicturesOfStep pictures to encode.
   void LookAtWaiting(Situation& situation) const;
@@ -104,6 +113,7 @@ class StepPlanner {
   const Pricing& pricing_;
   Metrics* const metrics_;
   StepDeadlines deadlines_;
+  std::vector<Company> company_;  // By model.
   std::deque<Retry> retries_;
   std::optional<size_t> last_model_;
   uint64_t steps_planned_ = 0;

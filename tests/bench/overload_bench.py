@@ -137,7 +137,7 @@ def cancel_part(bench):
         waited.append(1000 * (time.perf_counter() - start))
     for _ in range(20):  # A preview ends each scale's last step.
         last = time.perf_counter()
-        for event in bench.server.stub().Generate(request(previews="fast")):
+        for event in bench.server.stub().Generate(request(preview=pb.PREVIEW_FAST)):
             if event.WhichOneof("event") in ("preview", "image"):
                 now = time.perf_counter()
                 steps.append(1000 * (now - last))
