@@ -119,6 +119,7 @@ def principals_part(bench):
 
 def cancel_part(bench):
     """From a cancel to the slot that is free, against the step that it may have to wait for."""
+    from hmar.v1 import image_generation_pb2 as pb
     from requests_under_test import request
 
     def wait_for(images):
@@ -137,7 +138,7 @@ def cancel_part(bench):
         waited.append(1000 * (time.perf_counter() - start))
     for _ in range(20):  # A preview ends each scale's last step.
         last = time.perf_counter()
-        for event in bench.server.stub().Generate(request(preview=pb.PREVIEW_FAST)):
+        for event in bench.server.stub().Generate(request(previews=pb.PreviewOptions(mode=pb.PreviewOptions.MODE_FAST))):
             if event.WhichOneof("event") in ("preview", "image"):
                 now = time.perf_counter()
                 steps.append(1000 * (now - last))

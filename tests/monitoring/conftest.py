@@ -11,8 +11,8 @@ from stubs import REPO
 
 PROMETHEUS = REPO / "deploy" / "prometheus"
 
-# What every panel has something of: previews, edits, cancels of images that run (they go first), deadlines that pass, a
-# client with too many images.
+# What every panel has something of: previews, edits, cancels of images that run (they go first), deadlines that pass and
+# deadlines that are met with less, a client with too many images.
 MIX = """
 [[mix]]
 name = "drafts"
@@ -38,6 +38,11 @@ name = "hurried"
 images = 8
 deadline_ms = 150
 principal = "bob"
+[[mix]]
+name = "anytime"
+deadline_ms = 1500
+on_deadline = "degrade"
+principal = "erin"
 [[mix]]
 name = "crowd"
 weight = 2

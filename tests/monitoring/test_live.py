@@ -42,6 +42,13 @@ def test_what_an_expression_selects_is_on_the_page(watched, selector):
     assert prometheus.wait_for(selector, bool)[0], f"no series is {selector}"
 
 
+@pytest.mark.parametrize("outcome", ["done", "degraded", "cancelled", "expired"])
+def test_images_end_in_every_way_that_the_load_has(watched, outcome):
+    prometheus, _ = watched
+    shown, values = prometheus.wait_for(f'sum(hmar_images_total{{outcome="{outcome}"}})', lambda values: max(values, default=0) > 0)
+    assert shown, values
+
+
 def test_the_operators_page_knows_each_reason_to_refuse(watched):
     prometheus, _ = watched
     reasons = {series["reason"] for series in prometheus.series("hmar_admission_rejected_total")}
