@@ -26,6 +26,6 @@ def test_the_packages_own_page_begins_with_three_lines_that_run(hmar_client, ser
     (snippet,) = re.findall(r"```python\n(.*?)```", (REPO / "client" / "python" / "README.md").read_text(), re.DOTALL)
     assert len(snippet.splitlines()) == 3
     shown = []
-    monkeypatch.setattr(Image.Image, "show", shown.append)
+    monkeypatch.setattr(Image.Image, "show", lambda picture: shown.append(picture))
     exec(compile(snippet.replace("localhost:50051", server.address), "README.md", "exec"), {})
     assert shown[0].size == (32, 32)
