@@ -95,6 +95,20 @@ std::string PlaceOf(const std::string& error, const std::string& path,
   return "";
 }
 
+// "--name=" as "--name" and "": CLI11 would take the next argument for the value.
+std::vector<std::string> WithEmptyValues(absl::Span<const char* const> arguments) {
+  std::vector<std::string> given;
+  for (const char* const argument : arguments) {
+    given.emplace_back(argument);
+    const bool empty_value =
+        absl::StartsWith(given.back(), "--") && given.back().find('=') == given.back().size() - 1;
+    if (!empty_value) continue;
+    given.back().pop_back();
+    given.emplace_back();
+  }
+  return given;
+}
+
 }  // namespace
 
 std::string SettingOf(const std::vector<std::string>& settings, const std::string& model,
@@ -144,7 +158,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   app.add_flag("--help-markdown", markdown, "Print the table of options as Markdown")
       ->configurable(false);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = WithEmptyValues(absl::MakeConstSpan(argv, argc));
+    arguments.erase(arguments.begin());
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back.
+    app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     result.print = app.help();
   } catch (const CLI::CallForVersion& version) {

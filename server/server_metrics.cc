@@ -56,6 +56,8 @@ std::shared_ptr<ScrapedGauges> Server::MakeGauges() const {
               [this] { return health_->ready() ? 1 : 0; });
   gauges->Add("hmar_waiting_clients", "Clients that have images waiting.", {},
               [this] { return static_cast<double>(scheduler_->waiting_clients()); });
+  gauges->Add("hmar_open_calls", "Calls of the API, from their headers to their end.", {},
+              [this] { return static_cast<double>(admission_->open_calls()); });
   const auto add_buffer = [&gauges](const char* name, size_t limit, std::function<size_t()> held) {
     gauges->Add("hmar_buffer_bytes", "What is held now, by what for.", {{"buffer", name}},
                 [held = std::move(held)] { return static_cast<double>(held()); });

@@ -40,6 +40,8 @@ class CallAdmission {
   // A call, from its headers to its end. TOO_MANY_CALLS.
   absl::StatusOr<Quota::Ticket> AdmitCall(const std::string& principal);
 
+  size_t open_calls() const { return calls_.held(); }
+
   // The upload of an edit, until its call ends. UPLOAD_BACKLOG. REQUIRES: bytes <=
   // most_upload_bytes().
   absl::StatusOr<Quota::Ticket> AdmitUpload(const std::string& principal, size_t bytes);

@@ -42,6 +42,8 @@
 // and constant, or read at each scrape:
 // | hmar_ready                                     | 1 while health says SERVING, else 0       |
 // | hmar_waiting_clients                           | clients that have images waiting          |
+// | hmar_open_calls                                | of the API, from their headers to their   |
+// |                                                | end: what --max-open-calls bounds         |
 // | hmar_buffer_bytes{buffer}                      | held now: delivery (for clients to read), |
 // |                                                | encoder (pictures that wait for their     |
 // |                                                | PNG), upload (of open calls)              |

@@ -26,6 +26,7 @@ FAMILIES = {
     "hmar_estimate_ratio": {"model"},
     "hmar_ready": set(),
     "hmar_waiting_clients": set(),
+    "hmar_open_calls": set(),
     "hmar_buffer_bytes": {"buffer"},
     "hmar_buffer_limit_bytes": {"buffer"},
     "hmar_device_memory_bytes": {"device", "kind"},

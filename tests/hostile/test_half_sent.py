@@ -56,26 +56,14 @@ def images_if_taken(server):
         return None
 
 
-def refusal_of(call):
-    """How a call fails once calls that were sent before it have been let in, which the server may do after it answers a
-    PING."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return error_of(call)
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-
-
 def test_calls_beyond_their_bound_are_refused_by_their_headers(victim):
     server = victim("--max-open-calls=10", "--max-open-calls-per-client=8")
     with Http2Connection(server.port) as connection:
         streams = [connection.request() for _ in range(8)]  # None sends more than its headers.
-        assert connection.settled()
+        server.wait_for_metric(lambda calls: calls == 8, "hmar_open_calls")
         for method, reply in (("Generate", server.stub().Generate), ("GenerateImages", server.stub().GenerateImages)):
             one = pb.GenerateRequest(class_id=1)
-            error = refusal_of(lambda: reply(one if method == "Generate" else pb.GenerateImagesRequest(request=one)))
+            error = error_of(lambda: reply(one if method == "Generate" else pb.GenerateImagesRequest(request=one)))
             assert error.info.reason == "TOO_MANY_CALLS"
             assert error.message == "8 calls of this client are open; at most 8"
             assert error.retry_info is not None
@@ -112,7 +100,8 @@ def test_answers_that_nobody_reads_hold_their_places(victim):
         for _ in range(8):
             list_models(connection.request("ListModels"))
         assert connection.settled()
-        error = refusal_of(lambda: server.stub().ListModels(pb.ListModelsRequest()))
+        server.wait_for_metric(lambda calls: calls == 8, "hmar_open_calls")
+        error = error_of(lambda: server.stub().ListModels(pb.ListModelsRequest()))
         assert error.info.reason == "TOO_MANY_CALLS"
     deadline = time.monotonic() + PATIENCE_SECONDS
     while answered() is None:  # The connection is gone, and soon the server knows it.

@@ -36,6 +36,14 @@ std::string FileText(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+TEST(OptionsTest, AValueMayBeEmpty) {
+  const auto parsed = Parse({"--metrics=", "--no-access-log"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->options.metrics, "");
+  EXPECT_FALSE(parsed->options.access_log);
+  EXPECT_EQ(Parse({"--metrics", "", "--threads=2"})->options.threads, 2u);
+}
+
 TEST(OptionsTest, NoFlagsAreTheDefaults) {
   const auto parsed = Parse({});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
