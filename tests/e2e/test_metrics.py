@@ -1,6 +1,8 @@
 """The scrape, as Prometheus would read it."""
+import grpc
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
+from hmar.v1 import image_generation_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from requests_under_test import FAST, PATCH_NUMS, request
@@ -109,10 +111,12 @@ def test_buffers_are_read_with_their_limits(start_server):
     limits = {"delivery": 134217728, "encoder": 100000000, "upload": 90000000}
     assert {name: server.metric("hmar_buffer_limit_bytes", buffer=name) for name in limits} == limits
     assert server.metric("hmar_buffer_bytes") == 0
-    # Each of 64 pictures is 3 kB or more, and this client reads none of them.
-    call = server.stub().Generate(request(num_images=64, output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_RGB8)))
-    server.wait_for_metric(lambda held: held >= 3 * 32 * 32, "hmar_buffer_bytes", buffer="delivery")
-    call.cancel()
+    # Each of 64 pictures is 3 kB or more, and this client reads none of them. (A window of 64 kB, which does not grow.)
+    with grpc.insecure_channel(server.address, options=[("grpc.http2.bdp_probe", 0)]) as channel:
+        stub = image_generation_pb2_grpc.ImageGenerationServiceStub(channel)
+        call = stub.Generate(request(num_images=64, output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_RGB8)))
+        server.wait_for_metric(lambda held: held >= 3 * 32 * 32, "hmar_buffer_bytes", buffer="delivery")
+        call.cancel()
     server.wait_for_metric(lambda held: held == 0, "hmar_buffer_bytes", buffer="delivery")
     assert server.metric("hmar_waiting_clients") == 0
 
