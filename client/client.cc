@@ -131,9 +131,11 @@ grpc::ChannelArguments SafeChannelArguments() {
   return arguments;
 }
 
-Client::Client(const std::string& server)
-    : Client(grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(),
-                                       SafeChannelArguments())) {}
+Client::Client(const std::string& server) : Client(server, grpc::InsecureChannelCredentials()) {}
+
+Client::Client(const std::string& server,
+               const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+    : Client(grpc::CreateCustomChannel(server, credentials, SafeChannelArguments())) {}
 
 Client::Client(std::shared_ptr<grpc::Channel> channel)
     : channel_(std::move(channel)), health_(grpc::health::v1::Health::NewStub(channel_)) {}

@@ -74,8 +74,10 @@ class Client {
   // cancels the call.
   using EventCallback = std::function<absl::Status(const v1::GenerateResponse&)>;
 
-  // `server` is HOST:PORT, without TLS. Returns at once: the connection is made by the first call.
+  // `server` is HOST:PORT, without TLS unless the credentials (tls_options.h) say otherwise.
+  // Returns at once: the connection is made by the first call.
   explicit Client(const std::string& server);
+  Client(const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
   // The channel's own arguments hold: give it SafeChannelArguments.
   explicit Client(std::shared_ptr<grpc::Channel> channel);

@@ -7,6 +7,7 @@
 #include "client/client.h"
 #include "client/exit_code.h"
 #include "client/flag_values.h"
+#include "client/tls_flags.h"
 
 namespace hmar {
 namespace {
@@ -228,6 +229,7 @@ EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {
 
 std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* const* argv) {
   std::string server = "localhost:50051";
+  TlsOptions tls;
   GenerateCommand generate;
   EditCommand edit;
   ModelsCommand models;
@@ -239,6 +241,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   app.require_subcommand(1);
   app.fallthrough();  // hmar models --server HOST:PORT, too.
   app.add_option("--server", server, "HOST:PORT")->envname("HMAR_SERVER")->capture_default_str();
+  AddTlsOptions(app, tls);
   const CLI::App* run_generate = AddGenerate(app, generate);
   const CLI::App* run_edit = AddEdit(app, edit);
   const CLI::App* run_models = AddModels(app, models);
@@ -249,11 +252,11 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   } catch (const CLI::ParseError& error) {
     return MakeEarlyExit(app, error);
   }
-  if (run_generate->parsed()) return CommandLine{server, generate};
-  if (run_edit->parsed()) return CommandLine{server, edit};
-  if (run_models->parsed()) return CommandLine{server, models};
-  if (run_health->parsed()) return CommandLine{server, health};
-  return CommandLine{server, sheet};
+  if (run_generate->parsed()) return CommandLine{server, tls, generate};
+  if (run_edit->parsed()) return CommandLine{server, tls, edit};
+  if (run_models->parsed()) return CommandLine{server, tls, models};
+  if (run_health->parsed()) return CommandLine{server, tls, health};
+  return CommandLine{server, tls, sheet};
 }
 
 }  // namespace hmar

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/edit_options.h"
+#include "client/tls_options.h"
 
 namespace hmar {
 
@@ -82,6 +83,7 @@ struct SheetCommand {
 
 struct CommandLine {
   std::string server;  // HOST:PORT
+  TlsOptions tls;
   std::variant<GenerateCommand, EditCommand, ModelsCommand, HealthCommand, SheetCommand> command;
 };
 

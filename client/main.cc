@@ -33,7 +33,12 @@ int Run(int argc, const char* const* argv) {
   const auto& command_line = std::get<hmar::CommandLine>(parsed);
   hmar::Canceller canceller;
   const hmar::InterruptWatcher watcher([&canceller] { canceller.Cancel(); });
-  hmar::Client client(command_line.server);
+  const auto credentials = hmar::MakeCredentials(command_line.tls);
+  if (!credentials.ok()) {
+    hmar::PrintError(credentials.status());
+    return hmar::kExitUsage;
+  }
+  hmar::Client client(command_line.server, *credentials);
   return std::visit(Runner{client, canceller}, command_line.command);
 }
 

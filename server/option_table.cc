@@ -85,8 +85,17 @@ std::vector<OptionRow> ModelRows(ServerOptions* o) {
 // Where it is reached.
 std::vector<OptionRow> PortRows(ServerOptions* o) {
   return {
-      {"listen", "HOST:PORT", &o->listen, "Where to serve gRPC; port 0 takes a free one", 0, 0,
-       CheckAddress},
+      {"listen", "HOST:PORT", &o->listen,
+       "Where to serve gRPC; port 0 takes a free one. 0.0.0.0 is every address of the machine: "
+       "with "
+       "TLS, or where a network is trusted",
+       0, 0, CheckAddress},
+      {"tls-cert", "FILE", &o->tls_cert,
+       "Certificate of the server and those up to its root, in PEM; read again when it changes. "
+       "Empty: no TLS"},
+      {"tls-key", "FILE", &o->tls_key, "Key of that certificate, likewise"},
+      {"tls-client-ca", "FILE", &o->tls_client_ca,
+       "Whose certificates clients must have, in PEM; empty: they need none"},
       {"port-file", "FILE", &o->port_file, "Write the gRPC port in use to this file"},
       {"metrics", "HOST:PORT", &o->metrics,
        "Where to serve Prometheus metrics, on /metrics; empty: nowhere", 0, 0,

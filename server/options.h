@@ -21,7 +21,8 @@ struct ServerOptions {
   std::string device = "cpu";                      // See devices.h.
   uint32_t threads = 0;
 
-  std::string listen = "0.0.0.0:50051";
+  std::string listen = "127.0.0.1:50051";
+  std::string tls_cert, tls_key, tls_client_ca;  // See transport/tls.h.
   std::string port_file;
   std::string metrics;
 

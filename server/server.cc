@@ -17,6 +17,7 @@
 #include "server/option_checks.h"
 #include "server/transport/descriptors.h"
 #include "server/transport/grpc_limits.h"
+#include "server/transport/tls.h"
 
 namespace hmar {
 namespace {
@@ -72,11 +73,16 @@ StepWatchOptions WatchOptionsOf(const ServerOptions& options) {
   return {absl::Seconds(options.hang_seconds), absl::Seconds(options.probe_seconds)};
 }
 
+TlsFiles TlsFilesOf(const ServerOptions& options) {
+  return {options.tls_cert, options.tls_key, options.tls_client_ca};
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       ServerDependencies dependencies) {
   auto server = std::unique_ptr<Server>(new Server(options, std::move(dependencies)));
+  HMAR_RETURN_IF_ERROR(CheckTlsFiles(TlsFilesOf(options)));
   HMAR_ASSIGN_OR_RETURN(const std::vector<Device> devices, ParseDevices(options.device));
   HMAR_ASSIGN_OR_RETURN(
       server->engines_,
@@ -195,6 +201,7 @@ ServiceContext Server::MakeContext() {
 }
 
 absl::Status Server::Listen() {
+  const TlsFiles tls = TlsFilesOf(options_);
   const ConnectionLimits limits = FitToDescriptors();
   auto listener = Listener::Open(options_.listen, limits, metrics_.get(), dependencies_.log);
   if (!listener.ok()) {
@@ -202,7 +209,7 @@ absl::Status Server::Listen() {
                         absl::StrCat("--listen: cannot listen on ", options_.listen, ": ",
                                      std::string(listener.status().message())));
   }
-  HMAR_RETURN_IF_ERROR(StartGrpc());
+  HMAR_RETURN_IF_ERROR(StartGrpc(MakeServerCredentials(tls)));
   listener_ = *std::move(listener);
   port_ = listener_->port();
   listener_->Start([this](int fd) {
@@ -210,17 +217,21 @@ absl::Status Server::Listen() {
     connection.fd = fd;
     acceptor_->HandleNewConnection(&connection);
   });
-  dependencies_.log->info("listening on {}, port {}", options_.listen, port_);
+  dependencies_.log->info("listening on {}, port {}{}", options_.listen, port_,
+                          tls.on() ? ", with TLS" : "");
+  if (!tls.on() && !listener_->loopback_only()) {
+    dependencies_.log->warn(
+        "--listen {}: other machines reach this server, and nothing is encrypted", options_.listen);
+  }
   if (options_.port_file.empty()) return absl::OkStatus();
   return WritePortFile(options_.port_file, port_);
 }
 
-absl::Status Server::StartGrpc() {
+absl::Status Server::StartGrpc(const std::shared_ptr<grpc::ServerCredentials>& credentials) {
   grpc::ServerBuilder builder;
   SetGrpcLimits(GrpcLimitsOf(options_), &builder);
   acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      grpc::InsecureServerCredentials());
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   builder.RegisterService(service_.get());
   builder.RegisterService(health_.get());
   for (grpc::Service* version : reflection_->services()) builder.RegisterService(version);

@@ -20,15 +20,19 @@ std::string AddressOf(const std::string& principal) {
 }
 
 // gRPC shares one connection between channels of equal arguments.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server, int number) {
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    int number) {
   grpc::ChannelArguments arguments = SafeChannelArguments();
   arguments.SetInt("hmar.load.connection", number);
-  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(server, credentials, arguments);
 }
 
 }  // namespace
 
-Channels::Channels(const std::string& server, const std::vector<Kind>& kinds, uint32_t connections)
+Channels::Channels(const std::string& server,
+                   const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                   const std::vector<Kind>& kinds, uint32_t connections)
     : server_(server) {
   std::map<std::string, size_t> known;
   int channels = 0;
@@ -39,7 +43,7 @@ Channels::Channels(const std::string& server, const std::vector<Kind>& kinds, ui
     Principal& principal = principals_.emplace_back();
     if (!kind.principal.empty()) principal.forwarded_for = AddressOf(kind.principal);
     for (uint32_t i = 0; i < connections; ++i) {
-      principal.connections.push_back({MakeChannel(server, channels++)});
+      principal.connections.push_back({MakeChannel(server, credentials, channels++)});
     }
   }
 }

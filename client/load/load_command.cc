@@ -42,9 +42,8 @@ absl::StatusOr<ModelFacts> AskModel(Client& client, const std::string& name, Can
   return ModelFacts{static_cast<uint32_t>(model->classes_size()), model->image_size()};
 }
 
-absl::StatusOr<std::vector<RequestMaker>> MakeMakers(const LoadOptions& options,
+absl::StatusOr<std::vector<RequestMaker>> MakeMakers(const LoadOptions& options, Client& client,
                                                      Canceller& canceller) {
-  Client client(options.server);
   std::map<std::string, ModelFacts> models;
   std::vector<RequestMaker> makers;
   for (const Kind& kind : options.kinds) {
@@ -108,10 +107,10 @@ struct Start {
   std::vector<MetricSample> metrics;
 };
 
-absl::StatusOr<Start> Prepare(const LoadOptions& options, Canceller& canceller,
+absl::StatusOr<Start> Prepare(const LoadOptions& options, Client& client, Canceller& canceller,
                               Channels& channels) {
   Start start;
-  HMAR_ASSIGN_OR_RETURN(start.makers, MakeMakers(options, canceller));
+  HMAR_ASSIGN_OR_RETURN(start.makers, MakeMakers(options, client, canceller));
   HMAR_RETURN_IF_ERROR(channels.Connect(kStartTimeout));
   if (!options.metrics) return start;
   HMAR_ASSIGN_OR_RETURN(start.metrics, Scrape(*options.metrics));
@@ -121,8 +120,14 @@ absl::StatusOr<Start> Prepare(const LoadOptions& options, Canceller& canceller,
 }  // namespace
 
 int RunLoad(const LoadOptions& options, Canceller& canceller, StopSignal& stop) {
-  Channels channels(options.server, options.kinds, options.connections);
-  const absl::StatusOr<Start> start = Prepare(options, canceller, channels);
+  const auto credentials = MakeCredentials(options.tls);
+  if (!credentials.ok()) {
+    Say(credentials.status());
+    return kLoadUsage;
+  }
+  Client client(options.server, *credentials);
+  Channels channels(options.server, *credentials, options.kinds, options.connections);
+  const absl::StatusOr<Start> start = Prepare(options, client, canceller, channels);
   if (!start.ok()) {
     Say(start.status());
     return stop.stopped() ? kLoadInterrupted : kLoadNothing;

@@ -13,6 +13,7 @@
 #include "client/flag_values.h"
 #include "client/load/mix_fields.h"
 #include "client/printable.h"
+#include "client/tls_flags.h"
 #include "model/status_macros.h"
 
 namespace hmar::load {
@@ -144,6 +145,7 @@ void AddOtherOptions(CLI::App& app, RawOptions& raw) {
   app.add_option("--server,--target", options.server, "HOST:PORT")
       ->envname("HMAR_SERVER")
       ->capture_default_str();
+  AddTlsOptions(app, options.tls);
   app.add_option("--connections", options.connections,
                  "Connections of each principal; 0: one for every 64 calls that may be open")
       ->check(CLI::Range(0U, kMaxConnections))

@@ -13,6 +13,7 @@
 #include "client/load/load_run.h"
 #include "client/load/metrics_scrape.h"
 #include "client/load/mix.h"
+#include "client/tls_options.h"
 
 namespace hmar::load {
 
@@ -27,7 +28,8 @@ enum LoadExitCode : int {
 };
 
 struct LoadOptions {
-  std::string server;         // HOST:PORT
+  std::string server;  // HOST:PORT
+  TlsOptions tls;
   std::vector<double> rates;  // Open loops, one after the other; empty: a closed loop.
   LoadShape shape;            // But for the rate.
   std::vector<Kind> kinds;    // Named, at least one.

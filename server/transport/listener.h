@@ -45,6 +45,7 @@ class Listener {
   ~Listener();
 
   int port() const { return sockets_.port; }
+  bool loopback_only() const { return sockets_.loopback_only; }
 
   // Call once. The handler is called until the destructor returns, no longer.
   void Start(Handler handler);

@@ -58,6 +58,15 @@ void SetPort(sockaddr_storage* address, int port) {
   }
 }
 
+bool IsLoopback(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
 int PortOf(int fd) {
   sockaddr_storage address = {};
   socklen_t length = sizeof(address);
@@ -102,6 +111,7 @@ absl::StatusOr<ListeningSockets> BindAll(const addrinfo* addresses) {
     if (!fd.ok()) absence = errno;
     if (!fd.ok()) continue;
     if (result.port == 0) result.port = PortOf(fd.get());
+    result.loopback_only = result.loopback_only && IsLoopback(address);
     result.sockets.push_back(std::move(fd));
   }
   if (result.sockets.empty()) return absl::UnavailableError(std::strerror(absence));

@@ -13,6 +13,7 @@ namespace hmar {
 struct ListeningSockets {
   std::vector<Descriptor> sockets;  // Non-blocking, at least one.
   int port = 0;                     // The same for all.
+  bool loopback_only = true;        // No other machine reaches them.
 };
 
 // Listens on HOST:PORT: a name or an address, an IPv6 one in brackets; port 0 takes a free one.

@@ -229,7 +229,7 @@ TEST(OptionsTest, HelpListsEveryOptionWithItsDefault) {
 TEST(OptionsTest, VersionAndTheMarkdownTableArePrinted) {
   EXPECT_THAT(*Parse({"--version"})->print, HasSubstr("hmar-server 0."));
   EXPECT_EQ(*Parse({"--help-markdown"})->print, OptionsMarkdown());
-  EXPECT_THAT(OptionsMarkdown(), AllOf(HasSubstr("| `--listen HOST:PORT` | `0.0.0.0:50051` |"),
+  EXPECT_THAT(OptionsMarkdown(), AllOf(HasSubstr("| `--listen HOST:PORT` | `127.0.0.1:50051` |"),
                                        HasSubstr("cpu\\|cuda:N")));
 }
 

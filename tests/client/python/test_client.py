@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+import trustme
 from hmar.v1 import image_generation_pb2 as pb
 from PIL import Image
 
@@ -150,6 +151,27 @@ def test_a_call_outlives_its_server(hmar_client, client, start_server, model_fol
                 start_server(*flags, f"--listen={first.address}")
     assert sorted(image.image_index for image in came) == list(range(8))
     assert [image.data for image in sorted(came, key=lambda image: image.image_index)] == expected
+
+
+def test_tls_with_an_authority_of_ones_own(hmar_client, start_server, model_folder, tmp_path):
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    server = start_server(f"--model=m={model_folder}", f"--tls-cert={tmp_path / 'cert.pem'}", f"--tls-key={tmp_path / 'key.pem'}")
+    server.wait_for_line("ready")
+    address = f"localhost:{server.port}"
+
+    async def ask():
+        async with hmar_client.AsyncClient(address, ca=tmp_path / "ca.pem") as client:
+            return await client.health()
+
+    assert asyncio.run(ask())
+    with hmar_client.Client(address, ca=tmp_path / "ca.pem") as client:
+        assert client.models()[0].name == "m"
+    with hmar_client.Client(address, tls=True, retry=hmar_client.NO_RETRIES) as client, pytest.raises(hmar_client.Unavailable):
+        client.models()
 
 
 def test_threads_share_a_client(client):
