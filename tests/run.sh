@@ -71,4 +71,4 @@ fi
 
 tests/fuzz/run.sh 30 "$build_dir-fuzz"
 
-"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/hostile tests/monitoring tests/reference tests/client/python --build-dir "$build_dir"
+"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/client/python tests/hostile tests/reference tests/monitoring --build-dir "$build_dir"
