@@ -30,9 +30,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(
 
 }  // namespace
 
-Channels::Channels(const std::string& server,
-                   const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-                   const std::vector<Kind>& kinds, uint32_t connections)
+Channels::Channels(const std::string& server, const std::vector<Kind>& kinds, uint32_t connections,
+                   const std::shared_ptr<grpc::ChannelCredentials>& credentials)
     : server_(server) {
   std::map<std::string, size_t> known;
   int channels = 0;

@@ -32,8 +32,9 @@ class Channels {
   };
 
   // `connections` of each principal.
-  Channels(const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-           const std::vector<Kind>& kinds, uint32_t connections);
+  Channels(const std::string& server, const std::vector<Kind>& kinds, uint32_t connections,
+           const std::shared_ptr<grpc::ChannelCredentials>& credentials =
+               grpc::InsecureChannelCredentials());
 
   // Connects them all. UNAVAILABLE: not within `timeout`.
   absl::Status Connect(absl::Duration timeout);

@@ -126,7 +126,7 @@ int RunLoad(const LoadOptions& options, Canceller& canceller, StopSignal& stop) 
     return kLoadUsage;
   }
   Client client(options.server, *credentials);
-  Channels channels(options.server, *credentials, options.kinds, options.connections);
+  Channels channels(options.server, options.kinds, options.connections, *credentials);
   const absl::StatusOr<Start> start = Prepare(options, client, canceller, channels);
   if (!start.ok()) {
     Say(start.status());
