@@ -86,7 +86,10 @@ void GenerateReactor::OnCompleted(v1::Completed completed) {
 void GenerateReactor::OnFailed(const absl::Status& status) { End(status); }
 
 void GenerateReactor::PutFinal(v1::GenerateResponse event) {
-  if (mailbox_.PutFinal(std::move(event))) {
+  uint32_t dropped = 0;
+  const bool held = mailbox_.PutFinal(std::move(event), &dropped);
+  CountDropped(dropped);
+  if (held) {
     Pump();
     return call_.context().deliveries->Relieve();
   }

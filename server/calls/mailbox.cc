@@ -42,11 +42,13 @@ uint32_t Mailbox::PutPreview(v1::GenerateResponse preview, uint32_t skipped) {
   return dropped_now;
 }
 
-bool Mailbox::PutFinal(v1::GenerateResponse event) {
+bool Mailbox::PutFinal(v1::GenerateResponse event, uint32_t* dropped) {
   {
     absl::MutexLock lock(&mutex_);
     if (closed_) return true;
     const size_t bytes = event.ByteSizeLong();
+    const uint32_t previews = MakeRoom(bytes);
+    if (dropped != nullptr) *dropped += previews;
     if (Fits(bytes)) {
       Append(std::move(event), bytes);
       return true;
@@ -112,6 +114,21 @@ void Mailbox::LetGo(const Entry& entry) {
 void Mailbox::LetGoOfTaken() {
   if (account_ != nullptr) account_->Release(Deliveries::Holding::kRest, taken_bytes_);
   taken_bytes_ = 0;
+}
+
+uint32_t Mailbox::MakeRoom(size_t bytes) {
+  uint32_t dropped = 0;
+  for (auto entry = entries_.begin(); entry != entries_.end() && !Fits(bytes);) {
+    if (!entry->event.has_preview()) {
+      ++entry;
+      continue;
+    }
+    LetGo(*entry);
+    ++dropped_[entry->event.preview().image_index()];
+    ++dropped;
+    entry = entries_.erase(entry);
+  }
+  return dropped;
 }
 
 uint32_t Mailbox::DropPreviewsOf(std::optional<uint32_t> image) {

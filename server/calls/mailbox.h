@@ -20,10 +20,10 @@ struct MailboxOptions {
 
 // The events of one stream between those who make them and the one who writes them. It bounds what
 // a slow client can make the server hold: under pressure an image's newest preview replaces its
-// unsent older ones, while Accepted, Image and Completed are never dropped; a stream that still
-// outgrows its bound is closed. What it holds is in its call's account, and twice the event that
-// was taken last: gRPC makes a copy of it. Where all calls together have no room left, a preview is
-// not held.
+// unsent older ones, and previews give way to an Image, while Accepted, Image and Completed are
+// never dropped; a stream that still outgrows its bound is closed. What it holds is in its call's
+// account, and twice the event that was taken last: gRPC makes a copy of it. Where all calls
+// together have no room left, a preview is not held.
 //
 // A passive object: it has no thread and calls nobody but the account. Thread-safe.
 //
@@ -45,8 +45,10 @@ class Mailbox {
   // with the skipped, goes into Preview.dropped of the next one that is held.
   uint32_t PutPreview(v1::GenerateResponse preview, uint32_t skipped);
 
-  // Holds an Image or a Completed. False: it would exceed max_bytes; the mailbox is closed then.
-  [[nodiscard]] bool PutFinal(v1::GenerateResponse event);
+  // Holds an Image or a Completed; where that would exceed max_bytes, instead of previews, the
+  // oldest first, whose number is added to `dropped` (may be null). False: it exceeds it even so;
+  // the mailbox is closed then.
+  [[nodiscard]] bool PutFinal(v1::GenerateResponse event, uint32_t* dropped = nullptr);
 
   // The next event, if there is one and the mailbox is open. The one before it has been sent.
   std::optional<v1::GenerateResponse> Take();
@@ -74,6 +76,8 @@ class Mailbox {
   void LetGo(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LetGoOfTaken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Append(v1::GenerateResponse event, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Drops previews, the oldest first, until so many bytes fit or there are none. How many.
+  uint32_t MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those of one image, or all.
   uint32_t DropPreviewsOf(std::optional<uint32_t> image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -111,6 +111,19 @@ TEST(MailboxTest, FinalsAreNeverDroppedForPreviews) {
   EXPECT_THAT(TakeAll(mailbox), ElementsAre("preview 1/1 -1"));
 }
 
+TEST(MailboxTest, PreviewsGiveWayToFinalsTheOldestFirst) {
+  Mailbox mailbox({400, 400});
+  mailbox.Open(Accepted());
+  for (uint32_t image : {0, 1, 2}) EXPECT_EQ(mailbox.PutPreview(Preview(image, 0, 100), 0), 0u);
+  uint32_t dropped = 0;
+  EXPECT_TRUE(mailbox.PutFinal(Image(3, 150), &dropped));
+  EXPECT_EQ(dropped, 1u);
+  EXPECT_THAT(TakeAll(mailbox),
+              ElementsAre("accepted", "preview 1/0 -0", "preview 2/0 -0", "image 3"));
+  EXPECT_EQ(mailbox.PutPreview(Preview(0, 1), 0), 0u);
+  EXPECT_THAT(TakeAll(mailbox), ElementsAre("preview 0/1 -1"));
+}
+
 TEST(MailboxTest, AFinalThatDoesNotFitClosesTheMailbox) {
   Mailbox mailbox({400, 400});
   mailbox.Open(Accepted());
