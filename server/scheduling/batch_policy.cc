@@ -32,6 +32,8 @@ class StepBuilder {
         budget_(max_rows_),
         free_slots_(state_.free_slots) {
     choice_.model = model;
+    const double full = measured_ ? state_.cost->Seconds(max_rows_) : 0;
+    if (full > 0) picture_rows_ = state_.cost->picture_seconds() * max_rows_ / full;
     for (const RunningImage& image : input.running) {
       if (image.model == model) holders_.insert(image.flow);
     }
@@ -66,12 +68,7 @@ class StepBuilder {
   }
 
   // The load in rows: a picture is as many as a full step has in its time.
-  double RowsOf(const Load& load) const {
-    if (!measured_ || load.pictures == 0) return load.rows;
-    const double full = state_.cost->Seconds(max_rows_);
-    if (full == 0) return load.rows;
-    return load.rows + load.pictures * state_.cost->picture_seconds() * max_rows_ / full;
-  }
+  double RowsOf(const Load& load) const { return load.rows + load.pictures * picture_rows_; }
 
   void set_leader(size_t flow) { choice_.leader = flow; }
   void HalveBudget() { budget_ /= 2; }
@@ -92,6 +89,7 @@ class StepBuilder {
   const bool measured_;
   const double max_rows_;
   double budget_;
+  double picture_rows_ = 0;
   uint32_t free_slots_;
   std::set<size_t> holders_;  // Flows that run something here.
   Load load_;

@@ -15,7 +15,6 @@ from typing_extensions import Self, Unpack
 from hmar.v1 import image_generation_pb2 as pb
 
 from .answers import Gathering, Model, Pictures, Progress, branch_request_options, model_of
-from .client import SERVICE
 from .connection import connection_of
 from .delivery import Delivery
 from .errors import HmarError, error_of
@@ -23,6 +22,7 @@ from .events import Accepted, Event, Image
 from .pictures import Source
 from .requests import EditOptions, Options, Target, make_edit, make_request
 from .retry import Deadline, Retries, RetryPolicy
+from .rpc import GENERATE, GENERATE_IMAGES, GET_MODEL, HEALTH, LIST_MODELS, SERVICE
 
 _Request = TypeVar("_Request")
 _Reply = TypeVar("_Reply")
@@ -41,17 +41,11 @@ class AsyncClient:
                                                     self._connection.options)
         else:
             self._channel = grpc.aio.insecure_channel(self._connection.server, self._connection.options)
-        self._generate = self._channel.unary_stream(f"/{SERVICE}/Generate", pb.GenerateRequest.SerializeToString,
-                                                    pb.GenerateResponse.FromString)
-        self._generate_images = self._channel.unary_unary(
-            f"/{SERVICE}/GenerateImages", pb.GenerateImagesRequest.SerializeToString, pb.GenerateImagesResponse.FromString)
-        self._list_models = self._channel.unary_unary(f"/{SERVICE}/ListModels", pb.ListModelsRequest.SerializeToString,
-                                                      pb.ListModelsResponse.FromString)
-        self._get_model = self._channel.unary_unary(f"/{SERVICE}/GetModel", pb.GetModelRequest.SerializeToString,
-                                                    pb.GetModelResponse.FromString)
-        self._health = self._channel.unary_unary("/grpc.health.v1.Health/Check",
-                                                 health_pb2.HealthCheckRequest.SerializeToString,
-                                                 health_pb2.HealthCheckResponse.FromString)
+        self._generate = self._channel.unary_stream(*GENERATE)
+        self._generate_images = self._channel.unary_unary(*GENERATE_IMAGES)
+        self._list_models = self._channel.unary_unary(*LIST_MODELS)
+        self._get_model = self._channel.unary_unary(*GET_MODEL)
+        self._health = self._channel.unary_unary(*HEALTH)
 
     async def close(self) -> None:
         """Cancels what is open."""

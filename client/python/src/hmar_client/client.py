@@ -21,8 +21,7 @@ from .events import Accepted, Event, Image
 from .pictures import Source
 from .requests import EditOptions, Options, Target, make_edit, make_request
 from .retry import Deadline, Retries, RetryPolicy
-
-SERVICE = "hmar.v1.ImageGenerationService"
+from .rpc import GENERATE, GENERATE_IMAGES, GET_MODEL, HEALTH, LIST_MODELS, SERVICE
 
 _Request = TypeVar("_Request")
 _Reply = TypeVar("_Reply")
@@ -46,17 +45,11 @@ class Client:
                                                 self._connection.options)
         else:
             self._channel = grpc.insecure_channel(self._connection.server, self._connection.options)
-        self._generate = self._channel.unary_stream(f"/{SERVICE}/Generate", pb.GenerateRequest.SerializeToString,
-                                                    pb.GenerateResponse.FromString)
-        self._generate_images = self._channel.unary_unary(
-            f"/{SERVICE}/GenerateImages", pb.GenerateImagesRequest.SerializeToString, pb.GenerateImagesResponse.FromString)
-        self._list_models = self._channel.unary_unary(f"/{SERVICE}/ListModels", pb.ListModelsRequest.SerializeToString,
-                                                      pb.ListModelsResponse.FromString)
-        self._get_model = self._channel.unary_unary(f"/{SERVICE}/GetModel", pb.GetModelRequest.SerializeToString,
-                                                    pb.GetModelResponse.FromString)
-        self._health = self._channel.unary_unary("/grpc.health.v1.Health/Check",
-                                                 health_pb2.HealthCheckRequest.SerializeToString,
-                                                 health_pb2.HealthCheckResponse.FromString)
+        self._generate = self._channel.unary_stream(*GENERATE)
+        self._generate_images = self._channel.unary_unary(*GENERATE_IMAGES)
+        self._list_models = self._channel.unary_unary(*LIST_MODELS)
+        self._get_model = self._channel.unary_unary(*GET_MODEL)
+        self._health = self._channel.unary_unary(*HEALTH)
 
     def close(self) -> None:
         """Cancels what is open."""
