@@ -217,6 +217,34 @@ TEST_F(FairSchedulingTest, OnesOwnDeadlinesAreMetFirstButNothingOfOnesOwnWaitsFo
   device_.RunAll();
 }
 
+// A step takes 10 ms and 1 ms a row; half of the budget is 32 rows.
+TEST_F(FairSchedulingTest, WhoIsAloneForAMomentTakesShorterSteps) {
+  SchedulerOptions options = WithReserve(2);
+  options.max_step_rows = 64;
+  PuppetDevice device({FakeEngineInfo("fake", kSlots)}, options);
+  const auto submit = [&device](const std::string& client, uint64_t seed, uint32_t images) {
+    Work work = device.MakeWork(seed, images);
+    work.origin.client = client;
+    return device.Submit(std::move(work));
+  };
+  const auto longest_of = [&device](int steps) {
+    absl::Duration longest;
+    for (int i = 0; i < steps; ++i) longest = std::max(longest, device.RunOne()->expected);
+    return longest;
+  };
+  submit("small", 1, 1);
+  device.RunAll();  // Steps have a cost from now on.
+  device.clock().Advance(absl::Seconds(2));
+  submit("greedy", 100, 500);
+  const absl::Duration half = absl::Milliseconds(10 + 32);
+  EXPECT_GT(longest_of(20), half);
+  auto small = submit("small", 2, 1);
+  while (small.listener->images().empty()) ASSERT_TRUE(device.RunOne());
+  EXPECT_LE(longest_of(10), half);
+  device.clock().Advance(absl::Seconds(2));
+  EXPECT_GT(longest_of(20), half);
+}
+
 // What a request is told.
 
 TEST_F(FairSchedulingTest, ImagesAheadAreThoseThatItsShareLetsGoFirst) {
