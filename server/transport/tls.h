@@ -24,7 +24,8 @@ struct TlsFiles {
 absl::Status CheckTlsFiles(const TlsFiles& files);
 
 // TLS 1.2 or newer, or none at all. The files are read again every second and serve the connections
-// that come from then on; what cannot be read leaves the old ones.
+// that come from then on. Files that do not fit together, or are none, serve no new connection
+// until they are mended (gRPC 1.51 does not go back to the old ones).
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const TlsFiles& files);
 
 }  // namespace hmar

@@ -170,3 +170,12 @@ def test_who_listens_to_all_without_tls_is_warned_once(start_server, model_folde
         server.wait_for_line("ready")
         assert server.output.count("nothing is encrypted") == warned
         server.stop()
+
+
+def test_handshakes_that_never_begin_are_ended(start_tls, authority):
+    server = start_tls(authority.issue(), "--receive-seconds=1")
+    silent = [socket.create_connection(("localhost", server.port), timeout=60) for _ in range(50)]
+    assert models_by(channel_of(server, authority)) == ["m"]
+    for connection in silent:
+        with connection:
+            assert connection.recv(1) == b""
