@@ -137,6 +137,7 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   admission_ =
       std::make_unique<CallAdmission>(AdmissionOptions(), upload_readers_.get(), encoder_.get(),
                                       deliveries_.get(), dependencies_.clock, metrics_.get());
+  doorkeeper_ = std::make_unique<Doorkeeper>(admission_.get(), options_.trust_forwarded_for);
   hang_watcher_ = std::make_unique<HangWatcher>(
       WatchOptionsOf(options_), devices.size(),
       dependencies_.steady_clock == nullptr ? &steady_clock_ : dependencies_.steady_clock,
@@ -179,6 +180,7 @@ ServiceContext Server::MakeContext() {
   context.encoder = encoder_.get();
   context.upload_readers = upload_readers_.get();
   context.admission = admission_.get();
+  context.doorkeeper = doorkeeper_.get();
   context.deliveries = deliveries_.get();
   context.clock = dependencies_.clock;
   context.random = dependencies_.random;
@@ -187,7 +189,6 @@ ServiceContext Server::MakeContext() {
   // More than the queue ever holds would be refused for ever.
   context.limits.max_images = std::min({options_.max_images_per_request, options_.max_queued_images,
                                         options_.max_queued_images_per_client});
-  context.trust_forwarded_for = options_.trust_forwarded_for;
   // A larger reply would be too much for all before it is gathered.
   context.limits.max_reply_bytes =
       std::min(options_.max_message_bytes, options_.delivery_buffer_bytes / 2);

@@ -20,6 +20,7 @@
 #include "server/base/random_source.h"
 #include "server/calls/call_admission.h"
 #include "server/calls/deliveries.h"
+#include "server/calls/doorkeeper.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/image_generation_service.h"
 #include "server/calls/upload_readers.h"
@@ -137,6 +138,7 @@ class Server {
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<EncoderPool> encoder_;
   std::unique_ptr<UploadReaders> upload_readers_;
+  std::unique_ptr<Doorkeeper> doorkeeper_;
   std::unique_ptr<HangWatcher> hang_watcher_;
   std::vector<std::unique_ptr<EngineLoop>> loops_;  // By device.
   std::unique_ptr<ImageGenerationService> service_;

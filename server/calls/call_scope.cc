@@ -1,24 +1,12 @@
 #include "server/calls/call_scope.h"
 
-#include <grpc/support/time.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "server/base/errors.h"
-#include "server/calls/principal.h"
-#include "server/wire/status_details.h"
 
 namespace hmar {
 namespace {
-
-// Not call.deadline(): std::chrono's time ends in 2262, and beyond it the deadline would be any
-// time, also one that has passed.
-absl::Time DeadlineOf(const grpc::CallbackServerContext& call) {
-  const gpr_timespec deadline = gpr_convert_clock_type(call.raw_deadline(), GPR_CLOCK_REALTIME);
-  if (deadline.tv_sec == gpr_inf_future(GPR_CLOCK_REALTIME).tv_sec) return absl::InfiniteFuture();
-  return absl::FromUnixSeconds(deadline.tv_sec) + absl::Nanoseconds(deadline.tv_nsec);
-}
 
 // How much before the server's deadline an answer must leave: gRPC has rounded up the client's by
 // one in a hundred at most, and both ways have taken their time, which nobody here can measure.
@@ -33,23 +21,22 @@ absl::Duration DeadlineSlack(absl::Duration allowed) {
 
 }  // namespace
 
-CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls,
-                     const grpc::CallbackServerContext& call, std::string method,
-                     std::string request_id, Quota::Ticket place)
+CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls, Visit visit,
+                     std::string method, std::string request_id)
     : context_(context),
       active_calls_(active_calls),
       arrived_at_(context->clock->Now()),
-      deadline_(DeadlineOf(call)),
-      place_(std::move(place)) {
+      caller_(std::move(visit.caller)),
+      place_(std::move(visit.place)) {
   record_.method = std::move(method);
   record_.request_id = std::move(request_id);
-  record_.client = call.peer();
-  principal_ = PrincipalOfCall(call, context->trust_forwarded_for);
+  record_.client = caller_.peer;
   active_calls_->Begin();
 }
 
 CallOrigin CallScope::origin() const {
-  return {principal_, deadline_, deadline_ - TransitTime(deadline_ - arrived_at_)};
+  const absl::Time deadline = caller_.deadline;
+  return {caller_.principal, deadline, deadline - TransitTime(deadline - arrived_at_)};
 }
 
 absl::Status CallScope::CheckOpen() const {
@@ -70,14 +57,11 @@ void CallScope::Describe(const ResolvedRequest& request) {
 }
 
 absl::Status CallScope::WhyCancelled() const {
-  if (context_->clock->Now() >= deadline_ - DeadlineSlack(deadline_ - arrived_at_)) {
+  const absl::Time deadline = caller_.deadline;
+  if (context_->clock->Now() >= deadline - DeadlineSlack(deadline - arrived_at_)) {
     return ErrorOf(Reason::kDeadlineExceeded, "the deadline passed before the last image");
   }
   return ErrorOf(Reason::kCancelled, "the call was cancelled");
-}
-
-grpc::Status CallScope::ToGrpc(const absl::Status& status) const {
-  return ToGrpcStatus(status, request_id());
 }
 
 void CallScope::Done(const absl::Status& status, const Generation* generation,

@@ -6,6 +6,7 @@
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 #include "server/base/exceptions.h"
+#include "server/wire/status_details.h"
 
 namespace hmar {
 
@@ -13,8 +14,8 @@ grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
     const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
     ReceivedRequest<v1::GenerateImagesRequest> request, v1::GenerateImagesResponse* response) {
   auto reactor = std::make_shared<GenerateImagesReactor>(
-      CallScope(context, active_calls, *call, "GenerateImages",
-                RequestIdOf(request.message.request(), context->random), std::move(request.place)),
+      CallScope(context, active_calls, std::move(request.visit), "GenerateImages",
+                RequestIdOf(request.message.request(), context->random)),
       call, response);
   reactor->account_.Open(reactor, reactor->call_.origin().client);
   {
@@ -138,7 +139,7 @@ bool GenerateImagesReactor::End(const absl::Status& status) {
   }
   if (generation != nullptr) generation->Cancel();
   account_.BeginSend();
-  Finish(call_.ToGrpc(status));
+  Finish(ToGrpcStatus(status, call_.request_id()));
   return true;
 }
 

@@ -14,7 +14,7 @@
 #include "server/calls/call_scope.h"
 #include "server/calls/deliveries.h"
 #include "server/calls/generation.h"
-#include "server/wire/request_reader.h"
+#include "server/calls/received_request.h"
 
 namespace hmar {
 

@@ -6,6 +6,7 @@
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 #include "server/base/exceptions.h"
+#include "server/wire/status_details.h"
 
 namespace hmar {
 
@@ -13,8 +14,8 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Start(
     const ServiceContext* context, ActiveCalls* active_calls, grpc::CallbackServerContext* call,
     ReceivedRequest<v1::GenerateRequest> request) {
   auto reactor = std::make_shared<GenerateReactor>(
-      CallScope(context, active_calls, *call, "Generate",
-                RequestIdOf(request.message, context->random), std::move(request.place)),
+      CallScope(context, active_calls, std::move(request.visit), "Generate",
+                RequestIdOf(request.message, context->random)),
       call);
   reactor->account_.Open(reactor, reactor->call_.origin().client);
   {
@@ -189,7 +190,7 @@ void GenerateReactor::Pump() {
     finished_ = last || finish.has_value();
   }
   account_.BeginSend();
-  if (finish.has_value()) return Finish(call_.ToGrpc(*finish));
+  if (finish.has_value()) return Finish(ToGrpcStatus(*finish, call_.request_id()));
   if (last) return StartWriteAndFinish(&current_, grpc::WriteOptions(), grpc::Status::OK);
   StartWrite(&current_);
   call_.context().deliveries->Relieve();  // What gRPC has of it came on top.

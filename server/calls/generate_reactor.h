@@ -15,7 +15,7 @@
 #include "server/calls/deliveries.h"
 #include "server/calls/generation.h"
 #include "server/calls/mailbox.h"
-#include "server/wire/request_reader.h"
+#include "server/calls/received_request.h"
 
 namespace hmar {
 

@@ -7,7 +7,7 @@
 
 #include "server/calls/generate_images_reactor.h"
 #include "server/calls/generate_reactor.h"
-#include "server/calls/principal.h"
+#include "server/calls/grpc_headers.h"
 #include "server/wire/api_messages.h"
 #include "server/wire/status_details.h"
 
@@ -80,15 +80,13 @@ void ImageGenerationService::Mark(int method, const char* name,
                                   std::unique_ptr<grpc::internal::MethodHandler> handler) {
   Door door;
   door.admit = [this](const grpc::ServerContextBase& call) {
-    return context_.admission->AdmitCall(PrincipalOfCall(call, context_.trust_forwarded_for));
+    auto visit = std::make_shared<Visit>(context_.doorkeeper->Admit(HeadersOf(call)));
+    return Entry{visit->status, visit};
   };
-  door.hand_over = [](void* request, absl::StatusOr<Quota::Ticket> said) {
+  door.hand_over = [](void* request, const Entry& entry) {
     auto* const received = static_cast<ReceivedRequest<Request>*>(request);
-    if (said.ok()) {
-      received->place = *std::move(said);
-    } else {
-      received->status = said.status();
-    }
+    received->visit = std::move(*static_cast<Visit*>(entry.visit.get()));
+    if (!entry.status.ok()) received->status = entry.status;
   };
   MarkMethodStreamed(method, nullptr);
   MarkMethodCallback(

@@ -5,9 +5,9 @@
 
 #include "hmar/v1/image_generation.grpc.pb.h"
 #include "server/calls/active_calls.h"
+#include "server/calls/received_request.h"
 #include "server/calls/service_context.h"
 #include "server/transport/receiving_handler.h"
-#include "server/wire/request_reader.h"
 
 namespace hmar {
 

@@ -56,15 +56,4 @@ std::string PrincipalOf(std::string_view peer, std::string_view forwarded_for) {
   return principal.empty() ? "local" : principal;
 }
 
-std::string PrincipalOfCall(const grpc::ServerContextBase& call, bool trust_forwarded_for) {
-  std::string_view forwarded_for;
-  if (trust_forwarded_for) {
-    const auto found = call.client_metadata().find("x-forwarded-for");
-    if (found != call.client_metadata().end()) {
-      forwarded_for = {found->second.data(), found->second.size()};
-    }
-  }
-  return PrincipalOf(call.peer(), forwarded_for);
-}
-
 }  // namespace hmar

@@ -1,8 +1,6 @@
 #ifndef HMAR_SERVER_CALLS_PRINCIPAL_H_
 #define HMAR_SERVER_CALLS_PRINCIPAL_H_
 
-#include <grpcpp/server_context.h>
-
 #include <string>
 #include <string_view>
 
@@ -16,9 +14,6 @@ namespace hmar {
 // then its first address counts, which is the client that the proxy, or the first of several, saw.
 // If that is no address, the peer counts.
 std::string PrincipalOf(std::string_view peer, std::string_view forwarded_for);
-
-// Of a call whose headers are there.
-std::string PrincipalOfCall(const grpc::ServerContextBase& call, bool trust_forwarded_for);
 
 }  // namespace hmar
 

@@ -6,6 +6,7 @@
 #include "server/base/random_source.h"
 #include "server/calls/call_admission.h"
 #include "server/calls/deliveries.h"
+#include "server/calls/doorkeeper.h"
 #include "server/calls/encoder_pool.h"
 #include "server/calls/mailbox.h"
 #include "server/calls/upload_readers.h"
@@ -25,13 +26,13 @@ struct ServiceContext {
   EncoderPool* encoder = nullptr;
   UploadReaders* upload_readers = nullptr;
   CallAdmission* admission = nullptr;
+  const Doorkeeper* doorkeeper = nullptr;
   const Clock* clock = nullptr;
   RandomSource* random = nullptr;
   Deliveries* deliveries = nullptr;
   Metrics* metrics = nullptr;  // May be null.
   const AccessLog* access_log = nullptr;
   RequestLimits limits;
-  bool trust_forwarded_for = false;  // See principal.h.
   MailboxOptions mailbox;
   ReceiveLimits receive_limits;
 

@@ -38,8 +38,8 @@ class ReceivingHandler::Arrival : public grpc_completion_queue_functor,
       Receive();
       return Refuse();
     }
-    if (handler_->door_.admit) admitted_ = handler_->door_.admit(*call_.server_context);
-    if (!admitted_.ok()) return End(/*arrived=*/false);
+    if (handler_->door_.admit) entry_ = handler_->door_.admit(*call_.server_context);
+    if (!entry_.status.ok()) return End(/*arrived=*/false);
     alarm_.Set(absl::ToChronoTime(start_ + handler_->limits_.time),
                [arrival = weak_from_this()](bool rang) {
                  const std::shared_ptr<Arrival> late = rang ? arrival.lock() : nullptr;
@@ -80,10 +80,10 @@ class ReceivingHandler::Arrival : public grpc_completion_queue_functor,
     void* data = nullptr;
     void* const request =
         handler_->handler_->Deserialize(call_.call->call(), bytes_, &status, &data);
-    if (!arrived && admitted_.ok()) {
+    if (!arrived && entry_.status.ok()) {
       status = grpc::Status(grpc::StatusCode::CANCELLED, "no request came");
     } else if (handler_->door_.hand_over) {
-      handler_->door_.hand_over(request, std::move(admitted_));
+      handler_->door_.hand_over(request, std::move(entry_));
     }
     handler_->handler_->RunHandler(
         {call_.call, call_.server_context, request, status, data, call_.call_requester});
@@ -111,7 +111,7 @@ class ReceivingHandler::Arrival : public grpc_completion_queue_functor,
   ReceivingHandler* const handler_;
   const HandlerParameter call_;
   const absl::Time start_;
-  absl::StatusOr<Quota::Ticket> admitted_ = Quota::Ticket();
+  Entry entry_;
   const std::string peer_;
   const bool has_place_;
   grpc_byte_buffer* bytes_ = nullptr;

@@ -11,21 +11,25 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "server/base/quota.h"
 
 namespace hmar {
+
+// What was said of a call at its headers.
+struct Entry {
+  absl::Status status;          // An error: the call is refused with it.
+  std::shared_ptr<void> visit;  // Whatever the door wants to know of it until hand_over.
+};
 
 // Who lets calls in, at their headers: before anything of a request has been read. Its functions
 // are called on any thread.
 struct Door {
-  // An error: the call is refused with it.
-  std::function<absl::StatusOr<Quota::Ticket>(const grpc::ServerContextBase&)> admit;
+  std::function<Entry(const grpc::ServerContextBase&)> admit;
   // Puts what `admit` said into a request, an empty one if that was an error, before the handler
   // sees it.
-  std::function<void(void* request, absl::StatusOr<Quota::Ticket> said)> hand_over;
+  std::function<void(void* request, Entry entry)> hand_over;
 };
 
 struct ReceiveLimits {
@@ -47,7 +51,7 @@ struct LateRequest {
 // call's headers.
 //
 // With a door, who is refused there is answered at once by the handler, whatever comes of the
-// request; who is let in holds its ticket while the request arrives, and then the request does.
+// request; of who is let in the visit is kept while the request arrives, and then handed over.
 //
 // A request that is late ends its call with DEADLINE_EXCEEDED, one too many of its connection with
 // RESOURCE_EXHAUSTED; its handler sees nothing of it. Thread-safe, as every handler.

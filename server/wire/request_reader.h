@@ -11,12 +11,10 @@
 
 #include <google/protobuf/message.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/status.h>
 
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "server/base/quota.h"
 
 namespace hmar {
 
@@ -29,26 +27,6 @@ inline constexpr uint32_t kMaxRequestItems = 1 << 18;
 // were too many; then `message` is empty. Takes O(bytes) time, pure, thread-safe.
 absl::Status ReadRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 
-// What gRPC hands to a handler: a request, or why there is none. Reading never fails towards gRPC,
-// which would answer with UNIMPLEMENTED and without a word: the handler answers, logs and counts.
-template <typename Message>
-struct ReceivedRequest {
-  Message message;
-  absl::Status status;  // ReadRequest's, or why the call was refused before it.
-  Quota::Ticket place;  // The call's, among those that are open.
-};
-
 }  // namespace hmar
-
-template <typename Message>
-class grpc::SerializationTraits<hmar::ReceivedRequest<Message>, void> {
- public:
-  // Empties `bytes`, so that they are not kept beside what has been made of them.
-  static Status Deserialize(ByteBuffer* bytes, hmar::ReceivedRequest<Message>* request) {
-    request->status = hmar::ReadRequest(*bytes, &request->message);
-    bytes->Clear();
-    return Status::OK;
-  }
-};
 
 #endif  // HMAR_SERVER_WIRE_REQUEST_READER_H_

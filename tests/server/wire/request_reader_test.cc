@@ -164,14 +164,5 @@ TEST(RequestReaderTest, TheLargestCountIsAllowed) {
   EXPECT_FALSE(Read(Field(7, Field(2, std::string(entries + 1, '\x01'))), &read).ok());
 }
 
-TEST(RequestReaderTest, TowardsGrpcReadingNeverFails) {
-  grpc::ByteBuffer bytes = Buffer("\xff");
-  ReceivedRequest<v1::GetModelRequest> request;
-  using Traits = grpc::SerializationTraits<ReceivedRequest<v1::GetModelRequest>>;
-  EXPECT_TRUE(Traits::Deserialize(&bytes, &request).ok());
-  EXPECT_EQ(ReasonName(request.status), "MESSAGE_INVALID");
-  EXPECT_FALSE(bytes.Valid());
-}
-
 }  // namespace
 }  // namespace hmar
