@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
 #include "absl/time/clock.h"
+#include "client/api_key.h"
 #include "client/call_error.h"
 #include "client/reply_stream.h"
 #include "grpc/compression.h"
@@ -87,7 +88,9 @@ bool Canceller::cancelled() const {
 // A call's context, known to its canceller for as long as it lives.
 class CancellableCall {
  public:
-  explicit CancellableCall(const CallOptions& options) : canceller_(options.canceller) {
+  CancellableCall(const CallOptions& options, const std::string& key)
+      : canceller_(options.canceller) {
+    AddKey(key, context_);
     if (options.timeout < absl::InfiniteDuration()) {
       context_.set_deadline(std::chrono::system_clock::now() +
                             absl::ToChronoMilliseconds(options.timeout));
@@ -134,15 +137,18 @@ grpc::ChannelArguments SafeChannelArguments() {
 Client::Client(const std::string& server) : Client(server, grpc::InsecureChannelCredentials()) {}
 
 Client::Client(const std::string& server,
-               const std::shared_ptr<grpc::ChannelCredentials>& credentials)
-    : Client(grpc::CreateCustomChannel(server, credentials, SafeChannelArguments())) {}
+               const std::shared_ptr<grpc::ChannelCredentials>& credentials, std::string key)
+    : Client(grpc::CreateCustomChannel(server, credentials, SafeChannelArguments()),
+             std::move(key)) {}
 
-Client::Client(std::shared_ptr<grpc::Channel> channel)
-    : channel_(std::move(channel)), health_(grpc::health::v1::Health::NewStub(channel_)) {}
+Client::Client(std::shared_ptr<grpc::Channel> channel, std::string key)
+    : channel_(std::move(channel)),
+      key_(std::move(key)),
+      health_(grpc::health::v1::Health::NewStub(channel_)) {}
 
 absl::Status Client::Generate(const v1::GenerateRequest& request, const EventCallback& on_event,
                               const CallOptions& options) {
-  CancellableCall call(options);
+  CancellableCall call(options, key_);
   AnswerCheck check(request, options.answer);
   v1::GenerateResponse event;
   HMAR_RETURN_IF_ERROR(ReadReplies(channel_, call.context(), Method("Generate"), request,
@@ -156,7 +162,7 @@ absl::Status Client::Generate(const v1::GenerateRequest& request, const EventCal
 
 absl::StatusOr<v1::GenerateImagesResponse> Client::GenerateImages(
     const v1::GenerateRequest& request, const CallOptions& options) {
-  CancellableCall call(options);
+  CancellableCall call(options, key_);
   v1::GenerateImagesRequest wrapped;
   *wrapped.mutable_request() = request;
   v1::GenerateImagesResponse reply;
@@ -167,7 +173,7 @@ absl::StatusOr<v1::GenerateImagesResponse> Client::GenerateImages(
 }
 
 absl::StatusOr<v1::ListModelsResponse> Client::ListModels(const CallOptions& options) {
-  CancellableCall call(options);
+  CancellableCall call(options, key_);
   v1::ListModelsResponse reply;
   HMAR_RETURN_IF_ERROR(ReadReply(channel_, call.context(), "ListModels", v1::ListModelsRequest(),
                                  {kMaxModelsReplyBytes, kMaxModelsReplyFields}, reply));
@@ -177,7 +183,7 @@ absl::StatusOr<v1::ListModelsResponse> Client::ListModels(const CallOptions& opt
 }
 
 absl::StatusOr<v1::Model> Client::GetModel(const std::string& name, const CallOptions& options) {
-  CancellableCall call(options);
+  CancellableCall call(options, key_);
   v1::GetModelRequest request;
   request.set_name(name);
   v1::GetModelResponse reply;
@@ -187,7 +193,7 @@ absl::StatusOr<v1::Model> Client::GetModel(const std::string& name, const CallOp
 }
 
 absl::Status Client::Health(const std::string& service, const CallOptions& options) {
-  CancellableCall call(options);
+  CancellableCall call(options, key_);
   HealthCheckRequest request;
   request.set_service(service);
   HealthCheckResponse response;
@@ -203,7 +209,7 @@ absl::Status Client::WaitUntilReady(const std::string& service, const CallOption
   HealthCheckRequest request;
   request.set_service(service);
   while (true) {
-    CancellableCall call({.timeout = deadline - absl::Now(), .canceller = options.canceller});
+    CancellableCall call({.timeout = deadline - absl::Now(), .canceller = options.canceller}, key_);
     call.context().set_wait_for_ready(true);
     auto reader = health_->Watch(&call.context(), request);
     HealthCheckResponse response;

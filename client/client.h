@@ -77,10 +77,12 @@ class Client {
   // `server` is HOST:PORT, without TLS unless the credentials (tls_options.h) say otherwise.
   // Returns at once: the connection is made by the first call.
   explicit Client(const std::string& server);
-  Client(const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials);
+  // `key` (api_key.h) goes with every call; "": none.
+  Client(const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+         std::string key = "");
 
   // The channel's own arguments hold: give it SafeChannelArguments.
-  explicit Client(std::shared_ptr<grpc::Channel> channel);
+  explicit Client(std::shared_ptr<grpc::Channel> channel, std::string key = "");
 
   // Streams a request's events to `on_event`, each checked against the request; returns after the
   // last. OK: Completed came, and every image before it. The callback's own error is returned as it
@@ -109,6 +111,7 @@ class Client {
 
  private:
   std::shared_ptr<grpc::Channel> channel_;
+  const std::string key_;
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 

@@ -218,6 +218,30 @@ CLI::App* AddSheet(CLI::App& app, SheetCommand& command) {
   return sheet;
 }
 
+CLI::App* AddKeyNew(CLI::App& app, KeyNewCommand& command) {
+  CLI::App* key = app.add_subcommand("key", "Make keys for a server's --keys file");
+  key->require_subcommand(1);
+  CLI::App* made =
+      key->add_subcommand("new", "Print a new key, and the lines that let it in; needs no server");
+  made->add_option("--name", command.name, "Whose: for logs, metrics and fair shares")
+      ->required()
+      ->check(KeyName());
+  made->add_option("--models", command.models, "Models it may use; default: all")
+      ->delimiter(',')
+      ->check(KeyName());
+  made->add_option("--images-per-minute", command.images_per_minute)
+      ->check(CLI::Range(uint32_t{1}, uint32_t{1'000'000'000}));
+  made->add_option("--max-queued-images", command.max_queued_images,
+                   "Images that may wait; default: the server's --max-queued-images-per-client")
+      ->check(CLI::Range(uint32_t{1}, uint32_t{1'000'000}));
+  made->add_option("--max-priority", command.max_priority)->check(CLI::Range(-10, 10));
+  made->add_option("--weight", command.weight, "Its share of the devices beside others'")
+      ->check(CLI::Range(0.01, 100.0));
+  made->add_option("--expires", command.expires, "A date (its end, UTC) or 2027-01-31T00:00:00Z")
+      ->check(DateOrTime());
+  return made;
+}
+
 EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out;
   std::ostringstream err;
@@ -235,6 +259,8 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   ModelsCommand models;
   HealthCommand health;
   SheetCommand sheet;
+  ApiKeyOptions api_key;
+  KeyNewCommand key_new;
 
   CLI::App app("hmar: pictures from an hmar-server, scale by scale.", "hmar");
   app.footer(kFooter);
@@ -242,21 +268,24 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   app.fallthrough();  // hmar models --server HOST:PORT, too.
   app.add_option("--server", server, "HOST:PORT")->envname("HMAR_SERVER")->capture_default_str();
   AddTlsOptions(app, tls);
+  AddApiKeyOptions(app, api_key);
   const CLI::App* run_generate = AddGenerate(app, generate);
   const CLI::App* run_edit = AddEdit(app, edit);
   const CLI::App* run_models = AddModels(app, models);
   const CLI::App* run_health = AddHealth(app, health);
+  const CLI::App* run_key_new = AddKeyNew(app, key_new);
   AddSheet(app, sheet);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return MakeEarlyExit(app, error);
   }
-  if (run_generate->parsed()) return CommandLine{server, tls, generate};
-  if (run_edit->parsed()) return CommandLine{server, tls, edit};
-  if (run_models->parsed()) return CommandLine{server, tls, models};
-  if (run_health->parsed()) return CommandLine{server, tls, health};
-  return CommandLine{server, tls, sheet};
+  if (run_generate->parsed()) return CommandLine{server, tls, api_key, generate};
+  if (run_edit->parsed()) return CommandLine{server, tls, api_key, edit};
+  if (run_models->parsed()) return CommandLine{server, tls, api_key, models};
+  if (run_health->parsed()) return CommandLine{server, tls, api_key, health};
+  if (run_key_new->parsed()) return CommandLine{server, tls, api_key, key_new};
+  return CommandLine{server, tls, api_key, sheet};
 }
 
 }  // namespace hmar

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "client/api_key.h"
 #include "client/edit_options.h"
 #include "client/tls_options.h"
 
@@ -81,10 +82,24 @@ struct SheetCommand {
   std::vector<std::string> pictures;
 };
 
+// `hmar key new`. What is absent is left out of the keys file: not limited.
+struct KeyNewCommand {
+  std::string name;
+  std::vector<std::string> models;
+  std::optional<uint32_t> images_per_minute;
+  std::optional<uint32_t> max_queued_images;
+  std::optional<int32_t> max_priority;
+  std::optional<double> weight;
+  std::string expires;  // A date, or a date and a time; empty: never.
+};
+
 struct CommandLine {
   std::string server;  // HOST:PORT
   TlsOptions tls;
-  std::variant<GenerateCommand, EditCommand, ModelsCommand, HealthCommand, SheetCommand> command;
+  ApiKeyOptions api_key;
+  std::variant<GenerateCommand, EditCommand, ModelsCommand, HealthCommand, SheetCommand,
+               KeyNewCommand>
+      command;
 };
 
 // Nothing to run: --help, or a mistake.

@@ -18,6 +18,7 @@ ExitCode RunEdit(const EditCommand& command, Client& client, Canceller& cancelle
 ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canceller);
 ExitCode RunHealth(const HealthCommand& command, Client& client, Canceller& canceller);
 ExitCode RunSheet(const SheetCommand& command);
+ExitCode RunKeyNew(const KeyNewCommand& command);
 
 // Prints "hmar: <code>: <message>" to standard error, whatever the message holds but line feeds
 // escaped.

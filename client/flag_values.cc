@@ -1,17 +1,22 @@
 #include "client/flag_values.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <iterator>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 
 namespace hmar {
 namespace {
+
+constexpr size_t kMaxNameBytes = 64;
 
 // Digits alone: SimpleAtoi would take " +1", CLI11 2.1 takes -1 and 2^70 for the largest number.
 template <typename T>
@@ -64,6 +69,34 @@ CLI::Validator PngName() {
             return named ? "" : "'" + path + "' does not end in .png";
           },
           "FILE.png"};
+}
+
+CLI::Validator KeyName() {
+  return {[](const std::string& name) -> std::string {
+            const bool good = !name.empty() && name.size() <= kMaxNameBytes &&
+                              std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                                return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+                              });
+            if (good) return "";
+            return absl::StrCat("'", name, "' is not 1 to ", kMaxNameBytes,
+                                " characters A-Z a-z 0-9 . _ -");
+          },
+          "NAME"};
+}
+
+// Written again as it was: absl takes dates of other forms, too, which TOML does not.
+CLI::Validator DateOrTime() {
+  return {[](const std::string& text) -> std::string {
+            for (const char* format : {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"}) {
+              absl::Time time;
+              if (absl::ParseTime(format, text, &time, nullptr) &&
+                  absl::FormatTime(format, time, absl::UTCTimeZone()) == text) {
+                return "";
+              }
+            }
+            return "'" + text + "' is no date such as 2027-01-31, nor 2027-01-31T00:00:00Z";
+          },
+          "DATE"};
 }
 
 CLI::Option* AddBox(CLI::App& app, const std::string& name, std::optional<EditBox>& box,

@@ -23,6 +23,12 @@ CLI::Validator Unsigned();
 // A path that ends in .png.
 CLI::Validator PngName();
 
+// A name of a key or a model, as a server takes it: at most 64 of A-Z a-z 0-9 . _ -
+CLI::Validator KeyName();
+
+// "2027-01-31" or "2027-01-31T00:00:00Z", that there is.
+CLI::Validator DateOrTime();
+
 // A flag that takes x0,y0,x1,y1. Whether the box lies in the picture is the server's to say.
 CLI::Option* AddBox(CLI::App& app, const std::string& name, std::optional<EditBox>& box,
                     const std::string& meaning);

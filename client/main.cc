@@ -21,6 +21,7 @@ struct Runner {
   int operator()(const hmar::ModelsCommand& c) { return RunModels(c, client, canceller); }
   int operator()(const hmar::HealthCommand& c) { return RunHealth(c, client, canceller); }
   int operator()(const hmar::SheetCommand& c) { return RunSheet(c); }
+  int operator()(const hmar::KeyNewCommand& c) { return RunKeyNew(c); }
 };
 
 int Run(int argc, const char* const* argv) {
@@ -38,7 +39,12 @@ int Run(int argc, const char* const* argv) {
     hmar::PrintError(credentials.status());
     return hmar::kExitUsage;
   }
-  hmar::Client client(command_line.server, *credentials);
+  const auto key = hmar::ReadApiKey(command_line.api_key);
+  if (!key.ok()) {
+    hmar::PrintError(key.status());
+    return hmar::kExitUsage;
+  }
+  hmar::Client client(command_line.server, *credentials, *key);
   return std::visit(Runner{client, canceller}, command_line.command);
 }
 

@@ -10,4 +10,12 @@ void AddTlsOptions(CLI::App& app, TlsOptions& tls) {
   app.add_option("--key", tls.key, "Its key, likewise")->envname("HMAR_CERT_KEY");
 }
 
+void AddApiKeyOptions(CLI::App& app, ApiKeyOptions& key) {
+  app.add_option("--api-key-file", key.file, "A file that holds the key for the server")
+      ->envname("HMAR_KEY_FILE");
+  app.add_option("--api-key", key.key,
+                 "The key itself; others on this machine can see it: rather HMAR_KEY, or the file")
+      ->envname("HMAR_KEY");
+}
+
 }  // namespace hmar

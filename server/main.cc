@@ -15,7 +15,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "server/base/clock.h"
 #include "server/base/error_reasons.h"
 #include "server/base/errors.h"
 #include "server/base/random_source.h"
@@ -26,6 +25,7 @@
 #include "server/operations/reloader.h"
 #include "server/options.h"
 #include "server/server.h"
+#include "server/watched_files.h"
 
 namespace hmar {
 namespace {
@@ -67,13 +67,15 @@ int AwaitEnd(Server* server, const ServerOptions& options, ProcessSignals* signa
   return kStopped;
 }
 
-int Serve(const ServerOptions& options, ProcessSignals* signals, Logging* logging) {
+int Serve(const ServerOptions& options, const WatchedFiles& files, ProcessSignals* signals,
+          Logging* logging) {
   spdlog::logger& log = *logging->log();
-  const RealClock clock;
   DeviceSeededRandom random;
   ServerDependencies dependencies;
   dependencies.make_engine = MakeEngine;
-  dependencies.clock = &clock;
+  dependencies.clock = &files.clock();
+  dependencies.keys = files.keys();
+  dependencies.metrics_auth = files.metrics_auth();
   dependencies.random = &random;
   dependencies.log = logging->log();
   dependencies.access = logging->access();
@@ -136,10 +138,15 @@ int Main(int argc, const char* const* argv) {
   ProcessSignals signals;
   Logging logging(command_line->options.log_level, command_line->options.access_log);
   logging.TakeGrpcMessages();
+  WatchedFiles files;
   Reloader reloader(logging.log());
   reloader.Add("log level", ReloadLogLevel(argc, argv, &logging));
+  if (const absl::Status status = files.Open(command_line->options, &reloader); !status.ok()) {
+    logging.log()->error("{}", std::string(status.message()));
+    return kCannotStart;
+  }
   signals.OnOthers([&](int signal) { ActOn(signal, &logging, &reloader); });
-  const int exit_code = Serve(command_line->options, &signals, &logging);
+  const int exit_code = Serve(command_line->options, files, &signals, &logging);
   signals.OnOthers(nullptr);
   return exit_code;
 }

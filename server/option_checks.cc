@@ -20,19 +20,6 @@ bool Holds(const std::vector<std::string>& list, const std::string& text) {
   return std::find(list.begin(), list.end(), text) != list.end();
 }
 
-absl::StatusOr<std::vector<std::string>> ModelNames(const ServerOptions& options) {
-  std::vector<std::string> names;
-  for (const std::string& text : options.models) {
-    HMAR_ASSIGN_OR_RETURN(const ModelSpec spec, ParseModelSpec(text));
-    if (Holds(names, spec.name)) {
-      return absl::InvalidArgumentError(absl::StrCat("--model: two models named ", spec.name));
-    }
-    names.push_back(spec.name);
-  }
-  if (names.empty()) names.emplace_back(kBundledModelName);
-  return names;
-}
-
 // Each [NAME=]VALUE is of a model that there is, and none is given twice.
 absl::Status CheckSettings(const std::string& flag, const std::vector<std::string>& settings,
                            const std::vector<std::string>& names) {
@@ -103,6 +90,19 @@ absl::Status CheckLimits(const ServerOptions& o) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<std::string>> ModelNames(const ServerOptions& options) {
+  std::vector<std::string> names;
+  for (const std::string& text : options.models) {
+    HMAR_ASSIGN_OR_RETURN(const ModelSpec spec, ParseModelSpec(text));
+    if (Holds(names, spec.name)) {
+      return absl::InvalidArgumentError(absl::StrCat("--model: two models named ", spec.name));
+    }
+    names.push_back(spec.name);
+  }
+  if (names.empty()) names.emplace_back(kBundledModelName);
+  return names;
+}
 
 absl::Status CheckOptions(const ServerOptions& options) {
   HMAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ModelNames(options));

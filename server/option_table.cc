@@ -50,6 +50,10 @@ std::string CheckPrecision(const std::string& text) {
   return absl::StrCat("'", text, "' is none of auto, fp32, bf16, fp8");
 }
 
+std::string CheckOnOff(const std::string& text) {
+  return text == "on" || text == "off" ? "" : absl::StrCat("'", text, "' is neither on nor off");
+}
+
 std::string CheckLogLevel(const std::string& text) {
   for (const char* level : {"trace", "debug", "info", "warn", "error", "off"}) {
     if (text == level) return "";
@@ -96,10 +100,19 @@ std::vector<OptionRow> PortRows(ServerOptions* o) {
       {"tls-key", "FILE", &o->tls_key, "Key of that certificate, likewise"},
       {"tls-client-ca", "FILE", &o->tls_client_ca,
        "Whose certificates clients must have, in PEM; empty: they need none"},
+      {"keys", "FILE", &o->keys,
+       "Who may call, and how much: a TOML file of API keys' hashes; read again when it changes, "
+       "and on SIGHUP. Empty: everybody may"},
+      {"reflection", "on|off", &o->reflection,
+       "Whether gRPC reflection tells anybody what the API is; health is always there", 0, 0,
+       CheckOnOff},
       {"port-file", "FILE", &o->port_file, "Write the gRPC port in use to this file"},
       {"metrics", "HOST:PORT", &o->metrics,
        "Where to serve Prometheus metrics, on /metrics; empty: nowhere", 0, 0,
        CheckOptionalAddress},
+      {"metrics-basic-auth", "FILE", &o->metrics_basic_auth,
+       "Who may read the metrics: lines USER:HASH, a password's crypt(5) hash, as of htpasswd -B; "
+       "empty: everybody"},
   };
 }
 

@@ -23,8 +23,11 @@ struct ServerOptions {
 
   std::string listen = "127.0.0.1:50051";
   std::string tls_cert, tls_key, tls_client_ca;  // See transport/tls.h.
+  std::string keys;                              // See keys/key_file.h.
   std::string port_file;
   std::string metrics;
+  std::string metrics_basic_auth;  // See operations/basic_auth.h.
+  std::string reflection = "on";   // "on", "off".
 
   uint32_t max_images_in_flight = 0;  // 0: see LimitsOf in devices.h.
   uint32_t max_queued_images = 2048;

@@ -137,7 +137,8 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   admission_ =
       std::make_unique<CallAdmission>(AdmissionOptions(), upload_readers_.get(), encoder_.get(),
                                       deliveries_.get(), dependencies_.clock, metrics_.get());
-  doorkeeper_ = std::make_unique<Doorkeeper>(admission_.get(), options_.trust_forwarded_for);
+  doorkeeper_ = std::make_unique<Doorkeeper>(dependencies_.keys, admission_.get(),
+                                             options_.trust_forwarded_for, metrics_.get());
   hang_watcher_ = std::make_unique<HangWatcher>(
       WatchOptionsOf(options_), devices.size(),
       dependencies_.steady_clock == nullptr ? &steady_clock_ : dependencies_.steady_clock,
@@ -149,6 +150,7 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
   service_ = std::make_unique<ImageGenerationService>(MakeContext());
   health_ = std::make_unique<HealthService>(v1::ImageGenerationService::service_full_name(),
                                             ReceiveLimitsOf(options_));
+  if (options_.reflection == "off") return absl::OkStatus();
   reflection_ = std::make_unique<ReflectionServices>(
       std::vector{v1::GenerateRequest::descriptor()->file(),
                   grpc::health::v1::HealthCheckRequest::descriptor()->file()},
@@ -222,7 +224,8 @@ absl::Status Server::Listen() {
                           tls.on() ? ", with TLS" : "");
   if (!tls.on() && !listener_->loopback_only()) {
     dependencies_.log->warn(
-        "--listen {}: other machines reach this server, and nothing is encrypted", options_.listen);
+        "--listen {}: other machines reach this server, and nothing is encrypted{}",
+        options_.listen, dependencies_.keys == nullptr ? "" : ": keys can be read on the way");
   }
   if (options_.port_file.empty()) return absl::OkStatus();
   return WritePortFile(options_.port_file, port_);
@@ -235,7 +238,9 @@ absl::Status Server::StartGrpc(const std::shared_ptr<grpc::ServerCredentials>& c
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   builder.RegisterService(service_.get());
   builder.RegisterService(health_.get());
-  for (grpc::Service* version : reflection_->services()) builder.RegisterService(version);
+  if (reflection_ != nullptr) {
+    for (grpc::Service* version : reflection_->services()) builder.RegisterService(version);
+  }
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) return absl::InternalError("gRPC could not start");
   return absl::OkStatus();

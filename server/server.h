@@ -27,6 +27,7 @@
 #include "server/devices.h"
 #include "server/discovery/health_service.h"
 #include "server/discovery/reflection_services.h"
+#include "server/keys/key_ring.h"
 #include "server/model_loader.h"
 #include "server/operations/access_log.h"
 #include "server/operations/metrics.h"
@@ -51,6 +52,8 @@ struct ServerDependencies {
   RandomSource* random = nullptr;          // Outlives the server.
   std::shared_ptr<spdlog::logger> log;     // Not null.
   std::shared_ptr<spdlog::logger> access;  // Null: no access log.
+  KeyRing* keys = nullptr;                 // Outlives the server. Null: it asks for no keys.
+  BasicAuth* metrics_auth = nullptr;       // Likewise. Null: anybody may read the metrics.
   // The logs' own metrics, served beside the server's; null: none.
   std::shared_ptr<prometheus::Collectable> log_metrics;
   // Called once, from a thread of the server, when it turns out that it cannot serve: a probe image

@@ -77,7 +77,8 @@ absl::Status Server::ListenForMetrics() {
   std::vector<std::shared_ptr<prometheus::Collectable>> metrics = {metrics_->collectable(),
                                                                    MakeGauges()};
   if (dependencies_.log_metrics != nullptr) metrics.push_back(dependencies_.log_metrics);
-  auto metrics_server = MetricsServer::Start(options_.metrics, std::move(metrics));
+  auto metrics_server =
+      MetricsServer::Start(options_.metrics, std::move(metrics), dependencies_.metrics_auth);
   if (!metrics_server.ok()) {
     return absl::Status(
         metrics_server.status().code(),

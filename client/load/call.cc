@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "client/api_key.h"
 #include "client/call_error.h"
 #include "client/client.h"
 #include "client/progress.h"
@@ -24,6 +25,7 @@ Call::Call(const CallContext& context, const Kind& kind, const PlannedCall& plan
       check_(request_) {
   if (!streams_) *wrapped_.mutable_request() = request_;
   if (!forwarded_for.empty()) client_context_.AddMetadata("x-forwarded-for", forwarded_for);
+  AddKey(context.key, client_context_);
   result_.kind = planned.kind;
   result_.due = due;
   result_.images_asked = request_.num_images();

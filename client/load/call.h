@@ -25,6 +25,7 @@ struct CallContext {
   Timers& timers;
   ImageMemory* memory;     // Null: bytes are not compared.
   absl::Duration timeout;  // The client gives a call up so long after it was due.
+  const std::string& key;  // "": none.
 };
 
 // One call, without a thread of its own. Its answer is bounded and held against its request as

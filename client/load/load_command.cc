@@ -125,7 +125,12 @@ int RunLoad(const LoadOptions& options, Canceller& canceller, StopSignal& stop) 
     Say(credentials.status());
     return kLoadUsage;
   }
-  Client client(options.server, *credentials);
+  const absl::StatusOr<std::string> key = ReadApiKey(options.api_key);
+  if (!key.ok()) {
+    Say(key.status());
+    return kLoadUsage;
+  }
+  Client client(options.server, *credentials, *key);
   Channels channels(options.server, options.kinds, options.connections, *credentials);
   const absl::StatusOr<Start> start = Prepare(options, client, canceller, channels);
   if (!start.ok()) {
@@ -139,8 +144,8 @@ int RunLoad(const LoadOptions& options, Canceller& canceller, StopSignal& stop) 
                 .verified = options.verify};
   Seen seen;
   RunLoads(options,
-           {options.kinds, start->makers, channels, options.verify ? &memory : nullptr, stop}, seen,
-           report);
+           {options.kinds, start->makers, channels, options.verify ? &memory : nullptr, stop, *key},
+           seen, report);
   if (options.metrics) {
     auto rows = CompareAfter(*options.metrics, start->metrics, seen);
     if (rows.ok()) {

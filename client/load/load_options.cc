@@ -146,6 +146,7 @@ void AddOtherOptions(CLI::App& app, RawOptions& raw) {
       ->envname("HMAR_SERVER")
       ->capture_default_str();
   AddTlsOptions(app, options.tls);
+  AddApiKeyOptions(app, options.api_key);
   app.add_option("--connections", options.connections,
                  "Connections of each principal; 0: one for every 64 calls that may be open")
       ->check(CLI::Range(0U, kMaxConnections))

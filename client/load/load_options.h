@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "client/api_key.h"
 #include "client/command_line.h"
 #include "client/load/load_run.h"
 #include "client/load/metrics_scrape.h"
@@ -30,6 +31,7 @@ enum LoadExitCode : int {
 struct LoadOptions {
   std::string server;  // HOST:PORT
   TlsOptions tls;
+  ApiKeyOptions api_key;
   std::vector<double> rates;  // Open loops, one after the other; empty: a closed loop.
   LoadShape shape;            // But for the rate.
   std::vector<Kind> kinds;    // Named, at least one.

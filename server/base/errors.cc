@@ -8,6 +8,7 @@ namespace hmar {
 namespace {
 
 constexpr char kReasonPayload[] = "hmar/reason";         // The reason's number.
+constexpr char kQuotaPayload[] = "hmar/quota";           // Its subject.
 constexpr char kRetryPayload[] = "hmar/retry-after-us";  // Microseconds.
 
 std::optional<int64_t> PayloadNumber(const absl::Status& status, const char* payload) {
@@ -59,6 +60,17 @@ std::optional<absl::Duration> RetryDelayOf(const absl::Status& status) {
   const std::optional<int64_t> microseconds = PayloadNumber(status, kRetryPayload);
   if (!microseconds.has_value()) return std::nullopt;
   return absl::Microseconds(*microseconds);
+}
+
+absl::Status WithQuota(absl::Status status, const std::string& subject) {
+  status.SetPayload(kQuotaPayload, absl::Cord(subject));
+  return status;
+}
+
+std::optional<std::string> QuotaOf(const absl::Status& status) {
+  const auto subject = status.GetPayload(kQuotaPayload);
+  if (!subject.has_value()) return std::nullopt;
+  return std::string(*subject);
 }
 
 Reason ReasonOf(const absl::Status& status) {

@@ -27,6 +27,12 @@ absl::Status RetryAfter(absl::Status status, absl::Duration delay);
 // What RetryAfter said; nothing if it was never called.
 std::optional<absl::Duration> RetryDelayOf(const absl::Status& status);
 
+// Adds whose quota it is that has run out: "key:NAME".
+absl::Status WithQuota(absl::Status status, const std::string& subject);
+
+// What WithQuota said; nothing if it was never called.
+std::optional<std::string> QuotaOf(const absl::Status& status);
+
 // The reason of an error: the one given, or the one its code implies. REQUIRES: !status.ok().
 Reason ReasonOf(const absl::Status& status);
 

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "model/status_macros.h"
 #include "server/base/errors.h"
+#include "server/calls/allowed_models.h"
+#include "server/wire/status_details.h"
 
 namespace hmar {
 namespace {
@@ -31,20 +35,76 @@ CallScope::CallScope(const ServiceContext* context, ActiveCalls* active_calls, V
   record_.method = std::move(method);
   record_.request_id = std::move(request_id);
   record_.client = caller_.peer;
+  if (caller_.key != nullptr) record_.key = caller_.principal;
   active_calls_->Begin();
 }
 
 CallOrigin CallScope::origin() const {
-  const absl::Time deadline = caller_.deadline;
-  return {caller_.principal, deadline, deadline - TransitTime(deadline - arrived_at_)};
+  CallOrigin origin;
+  origin.client = caller_.principal;
+  origin.deadline = caller_.deadline;
+  origin.answer_by = caller_.deadline - TransitTime(caller_.deadline - arrived_at_);
+  if (caller_.key == nullptr) return origin;
+  origin.weight = caller_.key->key.weight;
+  origin.max_queued_images = caller_.key->key.max_queued_images;
+  if (context_->metrics != nullptr) origin.meter = context_->metrics->MeterOf(caller_.principal);
+  return origin;
+}
+
+absl::StatusOr<ResolvedRequest> CallScope::Resolve(const v1::GenerateRequest& request) {
+  return ResolveAs(request, request.model());
+}
+
+absl::StatusOr<ResolvedRequest> CallScope::Resolve(const v1::GenerateImagesRequest& request) {
+  return ResolveAs(request, request.request().model());
+}
+
+// Whether it may before whether it is right: a key learns nothing of other keys' models.
+template <typename Request>
+absl::StatusOr<ResolvedRequest> CallScope::ResolveAs(const Request& request,
+                                                     const std::string& model) {
+  HMAR_RETURN_IF_ERROR(CheckModel(model));
+  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
+                        hmar::Resolve(request, request_id(), context_->validation()));
+  Describe(resolved);
+  if (caller_.key != nullptr) {
+    HMAR_RETURN_IF_ERROR(Refused(caller_.key->CheckPriority(resolved.job.priority),
+                                 RejectReason::kPriorityNotAllowed));
+  }
+  HMAR_RETURN_IF_ERROR(CheckOpen());
+  HMAR_RETURN_IF_ERROR(TakeImages(resolved));
+  return resolved;
+}
+
+absl::Status CallScope::CheckModel(const std::string& name) const {
+  if (caller_.key == nullptr) return absl::OkStatus();
+  return Refused(AllowedModel(*context_->catalog, caller_.key.get(), name).status(),
+                 RejectReason::kModelNotAllowed);
 }
 
 absl::Status CallScope::CheckOpen() const {
-  absl::Status status = context_->scheduler->CheckOpen();
-  if (!status.ok() && context_->metrics != nullptr) {
-    const bool early = ReasonOf(status) == Reason::kNotReady;
-    context_->metrics->AdmissionRejected(early ? RejectReason::kNotReady : RejectReason::kDraining);
+  const absl::Status status = context_->scheduler->CheckOpen();
+  if (status.ok()) return status;
+  const bool early = ReasonOf(status) == Reason::kNotReady;
+  return Refused(status, early ? RejectReason::kNotReady : RejectReason::kDraining);
+}
+
+absl::Status CallScope::TakeImages(const ResolvedRequest& request) {
+  if (caller_.key == nullptr) return absl::OkStatus();
+  const uint32_t images = request.job.images;
+  const ImageAllowance& allowance = *caller_.key->allowance;
+  if (const uint32_t most = allowance.most().value_or(images); images > most) {
+    return InvalidRequest(
+        {{Reason::kFieldOutOfRange, request.field_prefix + "num_images",
+          absl::StrCat(images, "; key ", caller_.principal, " may make ", most, " a minute")}});
   }
+  if (request.validate_only) return absl::OkStatus();
+  return Refused(caller_.key->TakeImages(images, &images_), RejectReason::kQuotaImages);
+}
+
+absl::Status CallScope::Refused(absl::Status status, RejectReason counted) const {
+  const bool refused = !status.ok() && !absl::IsNotFound(status);
+  if (refused && context_->metrics != nullptr) context_->metrics->AdmissionRejected(counted);
   return status;
 }
 
@@ -74,8 +134,13 @@ void CallScope::Done(const absl::Status& status, const Generation* generation,
     record_.costs = generation->costs();
     record_.images_accepted = generation->images_accepted();
   }
+  if (record_.images_accepted > 0) images_.Keep();
+  images_ = {};
   if (context_->metrics != nullptr) {
     context_->metrics->RequestDone(record_.model, record_.code, record_.took);
+  }
+  if (caller_.key != nullptr && context_->metrics != nullptr) {
+    context_->metrics->MeterOf(caller_.principal)->ImagesSent(images_sent);
   }
   context_->access_log->Write(record_);
   place_ = {};

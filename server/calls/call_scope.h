@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/quota.h"
 #include "server/calls/active_calls.h"
@@ -12,6 +13,7 @@
 #include "server/calls/doorkeeper.h"
 #include "server/calls/generation.h"
 #include "server/calls/service_context.h"
+#include "server/keys/image_allowance.h"
 
 namespace hmar {
 
@@ -28,12 +30,12 @@ class CallScope {
   absl::Time arrived_at() const { return arrived_at_; }
   CallOrigin origin() const;
 
-  // Whether the server makes images for clients at all now: before readiness UNAVAILABLE
-  // (NOT_READY), in a drain UNAVAILABLE (DRAINING); counted as not taken in.
-  absl::Status CheckOpen() const;
-
-  // For the records, once the request has resolved.
-  void Describe(const ResolvedRequest& request);
+  // What the request resolves to (wire/validation.h), if it may be made now. Errors beside those of
+  // a bad request: PERMISSION_DENIED, where the caller's key is not for this; UNAVAILABLE before
+  // readiness (NOT_READY) and in a drain (DRAINING); QUOTA_IMAGES, when its key's images are used
+  // up. Those of the call's images that come of it are its key's until Done. REQUIRES: called once.
+  absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateRequest& request);
+  absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateImagesRequest& request);
 
   // Why a call whose client is gone has ended: CANCELLED or, past its deadline, DEADLINE_EXCEEDED.
   absl::Status WhyCancelled() const;
@@ -43,10 +45,21 @@ class CallScope {
   void Done(const absl::Status& status, const Generation* generation, uint32_t images_sent);
 
  private:
+  template <typename Request>
+  absl::StatusOr<ResolvedRequest> ResolveAs(const Request& request, const std::string& model);
+  absl::Status CheckModel(const std::string& name) const;
+  absl::Status CheckOpen() const;
+  absl::Status TakeImages(const ResolvedRequest& request);
+  // For the records.
+  void Describe(const ResolvedRequest& request);
+  // Counts a refusal that is not the request's fault.
+  absl::Status Refused(absl::Status status, RejectReason counted) const;
+
   const ServiceContext* const context_;
   ActiveCalls* const active_calls_;
   const absl::Time arrived_at_;
   const Caller caller_;
+  ImageAllowance::Ticket images_;
   Quota::Ticket place_;  // Until Done.
   CallRecord record_;
 };

@@ -1,10 +1,12 @@
 #ifndef HMAR_SERVER_CALLS_CALLER_H_
 #define HMAR_SERVER_CALLS_CALLER_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "server/keys/key_ring.h"
 
 namespace hmar {
 
@@ -19,7 +21,8 @@ struct CallHeaders {
 // Who makes a call, and until when.
 struct Caller {
   std::string peer;       // As above, for the log.
-  std::string principal;  // Who shares the devices with others as one; see doorkeeper.h.
+  std::string principal;  // Who shares the devices with others as one: a key's name, or an address.
+  std::shared_ptr<const KeyHolder> key;  // Null where the server asks for none.
   absl::Time deadline = absl::InfiniteFuture();
 };
 

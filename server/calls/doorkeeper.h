@@ -5,6 +5,8 @@
 #include "server/base/quota.h"
 #include "server/calls/call_admission.h"
 #include "server/calls/caller.h"
+#include "server/keys/key_ring.h"
+#include "server/operations/metrics.h"
 
 namespace hmar {
 
@@ -19,16 +21,25 @@ struct Visit {
 // Every transport asks it. Thread-safe.
 class Doorkeeper {
  public:
-  // `admission` outlives it. `trust_forwarded_for`: see principal.h.
-  Doorkeeper(CallAdmission* admission, bool trust_forwarded_for)
-      : admission_(*admission), trust_forwarded_for_(trust_forwarded_for) {}
+  // All outlive it. `keys`: null where none are asked for. `trust_forwarded_for`: see principal.h.
+  // `metrics` may be null.
+  Doorkeeper(const KeyRing* keys, CallAdmission* admission, bool trust_forwarded_for,
+             Metrics* metrics)
+      : keys_(keys),
+        admission_(*admission),
+        trust_forwarded_for_(trust_forwarded_for),
+        metrics_(metrics) {}
 
-  // The status is TOO_MANY_CALLS where it is an error.
+  // Errors: KEY_MISSING, KEY_UNKNOWN, KEY_EXPIRED; TOO_MANY_CALLS.
   Visit Admit(CallHeaders headers) const;
 
  private:
+  absl::Status Identify(const CallHeaders& headers, Caller* caller) const;
+
+  const KeyRing* const keys_;
   CallAdmission& admission_;
   const bool trust_forwarded_for_;
+  Metrics* const metrics_;
 };
 
 }  // namespace hmar

@@ -44,10 +44,7 @@ void GenerateReactor::Begin(const ReceivedRequest<v1::GenerateRequest>& request)
 
 absl::Status GenerateReactor::Admit(const ReceivedRequest<v1::GenerateRequest>& request) {
   HMAR_RETURN_IF_ERROR(request.status);
-  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
-                        Resolve(request.message, call_.request_id(), call_.context().validation()));
-  call_.Describe(resolved);
-  HMAR_RETURN_IF_ERROR(call_.CheckOpen());
+  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved, call_.Resolve(request.message));
   auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
                                                  call_.origin(), shared_from_this());
   {

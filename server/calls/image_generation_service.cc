@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "server/calls/allowed_models.h"
 #include "server/calls/generate_images_reactor.h"
 #include "server/calls/generate_reactor.h"
 #include "server/calls/grpc_headers.h"
@@ -114,7 +115,9 @@ grpc::Status ImageGenerationService::List(const ReceivedRequest<v1::ListModelsRe
   if (!request.status.ok()) return ToGrpcStatus(request.status, "");
   bool is_default = true;
   for (const EngineInfo& model : context_.catalog->models()) {
-    *response->add_models() = ToProto(model, context_.catalog->devices(), is_default);
+    if (MayUse(request.visit.caller.key.get(), model.config.name)) {
+      *response->add_models() = ToProto(model, context_.catalog->devices(), is_default);
+    }
     is_default = false;
   }
   return grpc::Status::OK;
@@ -124,10 +127,9 @@ grpc::Status ImageGenerationService::Get(const ReceivedRequest<v1::GetModelReque
                                          v1::GetModelResponse* response) const {
   if (!request.status.ok()) return ToGrpcStatus(request.status, "");
   const ModelCatalog& catalog = *context_.catalog;
-  const std::optional<size_t> index = catalog.Find(request.message.name());
-  if (!index.has_value()) {
-    return ToGrpcStatus(ModelNotFound(request.message.name(), catalog.names()), "");
-  }
+  const absl::StatusOr<size_t> index =
+      AllowedModel(catalog, request.visit.caller.key.get(), request.message.name());
+  if (!index.ok()) return ToGrpcStatus(index.status(), "");
   *response->mutable_model() = ToProto(catalog.models()[*index], catalog.devices(), *index == 0);
   return grpc::Status::OK;
 }

@@ -22,6 +22,7 @@ std::string AccessLog::Line(const CallRecord& record, absl::Time now) {
   line["method"] = record.method;
   line["id"] = record.request_id;
   line["client"] = record.client;
+  if (!record.key.empty()) line["key"] = record.key;
   line["model"] = record.model_name;
   if (record.class_id.has_value()) line["class"] = *record.class_id;
   if (record.edit) line["edit"] = true;

@@ -28,6 +28,7 @@ struct CallRecord {
   std::string method;  // "Generate", "GenerateImages"
   std::string request_id;
   std::string client;           // Peer address.
+  std::string key;              // Name of the key that the call has shown; "": none.
   std::optional<size_t> model;  // Index in the catalog; absent while none was found.
   std::string model_name;
   std::optional<uint32_t> class_id;

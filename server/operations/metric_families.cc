@@ -13,8 +13,15 @@ using Buckets = Histogram::Buckets;
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
     "done", "degraded", "failed", "cancelled", "expired"};
 constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
-    "QUEUE_FULL",           "DRAINING",          "UPLOAD_BACKLOG", "ENCODER_BACKLOG", "NOT_READY",
-    "DEADLINE_UNREACHABLE", "CLIENT_QUEUE_FULL", "TOO_MANY_CALLS", "DELIVERY_BACKLOG"};
+    "QUEUE_FULL",        "DRAINING",
+    "UPLOAD_BACKLOG",    "ENCODER_BACKLOG",
+    "NOT_READY",         "DEADLINE_UNREACHABLE",
+    "CLIENT_QUEUE_FULL", "TOO_MANY_CALLS",
+    "DELIVERY_BACKLOG",  "KEY_MISSING",
+    "KEY_UNKNOWN",       "KEY_EXPIRED",
+    "MODEL_NOT_ALLOWED", "PRIORITY_NOT_ALLOWED",
+    "QUOTA_IMAGES"};
+constexpr char kOtherPrincipals[] = "other";
 constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
     "none", "fast", "full"};
 constexpr std::array<const char*, MetricFamilies::kConnectionRefusals> kConnectionRefusalNames = {
@@ -100,6 +107,27 @@ void MetricFamilies::AddMemory(const std::vector<Metrics::Device>& devices) {
           .Set(static_cast<double>(use.bytes));
     }
   }
+}
+
+PrincipalMeter* MetricFamilies::MeterOf(const std::string& principal) {
+  absl::MutexLock lock(&mutex_);
+  if (!principals_.has_value()) {
+    principals_.emplace(Principals{
+        Counters("hmar_principal_device_seconds_total",
+                 "Images' shares of steps, by the name of their key."),
+        Counters("hmar_principal_images_total", "Images sent, by the name of their key."),
+        {}});
+  }
+  const bool full = principals_->meters.size() >= Metrics::kMaxPrincipals;
+  const bool known = principals_->meters.find(principal) != principals_->meters.end();
+  const std::string name = full && !known ? kOtherPrincipals : principal;
+  std::unique_ptr<PrincipalMeter>& meter = principals_->meters[name];
+  if (meter == nullptr) {
+    meter = std::make_unique<PrincipalMeter>();
+    meter->device_seconds_ = &principals_->device_seconds.Add({{"principal", name}});
+    meter->images_ = &principals_->images.Add({{"principal", name}});
+  }
+  return meter.get();
 }
 
 void MetricFamilies::AddRequests(const std::string& name, PerModel& series) {

@@ -5,10 +5,14 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
 #include "prometheus/gauge.h"
@@ -38,7 +42,7 @@ class MetricFamilies {
 
   static constexpr size_t kStatusCodes = 17;  // OK .. UNAUTHENTICATED.
   static constexpr size_t kImageOutcomes = 5;
-  static constexpr size_t kRejectReasons = 9;
+  static constexpr size_t kRejectReasons = 15;
   static constexpr size_t kPreviewModes = 3;
   static constexpr size_t kConnectionRefusals = 3;
 
@@ -74,6 +78,9 @@ class MetricFamilies {
   MetricFamilies(const std::vector<Metrics::Model>& served,
                  const std::vector<Metrics::Device>& devices, const std::string& version);
 
+  // See Metrics::MeterOf.
+  PrincipalMeter* MeterOf(const std::string& principal);
+
   const std::shared_ptr<AllMetrics> all = std::make_shared<AllMetrics>();
   std::vector<PerModel> models;
   PerModel no_model;  // Requests that named no model: only `requests` is set.
@@ -97,6 +104,15 @@ class MetricFamilies {
   void AddImages(const Metrics::Model& model, PerModel& series);
   void AddPreviews(const Metrics::Model& model, PerModel& series);
   PerDevice StepsOn(const Metrics::Device& device, const Metrics::Model& model);
+
+  // The first name makes the families: one without series would be nothing but its help.
+  struct Principals {
+    Family<Counter>& device_seconds;
+    Family<Counter>& images;
+    std::map<std::string, std::unique_ptr<PrincipalMeter>> meters;
+  };
+  absl::Mutex mutex_;
+  std::optional<Principals> principals_ ABSL_GUARDED_BY(mutex_);
 
   Family<Counter>& requests_ =
       Counters("hmar_requests_total", "Requests that ended, by gRPC code.");

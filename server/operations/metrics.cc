@@ -118,6 +118,14 @@ void Metrics::StepDone(size_t device, size_t model, uint32_t rows, uint32_t imag
   series.device_busy->Increment(seconds);
 }
 
+PrincipalMeter* Metrics::MeterOf(const std::string& principal) {
+  return families_->MeterOf(principal);
+}
+
+void PrincipalMeter::Ran(double device_seconds) { device_seconds_->Increment(device_seconds); }
+
+void PrincipalMeter::ImagesSent(uint32_t images) { images_->Increment(images); }
+
 void Metrics::ConnectionsChanged(uint32_t open) { families_->connections->Set(open); }
 
 void Metrics::ConnectionRefused(ConnectionRefusal why) {

@@ -18,7 +18,12 @@
 // | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING, |
 // |                                                | CLIENT_QUEUE_FULL, DEADLINE_UNREACHABLE;  |
 // |                                                | by the service: TOO_MANY_CALLS, NOT_READY,|
-// |                                                | {UPLOAD,ENCODER,DELIVERY}_BACKLOG         |
+// |                                                | {UPLOAD,ENCODER,DELIVERY}_BACKLOG,        |
+// |                                                | KEY_{MISSING,UNKNOWN,EXPIRED},            |
+// |                                                | {MODEL,PRIORITY}_NOT_ALLOWED,QUOTA_IMAGES |
+// | hmar_principal_device_seconds_total{principal} | images' shares of steps, by the name of   |
+// |                                                | their key; none where there are no keys   |
+// | hmar_principal_images_total{principal}         | images sent to its clients, likewise      |
 // | hmar_images_total{model,outcome}               | done, degraded (finished early to meet a  |
 // |                                                | deadline), failed, cancelled, expired     |
 // | hmar_queue_duration_seconds{model}             | an image's wait for its first step        |
@@ -67,6 +72,7 @@
 
 namespace prometheus {
 class Collectable;
+class Counter;
 }  // namespace prometheus
 
 namespace hmar {
@@ -87,6 +93,12 @@ enum class RejectReason {
   kClientQueueFull,      // CLIENT_QUEUE_FULL
   kTooManyCalls,         // TOO_MANY_CALLS
   kDeliveryBacklog,      // DELIVERY_BACKLOG
+  kKeyMissing,           // KEY_MISSING
+  kKeyUnknown,           // KEY_UNKNOWN
+  kKeyExpired,           // KEY_EXPIRED
+  kModelNotAllowed,      // MODEL_NOT_ALLOWED
+  kPriorityNotAllowed,   // PRIORITY_NOT_ALLOWED
+  kQuotaImages,          // QUOTA_IMAGES
 };
 
 // Why a connection was closed at once.
@@ -94,6 +106,18 @@ enum class ConnectionRefusal {
   kTableFull,    // table_full: as many are open as the server keeps.
   kPeerLimit,    // peer_limit: as many are open of one peer.
   kDescriptors,  // descriptors: the process has no more.
+};
+
+// What the calls of one key's name have had. Thread-safe.
+class PrincipalMeter {
+ public:
+  void Ran(double device_seconds);
+  void ImagesSent(uint32_t images);
+
+ private:
+  friend class MetricFamilies;
+  prometheus::Counter* device_seconds_ = nullptr;
+  prometheus::Counter* images_ = nullptr;
 };
 
 // Thread-safe. Models and devices go by their index in Create's lists, scales by their index in the
@@ -135,6 +159,11 @@ class Metrics {
   void PreviewDropped(size_t model, PreviewMode mode);
   void PictureEncoded(absl::Duration took);
   void UploadRead(absl::Duration took);
+
+  // The meter of a key's name, which lives as long as the metrics. Beyond kMaxPrincipals names,
+  // over all keys that there have been, they share one: principal="other".
+  static constexpr size_t kMaxPrincipals = 8192;
+  PrincipalMeter* MeterOf(const std::string& principal);
 
   // Scheduler.
   void AdmissionRejected(RejectReason reason);

@@ -83,8 +83,8 @@ MHD_Result Reply(MHD_Connection* connection, unsigned code, const std::string& b
 // libmicrohttpd's side. Its callbacks all run on its one thread.
 class MetricsServer::Daemon {
  public:
-  explicit Daemon(std::vector<std::shared_ptr<prometheus::Collectable>> metrics)
-      : metrics_(std::move(metrics)) {}
+  Daemon(std::vector<std::shared_ptr<prometheus::Collectable>> metrics, BasicAuth* auth)
+      : metrics_(std::move(metrics)), auth_(auth) {}
 
   ~Daemon() {
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
@@ -115,6 +115,14 @@ class MetricsServer::Daemon {
                            const char* method, const char* /*version*/, const char* /*upload*/,
                            size_t* /*upload_bytes*/, void** /*request*/) {
     const std::string_view name = method;
+    auto* const daemon = static_cast<Daemon*>(self);
+    if (daemon->auth_ != nullptr) {
+      const BasicAuth::Answer answer = daemon->MayRead(connection);
+      if (answer == BasicAuth::Answer::kNo) return AskWho(connection);
+      if (answer == BasicAuth::Answer::kTooMany) {
+        return Reply(connection, MHD_HTTP_TOO_MANY_REQUESTS, "too many passwords; try again\n");
+      }
+    }
     if (std::string_view(path) != "/metrics") {
       return Reply(connection, MHD_HTTP_NOT_FOUND, "not found: metrics are at /metrics\n");
     }
@@ -123,11 +131,34 @@ class MetricsServer::Daemon {
                    "text/plain; charset=utf-8", "GET, HEAD");
     }
     try {  // Of prometheus-cpp and for memory; the caller is C.
-      return Reply(connection, MHD_HTTP_OK, static_cast<const Daemon*>(self)->Text(),
+      return Reply(connection, MHD_HTTP_OK, daemon->Text(),
                    "text/plain; version=0.0.4; charset=utf-8");
     } catch (const std::exception&) {
       return MHD_NO;  // Closes the connection.
     }
+  }
+
+  BasicAuth::Answer MayRead(MHD_Connection* connection) {
+    char* password = nullptr;
+    char* const user = MHD_basic_auth_get_username_password(connection, &password);
+    BasicAuth::Answer answer = BasicAuth::Answer::kNo;
+    try {  // For memory.
+      if (user != nullptr && password != nullptr) answer = auth_->Check(user, password);
+    } catch (const std::exception&) {
+    }
+    MHD_free(user);
+    MHD_free(password);
+    return answer;
+  }
+
+  static MHD_Result AskWho(MHD_Connection* connection) {
+    static constexpr char kBody[] = "the metrics are for those who have a password\n";
+    MHD_Response* response = MHD_create_response_from_buffer(
+        sizeof(kBody) - 1, const_cast<char*>(kBody), MHD_RESPMEM_PERSISTENT);
+    if (response == nullptr) return MHD_NO;
+    const MHD_Result result = MHD_queue_basic_auth_fail_response(connection, "metrics", response);
+    MHD_destroy_response(response);
+    return result;
   }
 
   static void Notify(void* self, MHD_Connection* connection, void** number,
@@ -164,17 +195,19 @@ class MetricsServer::Daemon {
   }
 
   const std::vector<std::shared_ptr<prometheus::Collectable>> metrics_;
+  BasicAuth* const auth_;          // Null: anybody may read.
   std::map<uintptr_t, int> open_;  // Sockets by number, so in the order of their arrival.
   uintptr_t last_number_ = 0;
   MHD_Daemon* daemon_ = nullptr;
 };
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
-    const std::string& address, std::vector<std::shared_ptr<prometheus::Collectable>> metrics) {
+    const std::string& address, std::vector<std::shared_ptr<prometheus::Collectable>> metrics,
+    BasicAuth* auth) {
   const absl::StatusOr<Address> parsed = ParseAddress(address);
   if (!parsed.ok()) return parsed.status();
   const std::optional<sockaddr_in> resolved = Resolve(*parsed);
-  auto daemon = std::make_unique<Daemon>(std::move(metrics));
+  auto daemon = std::make_unique<Daemon>(std::move(metrics), auth);
   if (!resolved.has_value() || !daemon->Listen(*resolved)) {
     return absl::UnavailableError(
         absl::StrCat("metrics address ", address,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/operations/basic_auth.h"
 
 namespace prometheus {
 class Collectable;
@@ -25,8 +26,10 @@ class MetricsServer {
   // `address` is HOST:PORT: an IPv4 address or a name of this machine (0.0.0.0: all), port 0 for
   // any free one. `metrics` are scraped as long as it lives. INVALID_ARGUMENT: not such an address;
   // UNAVAILABLE: it cannot be listened on.
+  // `auth` (null: anybody may read them) outlives it.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
-      const std::string& address, std::vector<std::shared_ptr<prometheus::Collectable>> metrics);
+      const std::string& address, std::vector<std::shared_ptr<prometheus::Collectable>> metrics,
+      BasicAuth* auth = nullptr);
   ~MetricsServer();
 
   // The port in use.

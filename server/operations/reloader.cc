@@ -1,8 +1,17 @@
 #include "server/operations/reloader.h"
 
 #include <spdlog/logger.h>
+#include <sys/stat.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 namespace hmar {
+namespace {
+
+constexpr absl::Duration kBetweenLooks = absl::Seconds(1);
+
+}  // namespace
 
 Reloader::Reloader(std::shared_ptr<spdlog::logger> log)
     : log_(std::move(log)), thread_([this] { Work(); }) {}
@@ -17,7 +26,20 @@ Reloader::~Reloader() {
 
 void Reloader::Add(std::string name, Hook hook) {
   absl::MutexLock lock(&mutex_);
-  hooks_.emplace_back(std::move(name), std::move(hook));
+  parts_.push_back({std::move(name), std::move(hook), "", ""});
+}
+
+void Reloader::Watch(std::string name, std::string file, std::string seen, Hook hook) {
+  absl::MutexLock lock(&mutex_);
+  parts_.push_back({std::move(name), std::move(hook), std::move(file), std::move(seen)});
+}
+
+std::string Reloader::SignatureOf(const std::string& file) {
+  struct stat now = {};
+  if (stat(file.c_str(), &now) != 0) return "";
+  return absl::StrCat(now.st_dev, " ", now.st_ino, " ", now.st_size, " ",
+                      absl::ToUnixNanos(absl::TimeFromTimespec(now.st_mtim)), " ",
+                      absl::ToUnixNanos(absl::TimeFromTimespec(now.st_ctim)));
 }
 
 void Reloader::Request() {
@@ -29,28 +51,45 @@ void Reloader::Work() {
   const auto called = [this]()
                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return requested_ || stopping_; };
   while (true) {
+    bool all = false;
     {
-      absl::MutexLock lock(&mutex_, absl::Condition(&called));
+      absl::MutexLock lock(&mutex_);
+      all = mutex_.AwaitWithTimeout(absl::Condition(&called), kBetweenLooks);
       if (stopping_) return;
       requested_ = false;
     }
-    RunHooks();
+    for (const Part& part : TakeParts(all)) Run(part);
   }
 }
 
-void Reloader::RunHooks() {
-  std::vector<std::pair<std::string, Hook>> hooks;
+// Files may be slow: they are looked at without the lock.
+std::vector<Reloader::Part> Reloader::TakeParts(bool all) {
+  std::vector<Part> parts;
   {
     absl::MutexLock lock(&mutex_);
-    hooks = hooks_;
+    parts = parts_;
   }
-  for (const auto& [name, hook] : hooks) {
-    const absl::StatusOr<std::string> done = hook();
-    if (done.ok()) {
-      log_->info("reload, {}: {}", name, *done);
-    } else {
-      log_->error("reload, {}: {}; all is as it was", name, std::string(done.status().message()));
+  std::vector<Part> taken;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Part& part = parts[i];
+    const std::string now = part.file.empty() ? "" : SignatureOf(part.file);
+    const bool changed = now != part.seen;
+    if (changed) {
+      absl::MutexLock lock(&mutex_);
+      parts_[i].seen = now;  // Parts are only added.
     }
+    if (all || changed) taken.push_back(std::move(part));
+  }
+  return taken;
+}
+
+void Reloader::Run(const Part& part) {
+  const absl::StatusOr<std::string> done = part.hook();
+  if (done.ok()) {
+    log_->info("reload, {}: {}", part.name, *done);
+  } else {
+    log_->error("reload, {}: {}; all is as it was", part.name,
+                std::string(done.status().message()));
   }
 }
 

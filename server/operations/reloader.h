@@ -35,16 +35,34 @@ class Reloader {
   // `name`, for the log, says what is read: "log level".
   void Add(std::string name, Hook hook);
 
+  // Likewise; runs also once `file` is another than `seen`: its SignatureOf, taken before it was
+  // read last. Looks once a second.
+  void Watch(std::string name, std::string file, std::string seen, Hook hook);
+
+  // What differs when a file, or the file behind a link, is written or replaced. "" where there is
+  // none.
+  static std::string SignatureOf(const std::string& file);
+
   // Runs all hooks soon, in the order they were added. Requests during a run are one more run.
   void Request();
 
  private:
+  struct Part {
+    std::string name;
+    Hook hook;
+    std::string file;  // "": not watched.
+    std::string seen;  // Its signature.
+  };
+
   void Work();
-  void RunHooks();
+  // Of all, or of those whose files have changed; what has been read of them is noted first, so
+  // that a change while a hook runs is one more.
+  std::vector<Part> TakeParts(bool all);
+  void Run(const Part& part);
 
   const std::shared_ptr<spdlog::logger> log_;
   absl::Mutex mutex_;
-  std::vector<std::pair<std::string, Hook>> hooks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Part> parts_ ABSL_GUARDED_BY(mutex_);
   bool requested_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

@@ -23,7 +23,8 @@ absl::Status AdmissionController::CheckRoom(const Work& work) const {
   const uint32_t images = work.job.images;
   const int priority = work.job.priority;
   const uint32_t limit = QueueRoom(options_.max_queued_images, priority);
-  const uint32_t client_limit = QueueRoom(options_.max_queued_images_per_client, priority);
+  const uint32_t client_limit = QueueRoom(
+      work.origin.max_queued_images.value_or(options_.max_queued_images_per_client), priority);
   const std::string at_priority = absl::StrCat(" at priority ", priority);
   if (images > std::min(limit, client_limit)) {
     return ErrorOf(

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "model/engine.h"
+#include "server/operations/metrics.h"
 
 namespace hmar {
 
@@ -91,7 +92,9 @@ struct CallOrigin {
   absl::Time deadline = absl::InfiniteFuture();
   // By then an answer must have left to come in time: before the deadline, by what the way takes.
   absl::Time answer_by = absl::InfiniteFuture();
-  double weight = 1;  // > 0: the principal's share beside others'.
+  double weight = 1;                          // > 0: the principal's share beside others'.
+  std::optional<uint32_t> max_queued_images;  // The principal's own bound; nothing: as all have.
+  PrincipalMeter* meter = nullptr;            // Hears what its images ran; null: nobody does.
 };
 
 // A job on its way through the scheduler.

@@ -54,6 +54,7 @@ void WorkLedger::BookPass(const PassReport& pass, double device_seconds, uint32_
   ImageRecord* image = images_.Find(pass.id);
   if (image == nullptr) return;
   if (!image->passes->empty()) image->Charge(pass, device_seconds, batch_images);
+  if (PrincipalMeter* meter = work(image->work).origin.meter) meter->Ran(device_seconds);
   images_.Advance(*image, pass.last ? image->passes->size() : image->next_pass + 1);
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -128,6 +129,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_
   }
   if (google::rpc::ResourceInfo resource; Attached(status, &resource)) {
     details.add_details()->PackFrom(resource);
+  }
+  if (const std::optional<std::string> subject = QuotaOf(status)) {
+    google::rpc::QuotaFailure quota;
+    auto* violation = quota.add_violations();
+    violation->set_subject(*subject);
+    violation->set_description(details.message());
+    details.add_details()->PackFrom(quota);
   }
   if (MayRetry(row.code)) {
     const absl::Duration delay = RetryDelayOf(status).value_or(kDefaultRetryDelay);

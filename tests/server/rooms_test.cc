@@ -21,15 +21,17 @@ using Rooms = std::map<std::string, std::set<std::string>>;
 const Rooms& MayInclude() {
   static const auto* const rooms = new Rooms{
       {"base", {}},
+      {"keys", {"base"}},
       {"operations", {"base"}},
       {"uploads", {"base"}},
       {"scheduling", {"base", "operations"}},
       {"wire", {"base", "uploads", "scheduling"}},
-      {"calls", {"base", "operations", "uploads", "scheduling", "wire", "transport"}},
+      {"calls", {"base", "keys", "operations", "uploads", "scheduling", "wire", "transport"}},
       {"transport", {"base", "operations"}},
       {"discovery", {"base", "transport"}},
       {"",
-       {"base", "operations", "uploads", "scheduling", "wire", "calls", "transport", "discovery"}},
+       {"base", "keys", "operations", "uploads", "scheduling", "wire", "calls", "transport",
+        "discovery"}},
   };
   return *rooms;
 }
