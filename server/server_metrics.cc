@@ -46,6 +46,11 @@ absl::Status Server::MakeMetrics(const std::vector<Device>& devices) {
     places.push_back({devices[i].name, MemoryOf(engines_[i])});
   }
   HMAR_ASSIGN_OR_RETURN(metrics_, Metrics::Create(models, places, ServerVersion()));
+  // So that their series are there before they call; those of later keys come with their first.
+  const KeyRing* keys = dependencies_.keys;
+  for (const std::string& name : keys == nullptr ? std::vector<std::string>() : keys->names()) {
+    metrics_->MeterOf(name);
+  }
   return absl::OkStatus();
 }
 

@@ -102,6 +102,13 @@ ROWS = [
                + rate("hmar_images_total", MODEL + ', outcome=~"done|degraded"', "model"), "{{model}} {{device}} scale {{scale}}"),
               stack=True, width=12),
     ]),
+    ("Who uses it, where there are keys", [
+        panel("Device seconds a second, by key", "percentunit",
+              (rate("hmar_principal_device_seconds_total", SERVER, "principal"), "{{principal}}"), stack=True, width=12,
+              about="Images' shares of steps, by the name of the key that asked for them."),
+        panel("Images by key", "short", (rate("hmar_principal_images_total", SERVER, "principal"), "{{principal}}"), stack=True,
+              width=12),
+    ]),
     ("Editing", [
         panel("Edited images", "short", (rate("hmar_upload_lookups_total", by="outcome"), "tokens: {{outcome}}"), stack=True,
               about="hit: the uploaded picture's tokens were known already."),

@@ -145,6 +145,14 @@ absl::StatusOr<std::shared_ptr<const KeyHolder>> KeyRing::Identify(
   return found;
 }
 
+std::vector<std::string> KeyRing::names() const {
+  std::vector<std::string> names;
+  for (const std::shared_ptr<const KeyHolder>& holder : *holders()) {
+    names.push_back(holder->key.name);
+  }
+  return names;
+}
+
 std::shared_ptr<const KeyRing::Holders> KeyRing::holders() const {
   absl::MutexLock lock(&mutex_);
   return holders_;

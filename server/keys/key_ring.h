@@ -50,7 +50,8 @@ class KeyRing {
   absl::StatusOr<std::shared_ptr<const KeyHolder>> Identify(
       absl::Span<const std::string> authorization) const;
 
-  const std::string& path() const { return path_; }
+  // Of all keys in force.
+  std::vector<std::string> names() const;
 
  private:
   using Holders = std::vector<std::shared_ptr<const KeyHolder>>;

@@ -3,7 +3,10 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 
+#include <cstdio>
 #include <deque>
+#include <fstream>
+#include <string>
 
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
@@ -76,6 +79,28 @@ TEST_F(ReloaderTest, RequestsDuringARunAreOneMore) {
   EXPECT_THAT(lines_->Next(), HasSubstr("slow: 2"));
   reloader_.Request();
   EXPECT_THAT(lines_->Next(), HasSubstr("slow: 3"));
+}
+
+TEST_F(ReloaderTest, AWatchedFileIsReadAgainWhenItIsAnother) {
+  const std::string file = ::testing::TempDir() + "reloader_test_file";
+  const auto write = [&file](const std::string& text) { std::ofstream(file) << text; };
+  write("one");
+  const std::string seen = Reloader::SignatureOf(file);
+  write("two, before the watch began");
+  reloader_.Watch("keys", file, seen, [&file]() -> absl::StatusOr<std::string> {
+    std::string text;
+    std::getline(std::ifstream(file) >> std::ws, text);
+    return text;
+  });
+  EXPECT_EQ(lines_->Next(), "info reload, keys: two, before the watch began");
+  write("three");
+  EXPECT_EQ(lines_->Next(), "info reload, keys: three");
+  const std::string next = file + ".new";
+  std::ofstream(next) << "four";
+  ASSERT_EQ(std::rename(next.c_str(), file.c_str()), 0);
+  EXPECT_EQ(lines_->Next(), "info reload, keys: four");
+  reloader_.Request();
+  EXPECT_EQ(lines_->Next(), "info reload, keys: four");
 }
 
 }  // namespace
