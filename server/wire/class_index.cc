@@ -86,7 +86,7 @@ absl::StatusOr<uint32_t> ClassIndex::Find(absl::string_view text) const {
 }
 
 std::vector<ClassSpelling> ClassIndex::Nearest(absl::string_view text, size_t count) const {
-  const EditDistance from(CodePointsOf(Loose(text)));
+  const EditDistance from(CodePointsOf(Loose(text.substr(0, kMaxClassNameBytes))));
   struct Candidate {
     size_t distance;
     size_t spelling;
@@ -116,9 +116,10 @@ absl::Status ClassIndex::Unknown(absl::string_view text) const {
         absl::StrAppend(out, Quoted(spelling.text));
         if (!spelling.is_name) absl::StrAppend(out, " (", Quoted(names_[spelling.class_id]), ")");
       });
-  return ErrorOf(Reason::kUnknownClass, absl::StrCat("model ", model_, " has no class ",
-                                                     Quoted(text), "; the nearest are ", nearest,
-                                                     "; numbers are 0 to ", names_.size() - 1));
+  return ErrorOf(
+      Reason::kUnknownClass,
+      absl::StrCat("model ", model_, " has no class ", Quoted(text), "; the nearest are ", nearest,
+                   "; it has ", names_.size(), " classes, from 0"));
 }
 
 absl::Status ClassIndex::Ambiguous(absl::string_view text, const Ids& ids) const {

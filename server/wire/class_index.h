@@ -37,8 +37,8 @@ class ClassIndex {
 
   // The spellings nearest to the text by edit distance, loosely, nearest first: of each class at
   // most one, at most `count`; of those equally near the lower id. Only the text's first
-  // EditDistance::kMaxCharacters characters count. Costs some nanoseconds a character of all
-  // spellings, whatever the text.
+  // EditDistance::kMaxCharacters characters count, within its first kMaxClassNameBytes. Costs some
+  // nanoseconds a character of all spellings, whatever the text.
   std::vector<ClassSpelling> Nearest(absl::string_view text, size_t count) const;
 
  private:

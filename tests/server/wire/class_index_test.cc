@@ -98,15 +98,14 @@ TEST(ClassIndexTest, ASignOrAnotherBaseIsNoNumber) {
   const ClassIndex index = IndexOf({{"cat"}, {"dog"}});
   for (const char* text : {"-1", "+1", "0x1", "1.0", "1e0", "2", "99999999999999999999", "class",
                            "class -1", "\xd9\xa1"}) {
-    EXPECT_THAT(Error(index, text), HasSubstr("numbers are 0 to 1")) << text;
+    EXPECT_THAT(Error(index, text), HasSubstr("it has 2 classes, from 0")) << text;
   }
 }
 
 TEST(ClassIndexTest, NamesTheThreeNearest) {
   EXPECT_EQ(Error(IndexOf({{"cat"}, {"dog", "hound"}, {"ship"}, {"airplane"}}), "hond"),
             "model m has no class \"hond\"; the nearest are \"hound\" (\"dog\"), \"cat\", "
-            "\"ship\"; numbers "
-            "are 0 to 3");
+            "\"ship\"; it has 4 classes, from 0");
   EXPECT_THAT(Error(ImageNet(), "goldn retreiver"),
               HasSubstr("the nearest are \"golden retriever\", "));
   EXPECT_THAT(Error(IndexOf({{"cat"}}), "x"), HasSubstr("the nearest are \"cat\"; "));
@@ -122,6 +121,7 @@ TEST(ClassIndexTest, TheNearestAreOfClassesThatDiffer) {
   EXPECT_EQ(index.Nearest("CAT", 1).front().text, "cat");
   EXPECT_FALSE(index.Nearest("CAT", 1).front().is_name);
   EXPECT_THAT(index.Nearest("CAT", 0), IsEmpty());
+  EXPECT_EQ(index.Nearest("x" + std::string(1 << 20, 'x'), 1).front().text, "x");
 }
 
 TEST(ClassIndexTest, LongTextIsRefusedUnread) {
