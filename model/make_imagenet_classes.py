@@ -47,7 +47,7 @@ class Synset:
         words = int(count, 16)
         self.lemmas = [lemma.replace("_", " ") for lemma in rest[:2 * words:2]]
         pointers = rest[2 * words + 1:]
-        self.kinds = [pointers[i + 1] for i in range(0, len(pointers) - 1) if pointers[i] == "@"]  # What it is a kind of.
+        self.kinds = [pointers[i + 1] for i in range(len(pointers) - 1) if pointers[i] == "@"]  # What it is a kind of.
 
 
 def read_synsets(path: pathlib.Path) -> dict[str, Synset]:

@@ -106,6 +106,7 @@ std::vector<ClassSpelling> ClassIndex::Nearest(absl::string_view text, size_t co
     if (best.size() > count) best.pop_back();
   }
   std::vector<ClassSpelling> nearest;
+  nearest.reserve(best.size());
   for (const Candidate& candidate : best) nearest.push_back(spellings_[candidate.spelling]);
   return nearest;
 }
