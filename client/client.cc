@@ -22,7 +22,7 @@ using grpc::health::v1::HealthCheckResponse;
 constexpr char kService[] = "hmar.v1.ImageGenerationService";
 
 // Fields of a reply, known and unknown: some hundred bytes of memory each.
-constexpr uint32_t kMaxModelsReplyFields = 200'000;  // A class is one.
+constexpr uint32_t kMaxModelsReplyFields = 600'000;  // A class is three, and its aliases.
 
 constexpr int kMaxHealthBytes = 4096;
 

@@ -19,8 +19,10 @@ constexpr char kFooter[] =
 
 void AddRequestOptions(CLI::App& app, RequestFlags& command) {
   app.add_option("--model", command.model, "Model name; default: the server's first");
-  app.add_option("--class", command.target,
-                 "What to draw: a class name, or its number; default: no class");
+  app.add_option(
+      "--class", command.target,
+      "What to draw: a class by name, alias or number (hmar models --classes has them);\n"
+      "default: no class");
   app.add_option("--seed", command.seed,
                  "Seed of the first image; each further one adds 1; default: drawn by the server")
       ->check(Unsigned<uint64_t>());
@@ -193,7 +195,12 @@ CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
 
 CLI::App* AddModels(CLI::App& app, ModelsCommand& command) {
   CLI::App* models = app.add_subcommand("models", "List what the server holds");
-  models->add_flag("--json", command.json, "Everything, as JSON");
+  models->add_option("--model", command.model, "This model alone");
+  CLI::Option* json = models->add_flag("--json", command.json, "Everything, as JSON");
+  models
+      ->add_flag("--classes", command.classes,
+                 "What can be drawn: number, name, aliases of each class")
+      ->excludes(json);
   return models;
 }
 

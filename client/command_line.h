@@ -19,7 +19,7 @@ namespace hmar {
 // leaves the choice to the server.
 struct RequestFlags {
   std::string model;
-  std::string target;  // --class: a name or an id.
+  std::string target;  // --class: a name, an alias or a number.
   std::optional<uint64_t> seed;
   uint32_t count = 1;
   std::string previews = "none";  // "none", "fast", "full".
@@ -66,7 +66,9 @@ struct EditCommand : RequestFlags {
 
 // `hmar models`.
 struct ModelsCommand {
-  bool json = false;
+  std::string model;     // Empty: all.
+  bool json = false;     // At most one of both.
+  bool classes = false;  // What the classes are called.
 };
 
 // `hmar health`.

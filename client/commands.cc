@@ -39,6 +39,30 @@ std::string ModelTable(const v1::ListModelsResponse& models) {
   return absl::StrCat(table, "* the default model\n");
 }
 
+std::string ClassList(const v1::ListModelsResponse& models) {
+  std::string list;
+  for (const v1::Model& model : models.models()) {
+    absl::StrAppend(&list, Cell(model.name()), "\n");
+    for (int id = 0; id < model.class_infos_size(); ++id) {
+      const v1::ClassInfo& called = model.class_infos(id);
+      std::string aliases = absl::StrJoin(called.aliases(), ", ", [](auto* out, const auto& alias) {
+        absl::StrAppend(out, Cell(alias));
+      });
+      absl::StrAppend(&list, absl::StrFormat("%6d  %s%s%s\n", id, Cell(called.name()),
+                                             aliases.empty() ? "" : ": ", aliases));
+    }
+  }
+  return list;
+}
+
+absl::StatusOr<v1::ListModelsResponse> AskForModels(const std::string& name, Client& client,
+                                                    const CallOptions& options) {
+  if (name.empty()) return client.ListModels(options);
+  v1::ListModelsResponse models;
+  HMAR_ASSIGN_OR_RETURN(*models.add_models(), client.GetModel(name, options));
+  return models;
+}
+
 absl::StatusOr<std::vector<std::vector<Picture>>> ReadRows(const SheetCommand& command) {
   SheetRows rows;
   for (size_t i = 0; i < command.pictures.size(); ++i) {
@@ -75,10 +99,10 @@ ExitCode ReportCall(const absl::Status& status, const Canceller& canceller) {
 }
 
 ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canceller) {
-  const auto models = client.ListModels({.canceller = &canceller});
+  const auto models = AskForModels(command.model, client, {.canceller = &canceller});
   if (!models.ok()) return ReportCall(models.status(), canceller);
   if (!command.json) {
-    absl::PrintF("%s", ModelTable(*models));
+    absl::PrintF("%s", command.classes ? ClassList(*models) : ModelTable(*models));
     return kExitOk;
   }
   google::protobuf::util::JsonPrintOptions options;

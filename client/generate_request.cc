@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/files.h"
 #include "client/token_lists.h"
@@ -12,17 +11,6 @@
 
 namespace hmar {
 namespace {
-
-// A number is an id, anything else a name, nothing no class.
-void SetTarget(const std::string& target, v1::GenerateRequest& request) {
-  uint32_t id = 0;
-  if (target.empty()) return;
-  if (absl::SimpleAtoi(target, &id)) {
-    request.set_class_id(id);
-  } else {
-    request.set_class_name(target);
-  }
-}
 
 absl::StatusOr<v1::MaskSchedule> MakeSchedule(const std::string& text) {
   v1::MaskSchedule schedule;
@@ -106,7 +94,8 @@ absl::Status SetPrefix(const RequestFlags& flags, v1::GenerateRequest& request) 
 absl::StatusOr<v1::GenerateRequest> MakeGenerateRequest(const RequestFlags& flags) {
   v1::GenerateRequest request;
   request.set_model(flags.model);
-  SetTarget(flags.target, request);
+  // Numbers, too: the server knows whether the model has a class of that name.
+  if (!flags.target.empty()) request.set_class_name(flags.target);
   if (flags.seed) request.set_seed(*flags.seed);
   request.set_num_images(flags.count);
   HMAR_RETURN_IF_ERROR(SetSampling(flags, request));

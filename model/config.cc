@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
-#include <set>
+#include <map>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "model/json_reader.h"
@@ -19,7 +20,9 @@ namespace {
 constexpr size_t kMaxTextBytes = 4 << 20;
 constexpr int kMaxBrackets = 16;  // Inside each other: parsed, each takes 80 times its byte.
 constexpr size_t kMaxClasses = 1'000'000;
+constexpr size_t kMaxAliases = 64;  // Of a class.
 constexpr size_t kMaxNameBytes = 256;
+constexpr size_t kMaxQuotedBytes = 64;  // Of a key, in errors.
 constexpr int kMaxScales = 64;
 constexpr int kMaxGrid = 256;
 constexpr int kMaxImageSize = 4096;
@@ -46,12 +49,33 @@ int DepthOf(absl::string_view text) {
   return deepest;
 }
 
-void ReadClasses(JsonReader& in, ModelConfig* config) {
-  config->classes = in.Strings("classes", kMaxClasses, kMaxNameBytes);
-  std::set<std::string> seen;
+using ClassIds = std::map<std::string, size_t>;
+
+ClassIds ReadClasses(JsonReader& in, ModelConfig* config) {
+  config->classes = in.Strings("classes", kMaxClasses, kMaxClassNameBytes);
+  ClassIds ids;
   for (size_t i = 0; i < config->classes.size(); ++i) {
-    in.Check(seen.insert(config->classes[i]).second, absl::StrCat("classes[", i, "]"),
+    in.Check(ids.emplace(config->classes[i], i).second, absl::StrCat("classes[", i, "]"),
              "repeats an earlier name; class names must be unique");
+  }
+  return ids;
+}
+
+void ReadAliases(JsonReader in, const ClassIds& ids, ModelConfig* config) {
+  config->class_aliases.resize(config->classes.size());
+  for (const std::string& name : in.Keys()) {
+    const auto id = ids.find(name);
+    if (id == ids.end()) {
+      in.Check(false, absl::CHexEscape(name.substr(0, kMaxQuotedBytes)), "is none of classes");
+      return;
+    }
+    std::vector<std::string> aliases = in.Strings(name, kMaxAliases, kMaxClassNameBytes);
+    for (size_t i = 0; i < aliases.size(); ++i) {
+      const auto here = aliases.begin() + static_cast<ptrdiff_t>(i);
+      in.Check(aliases[i] != name && std::find(aliases.begin(), here, aliases[i]) == here,
+               absl::StrCat(name, "[", i, "]"), "repeats the class's name or an earlier alias");
+    }
+    config->class_aliases[id->second] = std::move(aliases);
   }
 }
 
@@ -163,7 +187,8 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, const std::
   config.architecture = in.String("architecture", kMaxNameBytes);
   in.Check(config.architecture == "hmar", "architecture", "is not \"hmar\"");
   config.image_size = in.Int("image_size", 1, kMaxImageSize);
-  ReadClasses(in, &config);
+  const ClassIds ids = ReadClasses(in, &config);
+  if (in.Has("class_aliases")) ReadAliases(in.Object("class_aliases"), ids, &config);
   ReadGrids(in, &config);
   config.tokenizer = ReadTokenizer(in.Object("vqvae"));
   config.transformer = ReadTransformer(in.Object("transformer"));

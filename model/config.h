@@ -3,6 +3,7 @@
 
 // What a model folder's config.json says, checked. No torch here: the server includes this.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "absl/strings/string_view.h"
 
 namespace hmar {
+
+inline constexpr size_t kMaxClassNameBytes = 256;  // Of a config.json's classes and their aliases.
 
 // schedule[k] lists how many tokens of scale k settle in each of its passes: positive numbers whose
 // sum is the scale's token count. The first pass is the next-scale pass, the others are mask passes
@@ -57,7 +60,10 @@ struct ModelConfig {
   std::string architecture;          // "hmar"
   int image_size = 0;                // Pixels a side, S: P doubled for every level but one.
   std::vector<std::string> classes;  // By class id; unique.
-  std::vector<int> patch_nums;       // Tokens a side of each scale, rising; the last is P.
+  // What else the classes are called, by class id, or empty: no class is called anything else. An
+  // alias may be another class's, too, or its name.
+  std::vector<std::vector<std::string>> class_aliases;
+  std::vector<int> patch_nums;  // Tokens a side of each scale, rising; the last is P.
   TokenizerConfig tokenizer;
   TransformerConfig transformer;
   SamplingParams sampling;  // Defaults; valid.
@@ -73,11 +79,12 @@ struct ModelConfig {
 // text is safe, and sizes are bounded so that no product of two or three of them overflows int64.
 // Keys it does not know are ignored. In the
 // file, "sampling" has cfg, top_k, top_p (0: off, like 1), mask_schedule and, if it likes,
-// temperature.
+// temperature; "class_aliases", which it may leave out, is an object of lists by class name, each
+// of 1 to 64 aliases.
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, const std::string& source);
 
 // The configuration of the released models, which come without a config.json: "hmar-d16",
-// "hmar-d20", "hmar-d24", "hmar-d30" (256 px, 1,000 classes named by number), and the same with
+// "hmar-d20", "hmar-d24", "hmar-d30" (256 px, the classes of imagenet_classes.h), and the same with
 // "-512" appended (512 px). INVALID_ARGUMENT lists the names for any other.
 absl::StatusOr<ModelConfig> OfficialArchitecture(const std::string& name);
 

@@ -29,12 +29,19 @@ JsonReader::JsonReader(const json& object, std::string path, absl::Status* statu
 
 bool JsonReader::Has(const char* key) const { return object_.contains(key); }
 
+std::vector<std::string> JsonReader::Keys() const {
+  std::vector<std::string> keys;
+  if (!object_.is_object()) return keys;
+  for (const auto& field : object_.items()) keys.push_back(field.key());
+  return keys;
+}
+
 void JsonReader::Check(bool ok, const std::string& key, const std::string& found_and_wanted) {
   if (ok || !status_->ok()) return;
   *status_ = absl::InvalidArgumentError(absl::StrCat(path_, key, " ", found_and_wanted));
 }
 
-const json& JsonReader::Find(const char* key) {
+const json& JsonReader::Find(const std::string& key) {
   static const json* const kNothing = new json();
   const auto found = object_.find(key);
   if (found == object_.end()) {
@@ -108,7 +115,8 @@ std::vector<int> JsonReader::Ints(const char* key, size_t min_size, size_t max_s
   return values;
 }
 
-std::vector<std::string> JsonReader::Strings(const char* key, size_t max_size, size_t max_bytes) {
+std::vector<std::string> JsonReader::Strings(const std::string& key, size_t max_size,
+                                             size_t max_bytes) {
   const json& array = Find(key);
   std::vector<std::string> values;
   if (!HasSize(array, key, 1, max_size)) return values;

@@ -22,6 +22,7 @@ class JsonReader {
   JsonReader(const nlohmann::json& object, std::string path, absl::Status* status);
 
   bool Has(const char* key) const;
+  std::vector<std::string> Keys() const;  // Sorted; those of an object alone.
 
   JsonReader Object(const char* key);
   int Int(const char* key, int min, int max);            // Inclusive. 4.0 is not an integer.
@@ -29,14 +30,14 @@ class JsonReader {
   bool Bool(const char* key);
   std::string String(const char* key, size_t max_bytes);  // Not empty.
   std::vector<int> Ints(const char* key, size_t min_size, size_t max_size, int min, int max);
-  std::vector<std::string> Strings(const char* key, size_t max_size, size_t max_bytes);
+  std::vector<std::string> Strings(const std::string& key, size_t max_size, size_t max_bytes);
   std::vector<std::vector<uint32_t>> Lists(const char* key, size_t max_size, size_t max_list_size);
 
   // Records a rule that spans fields.
   void Check(bool ok, const std::string& key, const std::string& found_and_wanted);
 
  private:
-  const nlohmann::json& Find(const char* key);
+  const nlohmann::json& Find(const std::string& key);
   bool HasSize(const nlohmann::json& array, const std::string& key, size_t min, size_t max);
   int64_t Integer(const nlohmann::json& value, const std::string& key, int64_t min, int64_t max);
   std::string Text(const nlohmann::json& value, const std::string& key, size_t max_bytes);

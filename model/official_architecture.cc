@@ -1,9 +1,10 @@
-#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "model/config.h"
+#include "model/imagenet_classes.h"
 
 namespace hmar {
 namespace {
@@ -24,13 +25,6 @@ constexpr Release kReleases[] = {
     {"hmar-d24-512", 24, 2.1f, 900, 512},  {"hmar-d30-512", 30, 1.7f, 1000, 512},
 };
 
-std::vector<std::string> NumberedClasses(int count) {
-  std::vector<std::string> classes;
-  classes.reserve(static_cast<size_t>(count));
-  for (int i = 0; i < count; ++i) classes.push_back(absl::StrCat("class ", i));
-  return classes;
-}
-
 std::vector<int> Grids(int image_size) {
   if (image_size == 512) return {1, 2, 3, 4, 6, 9, 13, 18, 24, 32};
   return {1, 2, 3, 4, 5, 6, 8, 10, 13, 16};
@@ -50,7 +44,9 @@ ModelConfig ReleasedConfig(const Release& release) {
   config.name = release.name;
   config.architecture = "hmar";
   config.image_size = release.image_size;
-  config.classes = NumberedClasses(1000);
+  ImageNetClasses classes = ReadImageNetClasses();
+  config.classes = std::move(classes.names);
+  config.class_aliases = std::move(classes.aliases);
   config.patch_nums = Grids(release.image_size);
   config.tokenizer = {.vocab_size = 4096,
                       .z_channels = 32,

@@ -17,7 +17,7 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kUnknownEnumValue, "UNKNOWN_ENUM_VALUE", Code::kInvalidArgument,
               "An enum holds a number that this server does not know."},
     ReasonRow{Reason::kUnknownClass, "UNKNOWN_CLASS", Code::kInvalidArgument,
-              "The model has no such class."},
+              "The model has no such class, or several that are called so."},
     ReasonRow{Reason::kRequestIdInvalid, "REQUEST_ID_INVALID", Code::kInvalidArgument,
               "The request id is longer than 128 bytes or not printable UTF-8."},
     ReasonRow{

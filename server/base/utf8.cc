@@ -84,4 +84,21 @@ bool IsPrintableUtf8(absl::string_view text) {
   return true;
 }
 
+std::u32string CodePointsOf(absl::string_view text) {
+  std::u32string points;
+  while (!text.empty()) {
+    uint32_t code = 0;
+    const size_t length = Decode(text, &code);
+    const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+    if (length == 0 || surrogate || code > 0x10ffff) {
+      points.push_back(0xfffd);
+      text.remove_prefix(1);
+    } else {
+      points.push_back(code);
+      text.remove_prefix(length);
+    }
+  }
+  return points;
+}
+
 }  // namespace hmar

@@ -2,6 +2,7 @@
 #define HMAR_SERVER_BASE_UTF8_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/strings/string_view.h"
 
@@ -18,6 +19,9 @@ bool IsPrintable(uint32_t code_point);
 // True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most
 // U+10FFFF) of printable characters alone.
 bool IsPrintableUtf8(absl::string_view text);
+
+// The code points of any text: U+FFFD for each byte that is not of well-formed UTF-8.
+std::u32string CodePointsOf(absl::string_view text);
 
 }  // namespace hmar
 

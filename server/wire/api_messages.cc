@@ -104,7 +104,14 @@ v1::Model ToProto(const EngineInfo& model, absl::Span<const std::string> devices
   message.set_architecture(config.architecture);
   message.set_digest(model.digest);
   message.set_image_size(config.image_size);
-  message.mutable_classes()->Assign(config.classes.begin(), config.classes.end());
+  for (size_t id = 0; id < config.classes.size(); ++id) {
+    message.add_classes(config.classes[id]);
+    v1::ClassInfo& info = *message.add_class_infos();
+    info.set_name(config.classes[id]);
+    if (id >= config.class_aliases.size()) continue;
+    const std::vector<std::string>& aliases = config.class_aliases[id];
+    info.mutable_aliases()->Assign(aliases.begin(), aliases.end());
+  }
   message.mutable_patch_nums()->Assign(config.patch_nums.begin(), config.patch_nums.end());
   *message.mutable_sampling() = ToProto(config.sampling);
   message.set_is_default(is_default);

@@ -8,9 +8,7 @@ ModelCatalog::ModelCatalog(std::vector<EngineInfo> models, std::vector<std::stri
     : models_(std::move(models)), devices_(std::move(devices)) {
   for (size_t i = 0; i < models_.size(); ++i) {
     by_name_.emplace(models_[i].config.name, i);
-    auto& ids = class_ids_.emplace_back();
-    const std::vector<std::string>& classes = models_[i].config.classes;
-    for (uint32_t id = 0; id < classes.size(); ++id) ids.emplace(classes[id], id);
+    classes_.emplace_back(models_[i].config);
   }
 }
 
@@ -24,12 +22,6 @@ std::optional<size_t> ModelCatalog::Find(absl::string_view name) const {
   if (name.empty()) return 0;
   const auto it = by_name_.find(name);
   if (it == by_name_.end()) return std::nullopt;
-  return it->second;
-}
-
-std::optional<uint32_t> ModelCatalog::FindClass(size_t model, absl::string_view class_name) const {
-  const auto it = class_ids_[model].find(class_name);
-  if (it == class_ids_[model].end()) return std::nullopt;
   return it->second;
 }
 

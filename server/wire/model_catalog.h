@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "model/engine.h"
+#include "server/wire/class_index.h"
 
 namespace hmar {
 
@@ -27,15 +28,15 @@ class ModelCatalog {
   // Index of the model; the default's for an empty name; nothing for an unknown one.
   std::optional<size_t> Find(absl::string_view name) const;
 
-  // Class id of an exact class name. REQUIRES: model < models().size().
-  std::optional<uint32_t> FindClass(size_t model, absl::string_view class_name) const;
+  // What the model's classes are called: Find makes a class id of a text, or UNKNOWN_CLASS with the
+  // nearest. REQUIRES: model < models().size().
+  const ClassIndex& classes(size_t model) const { return classes_[model]; }
 
  private:
   std::vector<EngineInfo> models_;
   std::vector<std::string> devices_;
   absl::flat_hash_map<std::string, size_t> by_name_;
-  std::vector<absl::flat_hash_map<std::string, uint32_t>>
-      class_ids_;  // By model. A name used twice: its first id.
+  std::vector<ClassIndex> classes_;  // By model.
 };
 
 }  // namespace hmar

@@ -37,11 +37,12 @@ void ResolveTarget(const v1::GenerateRequest& request, const ModelCatalog& catal
                                    classes, " classes, from 0"));
     }
   } else if (request.has_class_name()) {
-    resolved->job.prototype.class_id = catalog.FindClass(resolved->job.model, request.class_name());
-    if (!resolved->job.prototype.class_id.has_value()) {
-      violations->Add(Reason::kUnknownClass, "class_name",
-                      absl::StrCat("model ", model.config.name, " has no class ",
-                                   Quoted(request.class_name()), "; GetModel lists them"));
+    const absl::StatusOr<uint32_t> id =
+        catalog.classes(resolved->job.model).Find(request.class_name());
+    if (id.ok()) {
+      resolved->job.prototype.class_id = *id;
+    } else {
+      violations->Add(ReasonOf(id.status()), "class_name", std::string(id.status().message()));
     }
   }
 }

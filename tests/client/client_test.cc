@@ -242,9 +242,9 @@ TEST_F(RawClientTest, ManyImagesOrModelsAreCountedBeforeTheyBecomeObjects) {
   EXPECT_EQ(client_.GenerateImages({}).status(),
             absl::DataLossError("a GenerateImagesResponse of more than 20000 fields"));
   server_.SetAnswer(kListModels,
-                    {.messages = {Repeated(std::string("\x0a\0", 2), 200'001)}, .status = {}});
+                    {.messages = {Repeated(std::string("\x0a\0", 2), 600'001)}, .status = {}});
   EXPECT_EQ(client_.ListModels().status(),
-            absl::DataLossError("a ListModelsResponse of more than 200000 fields"));
+            absl::DataLossError("a ListModelsResponse of more than 600000 fields"));
 }
 
 TEST_F(RawClientTest, AUnaryCallHasOneReply) {

@@ -207,6 +207,8 @@ TEST(CommandLineTest, ASheetBringsFastPreviewsForItselfAlone) {
 
 TEST(CommandLineTest, OtherCommandsAreRead) {
   EXPECT_TRUE(ParseAs<ModelsCommand>({"models", "--json"}).json);
+  EXPECT_TRUE(ParseAs<ModelsCommand>({"models", "--classes"}).classes);
+  EXPECT_EQ(ParseAs<ModelsCommand>({"models", "--model", "m"}).model, "m");
   EXPECT_EQ(ParseAs<HealthCommand>({"health"}).service, kReadinessService);
   EXPECT_EQ(ParseAs<HealthCommand>({"health", "--wait", "9"}).wait_seconds, 9);
   EXPECT_EQ(ParseAs<HealthCommand>({"health", "--service", ""}).service, "");
@@ -275,6 +277,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::vector<const char*>{"generate", "--out", "x", "--top-k", "-1"},
         std::vector<const char*>{"generate", "--out", "x", "--colour"},
         std::vector<const char*>{"models", "extra"},
+        std::vector<const char*>{"models", "--classes", "--json"},
         std::vector<const char*>{"sheet", "--out", "x"},
         std::vector<const char*>{"sheet", "a.png"}));
 

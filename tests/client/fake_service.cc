@@ -18,6 +18,10 @@ v1::Model CifarLikeModel() {
   model.set_image_size(8);
   model.add_classes("cat");
   model.add_classes("ship");
+  model.add_class_infos()->set_name("cat");
+  model.mutable_class_infos(0)->add_aliases("kitty");
+  model.mutable_class_infos(0)->add_aliases("n02121620");
+  model.add_class_infos()->set_name("ship");
   for (const uint32_t side : {1, 2, 4}) model.add_patch_nums(side);
   model.set_is_default(true);
   model.add_devices("cpu");

@@ -35,14 +35,12 @@ TEST(GenerateRequestTest, WhatWasNotGivenStaysUnset) {
   EXPECT_FALSE(request.output().has_png_compression());
 }
 
-TEST(GenerateRequestTest, ANumberIsAClassIdAndAnythingElseAName) {
+TEST(GenerateRequestTest, AClassGoesAsItWasGivenNumbersToo) {
   GenerateCommand command = Command();
-  command.target = "8";
-  EXPECT_EQ(MakeGenerateRequest(command)->class_id(), 8);
-  command.target = "ship";
-  EXPECT_EQ(MakeGenerateRequest(command)->class_name(), "ship");
-  command.target = "-8";
-  EXPECT_EQ(MakeGenerateRequest(command)->class_name(), "-8");
+  for (const char* target : {"ship", "Golden Retriever", "8", "-8"}) {
+    command.target = target;
+    EXPECT_EQ(MakeGenerateRequest(command)->class_name(), target);
+  }
 }
 
 TEST(GenerateRequestTest, WhatHappensAtTheDeadlineHasTheApisNames) {

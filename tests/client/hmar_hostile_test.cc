@@ -78,7 +78,8 @@ TEST_F(HmarAnswerTest, TextOfModelsIsEscaped) {
   v1::Model& model = *models.add_models();
   for (std::string* text :
        {model.mutable_name(), model.mutable_architecture(), model.mutable_digest(),
-        model.mutable_precision(), model.add_devices(), model.add_classes()}) {
+        model.mutable_precision(), model.add_devices(), model.add_classes(),
+        model.add_class_infos()->mutable_name(), model.mutable_class_infos(0)->add_aliases()}) {
     *text = kTerminal;
   }
   server_.service().SetScript({.events = {}, .status = {}, .models = models});
@@ -86,6 +87,9 @@ TEST_F(HmarAnswerTest, TextOfModelsIsEscaped) {
   EXPECT_EQ(table.exit_code, 0);
   EXPECT_EQ(std::count(table.out.begin(), table.out.end(), '\n'), 3);
   EXPECT_EQ(Attack({"models", "--json"}).exit_code, 0);
+  const ProcessResult classes = Attack({"models", "--classes"});
+  EXPECT_EQ(classes.exit_code, 0);
+  EXPECT_EQ(std::count(classes.out.begin(), classes.out.end(), '\n'), 2);
 }
 
 TEST_F(HmarAnswerTest, PreviewsWithoutEndMakeNoFilesWithoutEnd) {
@@ -204,16 +208,16 @@ TEST_F(HmarAnswerTest, ThePicturesOfASheetAreKeptSmall) {
   EXPECT_THAT(result.error, HasSubstr("ABORTED: that was all"));
 }
 
-TEST_F(HmarAnswerTest, AHundredThousandModelsAreNotListed) {
+TEST_F(HmarAnswerTest, ModelsWithoutEndAreNotListed) {
   v1::ListModelsResponse models;
-  for (int i = 0; i < 100'000; ++i) models.add_models()->set_name("m");
+  for (int i = 0; i < 290'000; ++i) models.add_models()->set_name("m");
   server_.service().SetScript({.events = {}, .status = {}, .models = models});
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{"models"}, {"models", "--json"}}) {
     const ProcessResult result = Attack(arguments);
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.error, HasSubstr("100000 models; at most 1000"));
+    EXPECT_THAT(result.error, HasSubstr("290000 models; at most 1000"));
   }
 }
 

@@ -209,6 +209,16 @@ TEST_F(HmarTest, ModelsPrintsATableOrJson) {
   EXPECT_THAT(json.out, HasSubstr("\"is_default\": true"));
 }
 
+TEST_F(HmarTest, ModelsPrintsWhatClassesAreCalled) {
+  const ProcessResult all = Run({"models", "--classes"});
+  EXPECT_EQ(all.exit_code, 0) << all.error;
+  EXPECT_EQ(all.out, "tiny\n     0  cat: kitty, n02121620\n     1  ship\n");
+  EXPECT_EQ(Run({"models", "--classes", "--model", "tiny"}).out, all.out);
+  const ProcessResult unknown = Run({"models", "--model", "other"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_THAT(unknown.error, HasSubstr("no such model"));
+}
+
 TEST_F(HmarTest, HealthExitsWith0OnlyWhenReady) {
   const ProcessResult waiting = Run({"health"});
   EXPECT_EQ(waiting.exit_code, 3);

@@ -43,7 +43,7 @@ def previews(**values):
 BAD_FIELDS = [
     ("class_id", "UNKNOWN_CLASS", {"class_name": None, "class_id": 10}),
     ("class_id", "UNKNOWN_CLASS", {"class_name": None, "class_id": 2**32 - 1}),
-    ("class_name", "UNKNOWN_CLASS", {"class_name": "Ship"}),
+    ("class_name", "UNKNOWN_CLASS", {"class_name": "shp"}),
     ("num_images", "FIELD_OUT_OF_RANGE", {"num_images": 100_000}),
     ("num_images", "FIELD_OUT_OF_RANGE", {"num_images": 2**32 - 1}),
     *[("sampling.cfg_scale", "SAMPLING_INVALID", sampling(cfg_scale=v)) for v in (-1, math.nan, math.inf, 3e38)],

@@ -64,6 +64,8 @@ void WriteWeights(const std::filesystem::path& folder) {
   Write(folder / "wrapped.pkl", Bytes("\x80\x04}q\x01\x8c\x05model\x94h\x01\x94s."));
   std::filesystem::copy_file("deploy/models/hmar-cifar10/config.json", folder / "config.json",
                              std::filesystem::copy_options::overwrite_existing);
+  Write(folder / "aliases.json", R"({"name":"m","architecture":"hmar","image_size":4,"classes":)"
+                                 R"(["cat","dog"],"class_aliases":{"dog":["hound","n02084071"]}})");
 }
 
 }  // namespace

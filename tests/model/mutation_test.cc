@@ -152,7 +152,9 @@ TEST(Mutation, OfPicklesAloneNeverCrashes) {
 }
 
 TEST(Mutation, OfConfigurationsNeverCrashes) {
-  Mutator mutator(ReadFile("deploy/models/hmar-cifar10/config.json"));
+  std::string config = ReadFile("deploy/models/hmar-cifar10/config.json");
+  config.insert(1, R"("class_aliases":{"ship":["boat"],"cat":["kitty","tom cat"]},)");
+  Mutator mutator(config);
   Outcome outcome;
   for (int i = 0; i < 20'000; ++i) {
     ++(ParseModelConfig(mutator.Next(), "c").ok() ? outcome.opened : outcome.refused);

@@ -27,6 +27,8 @@ def test_a_class_has_a_name_and_a_number(client):
     model = client.model()
     by_name, by_number = (client.images(target, seed=1, schedule="none")[0].data for target in ("ship", model.classes.index("ship")))
     assert by_name == by_number
+    assert model.class_aliases == ((),) * 10
+    assert client.price("SHIP", seed=1).seed == client.price("8", seed=1).seed == 1
     assert client.images(seed=1, schedule="none")[0].data != by_name
     with pytest.raises(TypeError):
         client.images(True)
@@ -94,6 +96,7 @@ def test_failures_say_why(client, hmar_client):
         client.images("shp", cfg_scale=-1)
     assert {violation.field for violation in caught.value.violations} == {"class_name", "sampling.cfg_scale"}
     assert caught.value.request_id
+    assert 'the nearest are "ship", ' in str(caught.value.violations)
     with pytest.raises(hmar_client.NotFound) as caught:
         client.images(model="nope")
     assert caught.value.reason == "MODEL_NOT_FOUND"

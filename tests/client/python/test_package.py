@@ -77,6 +77,7 @@ def test_the_example_of_many_images_saves_them_all(run_python, tmp_path):
 def test_the_command_line(run_python, tmp_path):
     assert run_python("-m", "hmar_client", "health") == "ready\n"
     assert "hmar-cifar10: 32 px, 10 classes" in run_python("-m", "hmar_client", "models")
+    assert "\n     8  ship\n" in run_python("-m", "hmar_client", "models", "--classes")
     made = run_python("-m", "hmar_client", "generate", "ship", "--seed", "7", "-n", "2", "--sheet", "sheet.png")
     assert made.splitlines() == ["pictures/image-7.png", "pictures/image-8.png", "sheet.png"]
     run_python("-m", "hmar_client", "edit", "cat", "--image", "pictures/image-7.png", "--box", "8,8,24,24", "--out", "edited")

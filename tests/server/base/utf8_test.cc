@@ -107,5 +107,13 @@ TEST(Utf8Test, ControlsAndMalformedTextDoNot) {
   EXPECT_FALSE(IsPrintableUtf8(absl::string_view("a\0b", 3)));
 }
 
+TEST(Utf8Test, AnyTextHasCodePoints) {
+  EXPECT_EQ(CodePointsOf(""), U"");
+  EXPECT_EQ(CodePointsOf("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xb1"), U"a\u00e9\u20ac\U0001f431");
+  EXPECT_EQ(CodePointsOf("\x80z\xc3"), U"\ufffdz\ufffd");
+  EXPECT_EQ(CodePointsOf("\xed\xa0\x80"), U"\ufffd\ufffd\ufffd");            // A surrogate.
+  EXPECT_EQ(CodePointsOf("\xf4\x90\x80\x80"), U"\ufffd\ufffd\ufffd\ufffd");  // U+110000.
+}
+
 }  // namespace
 }  // namespace hmar

@@ -147,6 +147,9 @@ Model.is_default = 8, bool
 Model.devices = 9, repeated string
 Model.precision = 10, string
 Model.parameters = 11, uint64
+Model.class_infos = 12, repeated message
+ClassInfo.name = 1, string
+ClassInfo.aliases = 2, repeated string
 )";
 
 void AddEnum(const EnumDescriptor& type, const std::string& scope, std::set<std::string>* rows) {

@@ -197,8 +197,10 @@ std::vector<BadField> BadFields() {
   return {
       {"ClassIdTooLarge", [](Request& r) { r.set_class_id(3); }, "class_id", Reason::kUnknownClass,
        "3 classes"},
-      {"ClassNameUnknown", [](Request& r) { r.set_class_name("Ship"); }, "class_name",
-       Reason::kUnknownClass, "\"Ship\""},
+      {"ClassNameUnknown", [](Request& r) { r.set_class_name("shp"); }, "class_name",
+       Reason::kUnknownClass, "\"shp\"; the nearest are \"ship\""},
+      {"ClassNameEmpty", [](Request& r) { r.set_class_name(""); }, "class_name",
+       Reason::kUnknownClass, "\"\""},
       {"ClassNameHuge", [](Request& r) { r.set_class_name(std::string(1 << 20, 'x')); },
        "class_name", Reason::kUnknownClass, "(1048576 bytes)"},
       {"TooManyImages", [](Request& r) { r.set_num_images(100'000); }, "num_images",

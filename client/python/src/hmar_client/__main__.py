@@ -31,11 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hmar_client", description=__doc__)
     parser.add_argument("--server", help="host:port; default: HMAR_SERVER, or localhost:50051")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("models", help="what the server holds")
+    models = commands.add_parser("models", help="what the server holds")
+    models.add_argument("--classes", action="store_true", help="and what its classes are called")
     commands.add_parser("health", help="exit code 0: the server is ready")
     for name, what in (("generate", "new images"), ("edit", "a part of a picture, anew")):
         command = commands.add_parser(name, help=what)
-        command.add_argument("target", nargs="?", help="a class by name or number; default: none")
+        command.add_argument("target", nargs="?", help="a class by name, alias or number; default: none")
         command.add_argument("--model", help="default: the server's first")
         command.add_argument("--seed", type=int)
         command.add_argument("-n", type=int, default=1, help="images")
@@ -63,6 +64,8 @@ def _run(client: Client, given: argparse.Namespace) -> int:
         for model in client.models():
             print(f"{model.name}: {model.image_size} px, {len(model.classes)} classes, {model.precision} on "
                   f"{', '.join(model.devices)}{', default' if model.is_default else ''}")
+            for number, name in enumerate(model.classes if given.classes else ()):
+                print(f"{number:6}  {': '.join(filter(None, (name, ', '.join(model.class_aliases[number]))))}")
         return 0
     if given.command == "health":
         ready = client.health()
@@ -88,9 +91,8 @@ def _make(client: Client, given: argparse.Namespace) -> Pictures:
         options["seed"] = given.seed
     if given.timeout is not None:
         options["timeout"] = given.timeout
-    target = int(given.target) if given.target is not None and given.target.isdecimal() else given.target
     if given.command == "generate":
-        return client.images(target, progress=_show, **options)
+        return client.images(given.target, progress=_show, **options)
     edit: EditOptions = {**options}  # type: ignore[typeddict-item]  # What it lacks is left out.
     if given.box is not None:
         edit["box"] = given.box
@@ -98,7 +100,7 @@ def _make(client: Client, given: argparse.Namespace) -> Pictures:
         edit["keep_box"] = given.keep_box
     if given.mask is not None:
         edit["mask"] = given.mask
-    return client.edit(given.image, target, progress=_show, **edit)
+    return client.edit(given.image, given.target, progress=_show, **edit)
 
 
 def _show(progress: Progress) -> None:

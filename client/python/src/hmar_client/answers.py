@@ -115,6 +115,7 @@ class Model:
     devices: tuple[str, ...]
     precision: str
     parameters: int
+    class_aliases: tuple[tuple[str, ...], ...] = ()  #: What else classes are called, by number.
 
     @property
     def scales(self) -> int:
@@ -122,8 +123,11 @@ class Model:
 
 
 def model_of(model: pb.Model) -> Model:
+    aliases = [tuple(info.aliases) for info in model.class_infos]  # None, from a server that knows of none.
+    aliases += [()] * (len(model.classes) - len(aliases))
     return Model(model.name, model.architecture, model.digest, model.image_size, tuple(model.classes),
-                 tuple(model.patch_nums), model.is_default, tuple(model.devices), model.precision, model.parameters)
+                 tuple(model.patch_nums), model.is_default, tuple(model.devices), model.precision, model.parameters,
+                 tuple(aliases))
 
 
 def branch_request_options(image: Image, scales: int) -> tuple[str | int | None, str, tuple[tuple[int, ...], ...]]:

@@ -14,7 +14,7 @@ from .pictures import Source, file_bytes
 
 #: x0, y0, x1, y1 in pixels of the picture, half open.
 Box = tuple[int, int, int, int]
-#: A class by its name or its number; None: no class.
+#: A class by its name, an alias or its number; None: no class. The server finds it, whatever its case.
 Target = Union[str, int, None]
 
 _Enum = TypeVar("_Enum")
