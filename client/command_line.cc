@@ -17,6 +17,9 @@ constexpr char kFooter[] =
     "ready;\n"
     "4 a result could not be written; 130 interrupted, the call was cancelled.";
 
+constexpr double kMinIntervalSeconds = 0.1;
+constexpr double kMaxIntervalSeconds = 3600;
+
 void AddRequestOptions(CLI::App& app, RequestFlags& command) {
   app.add_option("--model", command.model, "Model name; default: the server's first");
   app.add_option("--class", command.target,
@@ -78,7 +81,8 @@ void AddSamplingOptions(CLI::App& app, RequestFlags& command) {
 CLI::Option* AddOutputOptions(CLI::App& app, RequestFlags& command) {
   const std::string group = "Output";
   CLI::Option* previews = app.add_option("--previews", command.previews,
-                                         "Pictures of unfinished images: none, fast or full")
+                                         "Files of unfinished images: none, fast or full. Unless\n"
+                                         "given, a terminal shows fast ones, and none are written")
                               ->check(CLI::IsMember({"none", "fast", "full"}))
                               ->capture_default_str()
                               ->group(group);
@@ -101,7 +105,13 @@ CLI::Option* AddOutputOptions(CLI::App& app, RequestFlags& command) {
   app.add_flag("--receipt", command.receipt,
                "Write how each image was made into its PNG and to a .json beside it")
       ->group(group);
-  app.add_flag("--quiet", command.quiet, "No progress lines")->group(group);
+  app.add_flag("--quiet", command.quiet, "No progress, no pictures on the terminal")->group(group);
+  app.add_option("--show", command.show,
+                 "Pictures on the terminal: auto (as the terminal can), never, or by a protocol:\n"
+                 "kitty, iterm2, sixel, blocks")
+      ->check(CLI::IsMember({"auto", "never", "kitty", "iterm2", "sixel", "blocks"}))
+      ->capture_default_str()
+      ->group(group);
   return previews;
 }
 
@@ -113,13 +123,12 @@ CLI::App* AddGenerate(CLI::App& app, GenerateCommand& command) {
       ->add_option(
           "--out", command.out,
           "Folder for image-SEED.png, image-SEED-scale-KK.png and sheet.png; made if missing")
+      ->check(NotEmpty())
+      ->capture_default_str()
       ->group("Output");
-  AddOutputOptions(*generate, command);
-  generate->final_callback([&command] {
-    if (command.out.empty() && !command.validate_only) {
-      throw CLI::RequiredError("--out (or --validate-only)");
-    }
-  });
+  const CLI::Option* previews = AddOutputOptions(*generate, command);
+  generate->final_callback(
+      [&command, previews] { command.write_previews = previews->count() > 0; });
   return generate;
 }
 
@@ -166,7 +175,8 @@ CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
   AddSamplingOptions(*edit, command);
   edit->add_option("--out", command.out,
                    "PNG file to write; with --count above 1, and for previews and receipts, the\n"
-                   "start of the names: OUT-SEED.png, OUT-scale-KK.png, OUT-SEED-scale-KK.png")
+                   "start of the names: OUT-SEED.png, OUT-scale-KK.png, OUT-SEED-scale-KK.png;\n"
+                   "default: pictures/edit-SEED.png")
       ->check(PngName())
       ->group("Output");
   edit->add_option("--sheet", command.sheet,
@@ -178,9 +188,6 @@ CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
   edit->final_callback([&command, previews] {
     if (!command.box && !command.keep_box && command.mask.empty() && command.resize != "contain") {
       throw CLI::RequiredError("--box, --mask, --keep-box or --resize contain");
-    }
-    if (command.out.empty() && !command.validate_only) {
-      throw CLI::RequiredError("--out (or --validate-only)");
     }
     if (!command.out.empty() && command.sheet == command.out) {
       throw CLI::ValidationError("--sheet", "'" + command.sheet + "' is --out's file, too");
@@ -218,6 +225,30 @@ CLI::App* AddSheet(CLI::App& app, SheetCommand& command) {
   return sheet;
 }
 
+CLI::App* AddWatch(CLI::App& app, WatchCommand& command) {
+  CLI::App* watch =
+      app.add_subcommand("watch", "Follow a server's throughput, queue and latency; q ends it");
+  command.metrics = {"localhost", 9090, "/metrics"};
+  const auto set = [&command](const std::string& text) {
+    absl::StatusOr<MetricsAddress> address = ParseMetricsAddress(text);
+    if (!address.ok()) {
+      throw CLI::ValidationError("--metrics", std::string(address.status().message()));
+    }
+    command.metrics = *std::move(address);
+  };
+  watch
+      ->add_option_function<std::string>(
+          "--metrics", set, "HOST:PORT or URL of its Prometheus metrics (hmar-server --metrics)")
+      ->envname("HMAR_METRICS")
+      ->default_str("localhost:9090");
+  watch->add_option("--interval", command.interval_seconds, "Seconds between two looks, up to 3600")
+      ->check(Seconds())
+      ->check(CLI::Range(kMinIntervalSeconds, kMaxIntervalSeconds))
+      ->capture_default_str();
+  watch->add_flag("--once", command.once, "Look twice, an interval apart, print that and end");
+  return watch;
+}
+
 EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out;
   std::ostringstream err;
@@ -235,6 +266,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   ModelsCommand models;
   HealthCommand health;
   SheetCommand sheet;
+  WatchCommand watch;
 
   CLI::App app("hmar: pictures from an hmar-server, scale by scale.", "hmar");
   app.footer(kFooter);
@@ -246,6 +278,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   const CLI::App* run_edit = AddEdit(app, edit);
   const CLI::App* run_models = AddModels(app, models);
   const CLI::App* run_health = AddHealth(app, health);
+  const CLI::App* run_watch = AddWatch(app, watch);
   AddSheet(app, sheet);
   try {
     app.parse(argc, argv);
@@ -256,6 +289,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   if (run_edit->parsed()) return CommandLine{server, tls, edit};
   if (run_models->parsed()) return CommandLine{server, tls, models};
   if (run_health->parsed()) return CommandLine{server, tls, health};
+  if (run_watch->parsed()) return CommandLine{server, tls, watch};
   return CommandLine{server, tls, sheet};
 }
 

@@ -10,9 +10,13 @@
 #include <vector>
 
 #include "client/edit_options.h"
+#include "client/metrics_scrape.h"
 #include "client/tls_options.h"
 
 namespace hmar {
+
+// The folder for pictures where --out does not say another.
+inline constexpr char kDefaultOut[] = "pictures";
 
 // What every command that makes images takes. An option that was not given is absent (or empty) and
 // leaves the choice to the server.
@@ -42,11 +46,13 @@ struct RequestFlags {
   std::string request_id;
   bool validate_only = false;
   bool quiet = false;
+  std::string show = "auto";    // "auto", "never", "kitty", "iterm2", "sixel", "blocks".
+  bool write_previews = false;  // To files of their own: --previews was given.
 };
 
 // `hmar generate`.
 struct GenerateCommand : RequestFlags {
-  std::string out;  // A folder; made if missing.
+  std::string out = kDefaultOut;  // A folder; made if missing.
 };
 
 // `hmar edit`. Of box, mask and keep_box at most one is given; none only if resize is "contain".
@@ -58,9 +64,9 @@ struct EditCommand : RequestFlags {
   std::string resize = "none";  // "none", "cover", "contain".
   uint32_t feather = 0;         // Pixels.
   bool composite = true;
-  std::string out;              // A .png to write; its folder is made if missing.
-  std::string sheet;            // Likewise; empty: none.
-  bool write_previews = false;  // To files of their own; false where they are for the sheet alone.
+  std::string out;    // A .png to write; its folder is made if missing. Empty: edit-SEED.png in
+                      // kDefaultOut.
+  std::string sheet;  // Likewise; empty: none.
 };
 
 // `hmar models`.
@@ -81,10 +87,19 @@ struct SheetCommand {
   std::vector<std::string> pictures;
 };
 
+// `hmar watch`.
+struct WatchCommand {
+  MetricsAddress metrics;
+  double interval_seconds = 1;
+  bool once = false;
+};
+
 struct CommandLine {
   std::string server;  // HOST:PORT
   TlsOptions tls;
-  std::variant<GenerateCommand, EditCommand, ModelsCommand, HealthCommand, SheetCommand> command;
+  std::variant<GenerateCommand, EditCommand, ModelsCommand, HealthCommand, SheetCommand,
+               WatchCommand>
+      command;
 };
 
 // Nothing to run: --help, or a mistake.

@@ -20,6 +20,9 @@ CLI::Validator Seconds();
 template <typename T>
 CLI::Validator Unsigned();
 
+// Anything but "".
+CLI::Validator NotEmpty();
+
 // A path that ends in .png.
 CLI::Validator PngName();
 

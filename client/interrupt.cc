@@ -23,8 +23,9 @@ sigset_t InterruptSignals() {
 
 }  // namespace
 
-InterruptWatcher::InterruptWatcher(std::function<void()> on_interrupt)
-    : on_interrupt_(std::move(on_interrupt)) {
+InterruptWatcher::InterruptWatcher(std::function<void()> on_interrupt,
+                                   std::function<void()> before_exit)
+    : on_interrupt_(std::move(on_interrupt)), before_exit_(std::move(before_exit)) {
   const sigset_t signals = InterruptSignals();
   pthread_sigmask(SIG_BLOCK, &signals, &previous_mask_);
   signals_fd_ = signalfd(-1, &signals, SFD_CLOEXEC);
@@ -47,7 +48,10 @@ void InterruptWatcher::Watch() {
     if (fds[1].revents != 0) return;
     signalfd_siginfo info;
     if (fds[0].revents == 0 || read(signals_fd_, &info, sizeof(info)) != sizeof(info)) continue;
-    if (interrupted) _exit(kExitInterrupted);
+    if (interrupted) {
+      if (before_exit_ != nullptr) before_exit_();
+      _exit(kExitInterrupted);
+    }
     interrupted = true;
     on_interrupt_();
   }

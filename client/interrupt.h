@@ -9,11 +9,12 @@
 namespace hmar {
 
 // Turns Ctrl-C and SIGTERM into a callback on a thread of its own, while it lives; a second one
-// ends the process at once. Make it before any other thread: threads started earlier would still
-// die of the signal.
+// calls `before_exit`, there too, and ends the process at once. Make it before any other thread:
+// threads started earlier would still die of the signal.
 class InterruptWatcher {
  public:
-  explicit InterruptWatcher(std::function<void()> on_interrupt);
+  explicit InterruptWatcher(std::function<void()> on_interrupt,
+                            std::function<void()> before_exit = nullptr);
   ~InterruptWatcher();
   InterruptWatcher(const InterruptWatcher&) = delete;
   InterruptWatcher& operator=(const InterruptWatcher&) = delete;
@@ -22,6 +23,7 @@ class InterruptWatcher {
   void Watch();
 
   const std::function<void()> on_interrupt_;
+  const std::function<void()> before_exit_;  // May be null.
   sigset_t previous_mask_;
   int signals_fd_;  // signalfd
   int stop_fd_;     // eventfd: readable once the destructor runs.
