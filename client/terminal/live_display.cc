@@ -10,6 +10,7 @@ namespace hmar {
 namespace {
 
 constexpr absl::Duration kBetweenFrames = absl::Milliseconds(50);
+constexpr char kEraseLine[] = "\r\x1b[2K";  // Of a key that was echoed below the frame: ^C.
 constexpr absl::Duration kLongestRest = absl::Milliseconds(250);
 
 // Another one for each process, and not what other programs count from.
@@ -61,6 +62,7 @@ void LiveDisplay::Close() {
   }
   thread_.join();
   Draw();
+  terminal_.Write(kEraseLine);
 }
 
 void LiveDisplay::Run() {

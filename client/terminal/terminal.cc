@@ -54,8 +54,12 @@ TerminalKind Terminal::Kind(absl::string_view show) {
 }
 
 bool Terminal::AsksSixel() {
-  if (isatty(in_) != 1 || isatty(out_) != 1 || !InForeground(in_) || HasBytes(in_)) return false;
-  StartKeys();
+  if (isatty(in_) != 1 || isatty(out_) != 1 || !InForeground(in_)) return false;
+  StartKeys();  // Only now is the start of a line seen, too.
+  if (HasBytes(in_)) {
+    StopKeys();
+    return false;
+  }
   Write(kAskDeviceAttributes);
   DeviceAttributesReader reader;
   const absl::Time end = absl::Now() + kAnswerTime;

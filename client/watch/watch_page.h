@@ -13,9 +13,9 @@ namespace hmar {
 
 struct WatchState {
   std::string address;  // Of the metrics.
-  CountWindow window;   // Empty: no look has succeeded yet.
-  std::string failure;  // Of the latest look; empty: it succeeded.
-  absl::Time seen;      // When one last succeeded.
+  CountWindow window = {};   // Empty: no look has succeeded yet.
+  std::string failure = {};  // Of the latest look; empty: it succeeded.
+  absl::Time seen = {};      // When one last succeeded.
 };
 
 // A screen: lines of plain text, the most telling ones first.
