@@ -40,8 +40,9 @@ int Run(int argc, const char* const* argv) {
   const auto& command_line = std::get<hmar::CommandLine>(parsed);
   hmar::Canceller canceller;
   hmar::Terminal terminal(STDIN_FILENO, STDERR_FILENO, hmar::TerminalVariables());
-  const hmar::InterruptWatcher watcher([&canceller] { canceller.Cancel(); },
-                                       [&terminal] { terminal.Abandon(); });
+  const hmar::InterruptWatcher watcher({.on_interrupt = [&canceller] { canceller.Cancel(); },
+                                        .before_exit = [&terminal] { terminal.Abandon(); },
+                                        .on_continue = [&terminal] { terminal.NoteContinue(); }});
   const auto credentials = hmar::MakeCredentials(command_line.tls);
   if (!credentials.ok()) {
     hmar::PrintError(credentials.status());

@@ -4,10 +4,12 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/printable.h"
 #include "model/status_macros.h"
@@ -47,11 +49,16 @@ struct MultiDeleter {
 using Easy = std::unique_ptr<CURL, EasyDeleter>;
 using Multi = std::unique_ptr<CURLM, MultiDeleter>;
 
-void SetOptions(CURL* easy, const std::string& url, absl::Duration timeout, Received& received) {
-  curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
+void SetOptions(CURL* easy, const MetricsAddress& address, absl::Duration timeout,
+                Received& received) {
+  curl_easy_setopt(easy, CURLOPT_URL, ShowAddress(address).c_str());
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));  // NOLINT
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  if (!address.user.empty()) {
+    curl_easy_setopt(easy, CURLOPT_USERNAME, address.user.c_str());
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, address.password.c_str());
+  }
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, absl::ToInt64Milliseconds(timeout));
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, TakeText);
@@ -89,14 +96,21 @@ absl::StatusOr<MetricsAddress> ParseMetricsAddress(const std::string& text) {
   const size_t slash = rest.find('/');
   MetricsAddress address;
   address.path = slash == absl::string_view::npos ? "/metrics" : std::string(rest.substr(slash));
-  const absl::string_view place = rest.substr(0, slash);
+  absl::string_view place = rest.substr(0, slash);
+  if (const size_t at = place.rfind('@'); at != absl::string_view::npos) {
+    const std::pair<absl::string_view, absl::string_view> who =
+        absl::StrSplit(place.substr(0, at), absl::MaxSplits(':', 1));
+    address.user = std::string(who.first);
+    address.password = std::string(who.second);
+    place.remove_prefix(at + 1);
+  }
   const size_t colon = place.rfind(':');
   const bool whole = colon != absl::string_view::npos && colon > 0 &&
                      absl::SimpleAtoi(place.substr(colon + 1), &address.port) &&
                      address.port >= 1 && address.port <= kMostPort;
   if (!whole || absl::StrContains(place, "//")) {
     return absl::InvalidArgumentError(
-        absl::StrCat("was '", Printable(text),
+        absl::StrCat("was '", Printable(text.substr(text.rfind('@') + 1)),
                      "', must be HOST:PORT or http://HOST:PORT/PATH, PORT 1 .. 65535"));
   }
   absl::string_view host = place.substr(0, colon);
@@ -115,7 +129,7 @@ absl::StatusOr<std::vector<MetricSample>> Scrape(const MetricsAddress& address,
   }
   const std::string url = ShowAddress(address);
   Received received;
-  SetOptions(easy.get(), url, options.timeout, received);
+  SetOptions(easy.get(), address, options.timeout, received);
   curl_multi_add_handle(multi.get(), easy.get());
   const std::optional<CURLcode> end = Transfer(multi.get(), options.gives_up);
   long status = 0;  // NOLINT(google-runtime-int): libcurl's.

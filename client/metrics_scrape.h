@@ -17,13 +17,15 @@ struct MetricsAddress {
   std::string host;
   int port = 0;
   std::string path;
+  std::string user = {};  // For basic authentication; empty: none.
+  std::string password = {};
 };
 
-// "HOST:PORT", "[V6]:PORT" or "http://HOST:PORT/PATH"; without a path it is /metrics.
-// INVALID_ARGUMENT, with the text and what it must be.
+// "HOST:PORT", "[V6]:PORT" or "http://USER:PASSWORD@HOST:PORT/PATH"; without a path it is /metrics.
+// INVALID_ARGUMENT, with the text, a password left out, and what it must be.
 absl::StatusOr<MetricsAddress> ParseMetricsAddress(const std::string& text);
 
-// "http://HOST:PORT/PATH"
+// "http://HOST:PORT/PATH", without user and password.
 std::string ShowAddress(const MetricsAddress& address);
 
 inline constexpr size_t kMaxMetricsHeaderBytes = size_t{64} << 10;

@@ -54,6 +54,9 @@ class FrameWriter {
   // different. Not 0.
   FrameWriter(const TerminalKind& kind, uint32_t id) : kind_(kind), id_(id) {}
 
+  // The cursor has left the frame for good: the next one is drawn where it is then.
+  void Forget() { drawn_ = {}; }
+
   // What to write so that the screen shows this frame; empty: it does already. Of a frame with no
   // room (a line of the screen stays free) the upper lines are drawn. After a change of size all is
   // drawn anew, over what the terminal made of the old frame.

@@ -25,7 +25,7 @@ LiveDisplay::LiveDisplay(const DisplayOptions& options, const TerminalKind& kind
     : kind_(kind),
       terminal_(terminal),
       start_(absl::Now()),
-      writer_(kind, FirstPictureId()),
+      screen_(kind, FirstPictureId(), terminal),
       progress_(options.images, kind.graphics != Graphics::kNone),
       thread_([this] { Run(); }) {}
 
@@ -62,7 +62,7 @@ void LiveDisplay::Close() {
   }
   thread_.join();
   Draw();
-  terminal_.Write(kEraseLine);
+  if (terminal_.live()) terminal_.Write(kEraseLine);
 }
 
 void LiveDisplay::Run() {
@@ -82,14 +82,11 @@ void LiveDisplay::Run() {
 
 // Events that come while the terminal takes its bytes do not wait for it.
 void LiveDisplay::Draw() {
-  Frame frame;
-  const ScreenSize size = terminal_.size();
-  {
+  screen_.Draw([this](const ScreenSize& size) {
     const absl::MutexLock lock(&mutex_);
     changed_ = false;
-    frame = ProgressFrame(progress_, kind_, size, absl::Now() - start_);
-  }
-  terminal_.Write(writer_.Draw(std::move(frame), size));
+    return ProgressFrame(progress_, kind_, size, absl::Now() - start_);
+  });
 }
 
 }  // namespace hmar

@@ -7,8 +7,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "client/terminal/display.h"
-#include "client/terminal/frame.h"
 #include "client/terminal/request_progress.h"
+#include "client/terminal/screen.h"
 #include "client/terminal/terminal.h"
 
 namespace hmar {
@@ -33,7 +33,7 @@ class LiveDisplay final : public Display {
   const TerminalKind kind_;
   Terminal& terminal_;
   const absl::Time start_;
-  FrameWriter writer_;  // Of the thread, while it runs.
+  Screen screen_;  // Of the thread, while it runs.
   absl::Mutex mutex_;
   RequestProgress progress_ ABSL_GUARDED_BY(mutex_);
   bool changed_ ABSL_GUARDED_BY(mutex_) = true;

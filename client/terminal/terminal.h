@@ -5,6 +5,8 @@
 
 #include <termios.h>
 
+#include <atomic>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -51,6 +53,10 @@ class Terminal {
   // Waits until there may be a key, or that long.
   void WaitForKey(absl::Duration timeout) const;
 
+  // The process was stopped and goes on: the cursor is somewhere else, and the modes may be.
+  void NoteContinue() { ++continues_; }
+  uint64_t continues() const { return continues_; }  // How often so far.
+
   // For a process that is about to end while another thread draws: ends a half-written sequence,
   // puts modes back. Waits for nothing.
   void Abandon();
@@ -62,6 +68,7 @@ class Terminal {
   const int in_;
   const int out_;
   const Variables variables_;
+  std::atomic<uint64_t> continues_ = 0;
   absl::Mutex mutex_;
   std::optional<termios> original_ ABSL_GUARDED_BY(mutex_);  // Before keys came one by one.
 };

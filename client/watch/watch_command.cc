@@ -2,15 +2,18 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <utility>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "client/commands.h"
 #include "client/metrics_scrape.h"
 #include "client/printable.h"
-#include "client/terminal/frame.h"
+#include "client/terminal/screen.h"
 #include "client/terminal/text_columns.h"
 #include "client/watch/server_counts.h"
 #include "client/watch/watch_page.h"
@@ -29,7 +32,7 @@ class Watch {
         canceller_(canceller),
         terminal_(terminal),
         live_(!command.once && isatty(STDOUT_FILENO) == 1 && terminal.live()),
-        writer_(terminal.Kind("never"), 1) {
+        screen_(terminal.Kind("never"), 1, terminal) {
     state_.address = Printable(ShowAddress(command.metrics));
   }
 
@@ -85,13 +88,13 @@ class Watch {
   }
 
   void Redraw() {
-    shown_size_ = terminal_.size();
-    const uint32_t columns = std::max(shown_size_.columns, 2U) - 1;
-    Frame frame;
-    for (const std::string& line : WatchPage(state_, absl::Now())) {
-      frame.lines.push_back(PlainLine(CutToColumns(line, columns)));
-    }
-    terminal_.Write(writer_.Draw(std::move(frame), shown_size_));
+    screen_.Draw([this](const ScreenSize& size) {
+      Frame frame;
+      for (const std::string& line : WatchPage(state_, absl::Now())) {
+        frame.lines.push_back(PlainLine(CutToColumns(line, std::max(size.columns, 2U) - 1)));
+      }
+      return frame;
+    });
   }
 
   // Until the next look, or the end. A window of another size is drawn at once.
@@ -99,7 +102,7 @@ class Watch {
     const absl::Time until = absl::Now() + absl::Seconds(command_.interval_seconds);
     for (absl::Duration left; !Ended() && (left = until - absl::Now()) > absl::ZeroDuration();) {
       Wait(std::min(left, kBetweenKeys));
-      if (live_ && terminal_.size() != shown_size_) Redraw();
+      if (live_ && screen_.resized()) Redraw();
     }
   }
 
@@ -125,8 +128,7 @@ class Watch {
   Canceller& canceller_;
   Terminal& terminal_;
   const bool live_;  // Redrawn in place, keys are read; else a line a look.
-  FrameWriter writer_;
-  ScreenSize shown_size_;
+  Screen screen_;
   WatchState state_;
   bool quit_ = false;
 };

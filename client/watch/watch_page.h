@@ -12,7 +12,7 @@
 namespace hmar {
 
 struct WatchState {
-  std::string address;  // Of the metrics.
+  std::string address;       // Of the metrics.
   CountWindow window = {};   // Empty: no look has succeeded yet.
   std::string failure = {};  // Of the latest look; empty: it succeeded.
   absl::Time seen = {};      // When one last succeeded.

@@ -26,6 +26,13 @@ TEST(MetricsAddressTest, HostPortAndUrlsAreTaken) {
   EXPECT_EQ(url->host, "::1");
   EXPECT_EQ(url->path, "/a/b");
   EXPECT_EQ(ShowAddress(*url), "http://[::1]:80/a/b");
+  const auto named = ParseMetricsAddress("http://eve:a:b@c@host:80");
+  ASSERT_TRUE(named.ok());
+  EXPECT_EQ(named->user, "eve");
+  EXPECT_EQ(named->password, "a:b@c");
+  EXPECT_EQ(ShowAddress(*named), "http://host:80/metrics");
+  EXPECT_THAT(std::string(ParseMetricsAddress("eve:secret@host").status().message()),
+              HasSubstr("was 'host'"));
   for (const char* wrong :
        {"", "host", ":9090", "host:0", "host:65536", "host:x", "https://h:1/", "ftp://h:1"}) {
     EXPECT_THAT(std::string(ParseMetricsAddress(wrong).status().message()),
@@ -38,6 +45,11 @@ class ScrapeTest : public testing::Test {
  protected:
   ScrapeTest() {
     server_.Get("/metrics", [](const httplib::Request&, httplib::Response& response) {
+      response.set_content("a 1\n", "text/plain");
+    });
+    server_.Get("/private", [](const httplib::Request& request, httplib::Response& response) {
+      const std::string who = request.get_header_value("Authorization");
+      response.status = who == "Basic ZXZlOnNlY3JldA==" ? 200 : 401;
       response.set_content("a 1\n", "text/plain");
     });
     server_.Get("/moved", [](const httplib::Request&, httplib::Response& response) {
@@ -81,6 +93,11 @@ TEST_F(ScrapeTest, MetricsAreFetched) {
   const auto samples = Scrape({"127.0.0.1", port_, "/metrics"});
   ASSERT_TRUE(samples.ok()) << samples.status();
   EXPECT_EQ(SumOf(*samples, "a", {}), 1);
+}
+
+TEST_F(ScrapeTest, APasswordIsSentWhereThereIsOne) {
+  EXPECT_THAT(std::string(StatusOf("/private").message()), HasSubstr("HTTP status 401"));
+  EXPECT_TRUE(Scrape({"127.0.0.1", port_, "/private", "eve", "secret"}).ok());
 }
 
 TEST_F(ScrapeTest, AnAnswerWithoutEndIsCutOff) {

@@ -64,6 +64,10 @@ class Terminal:
     def type(self, keys):
         os.write(self.fd, keys)
 
+    def say(self, text):
+        """What another program writes to the terminal meanwhile."""
+        self._stream.feed(text.encode())
+
     @property
     def lines(self):
         """What stands on the screen, without the blank lines at its end."""
@@ -90,6 +94,11 @@ class Terminal:
             return False
         self._feed(data)
         return bool(data)
+
+    def read_all(self):
+        """What has been written so far."""
+        while select.select([self.fd], [], [], 0)[0]:
+            self._read()
 
     def wait_until(self, found):
         deadline = time.monotonic() + GENEROUS_SECONDS

@@ -1,5 +1,7 @@
 """`hmar` at a terminal: what stands on its screen, and what it leaves behind."""
+import os
 import re
+import signal
 import subprocess
 import termios
 
@@ -176,3 +178,30 @@ def test_validate_only_makes_no_folder(server, hmar, tmp_path):
     subprocess.run([hmar, "--server", server.address, "generate", "--validate-only"], cwd=tmp_path, check=True, timeout=180,
                    capture_output=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_after_a_stop_the_frame_begins_below_what_the_shell_wrote(at_terminal, tmp_path):
+    terminal = at_terminal("generate", *LONG, "--show", "never", "--out", tmp_path, environment=PLAIN, rows=200)
+    terminal.wait_for_text("scale 2/7")
+    os.kill(terminal.pid, signal.SIGSTOP)  # As Ctrl-Z does under a shell.
+    os.waitpid(terminal.pid, os.WUNTRACED)
+    terminal.read_all()
+    terminal.say("$ fg\r\n")
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.wait_for_text("64 images in")
+    above = terminal.lines[:terminal.lines.index("$ fg")]
+    below = terminal.lines[terminal.lines.index("$ fg") + 1:]
+    assert above[0].startswith("request ") and below[0] == above[0]
+    assert bars(below)
+    assert terminal.wait() == 0
+
+
+def test_a_second_ctrl_c_ends_it_whatever_the_terminal_takes(at_terminal, tmp_path):
+    terminal = at_terminal("generate", *LONG, "--show", "kitty", "--out", tmp_path)
+    terminal.wait_for_text("scale 2/7")
+    os.kill(terminal.pid, signal.SIGSTOP)  # Both come before it can act on one.
+    os.kill(terminal.pid, signal.SIGINT)
+    os.kill(terminal.pid, signal.SIGTERM)
+    os.kill(terminal.pid, signal.SIGCONT)
+    assert terminal.wait() == 130
+    assert terminal.raw.replace(b"\r\r", b"\r").endswith(b"\x1b\\\x1b[0m\r\n")
