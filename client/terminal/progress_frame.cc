@@ -127,7 +127,8 @@ uint32_t FirstShown(uint32_t first_unfinished, uint32_t images, uint32_t shown) 
 
 Frame ProgressFrame(const RequestProgress& progress, const TerminalKind& kind,
                     const ScreenSize& size, absl::Duration elapsed) {
-  const ProgressLayout layout = LayOut(progress.images(), kind.graphics != Graphics::kNone, size);
+  const bool pictures = kind.graphics != Graphics::kNone && progress.has_pictures();
+  const ProgressLayout layout = LayOut(progress.images(), pictures, size);
   const uint32_t columns = std::max(size.columns, 2U) - 1;  // The last one stays free.
   const auto text = [columns](const std::string& line) {
     return PlainLine(CutToColumns(line, columns));

@@ -47,6 +47,7 @@ class RequestProgress {
   const std::string& accepted() const { return accepted_; }        // Empty: not yet.
   const std::string& completed() const { return completed_; }
   const ImageProgress& image(uint32_t index) const;
+  bool has_pictures() const { return !with_picture_.empty(); }
 
  private:
   void KeepPicture(uint32_t index, const Picture& pixels);

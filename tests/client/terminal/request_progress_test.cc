@@ -138,6 +138,13 @@ TEST(RequestProgressTest, PicturesStandBesideEachOtherBelowTheBars) {
   EXPECT_NE(frame.pictures[0].version, frame.pictures[1].version);
 }
 
+TEST(RequestProgressTest, NoRoomIsKeptForPicturesThatMayNeverCome) {
+  RequestProgress progress(1, true);
+  EXPECT_EQ(ProgressFrame(progress, kWithKitty, kScreen, absl::Seconds(1)).lines.size(), 3U);
+  progress.OnPreview(PreviewOf(0, 0), Pixels(), absl::Seconds(1));
+  EXPECT_EQ(ProgressFrame(progress, kWithKitty, kScreen, absl::Seconds(1)).lines.size(), 19U);
+}
+
 TEST(RequestProgressTest, PicturesShrinkUntilAllStandInARow) {
   const auto layout = [](uint32_t images, uint32_t columns, uint32_t rows) {
     return LayOut(images, true, {.columns = columns, .rows = rows});
