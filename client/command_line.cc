@@ -17,9 +17,6 @@ constexpr char kFooter[] =
     "ready;\n"
     "4 a result could not be written; 130 interrupted, the call was cancelled.";
 
-constexpr double kMinIntervalSeconds = 0.1;
-constexpr double kMaxIntervalSeconds = 3600;
-
 void AddRequestOptions(CLI::App& app, RequestFlags& command) {
   app.add_option("--model", command.model, "Model name; default: the server's first");
   app.add_option("--class", command.target,
@@ -223,30 +220,6 @@ CLI::App* AddSheet(CLI::App& app, SheetCommand& command) {
   sheet->add_option("pictures", command.pictures, "PNG files, left to right, top to bottom")
       ->required();
   return sheet;
-}
-
-CLI::App* AddWatch(CLI::App& app, WatchCommand& command) {
-  CLI::App* watch =
-      app.add_subcommand("watch", "Follow a server's throughput, queue and latency; q ends it");
-  command.metrics = {"localhost", 9090, "/metrics"};
-  const auto set = [&command](const std::string& text) {
-    absl::StatusOr<MetricsAddress> address = ParseMetricsAddress(text);
-    if (!address.ok()) {
-      throw CLI::ValidationError("--metrics", std::string(address.status().message()));
-    }
-    command.metrics = *std::move(address);
-  };
-  watch
-      ->add_option_function<std::string>(
-          "--metrics", set, "HOST:PORT or URL of its Prometheus metrics (hmar-server --metrics)")
-      ->envname("HMAR_METRICS")
-      ->default_str("localhost:9090");
-  watch->add_option("--interval", command.interval_seconds, "Seconds between two looks, up to 3600")
-      ->check(Seconds())
-      ->check(CLI::Range(kMinIntervalSeconds, kMaxIntervalSeconds))
-      ->capture_default_str();
-  watch->add_flag("--once", command.once, "Look twice, an interval apart, print that and end");
-  return watch;
 }
 
 EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {

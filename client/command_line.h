@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "client/edit_options.h"
-#include "client/metrics_scrape.h"
 #include "client/tls_options.h"
+#include "client/watch/watch_options.h"
 
 namespace hmar {
 
@@ -85,13 +85,6 @@ struct SheetCommand {
   std::string out;
   uint32_t columns = 0;  // 0: all pictures in one row.
   std::vector<std::string> pictures;
-};
-
-// `hmar watch`.
-struct WatchCommand {
-  MetricsAddress metrics;
-  double interval_seconds = 1;
-  bool once = false;
 };
 
 struct CommandLine {
