@@ -36,7 +36,8 @@ void AppendMean(const Picture& picture, const Span& columns, const Span& rows,
       for (int c = 0; c < 3; ++c) sums[c] += from[c];
     }
   }
-  const uint64_t pixels = (columns.last - columns.first) * (rows.last - rows.first);
+  const uint64_t pixels =
+      std::max<uint64_t>((columns.last - columns.first) * (rows.last - rows.first), 1);
   for (const uint64_t sum : sums) {
     rgb.push_back(static_cast<uint8_t>((sum + pixels / 2) / pixels));
   }
