@@ -186,7 +186,7 @@ def test_after_a_stop_the_frame_begins_below_what_the_shell_wrote(at_terminal, t
     os.kill(terminal.pid, signal.SIGSTOP)  # As Ctrl-Z does under a shell.
     os.waitpid(terminal.pid, os.WUNTRACED)
     terminal.read_all()
-    terminal.say("$ fg\r\n")
+    terminal.say("\r\n\x1b[J$ fg\r\n")
     os.kill(terminal.pid, signal.SIGCONT)
     terminal.wait_for_text("64 images in")
     above = terminal.lines[:terminal.lines.index("$ fg")]
@@ -204,4 +204,4 @@ def test_a_second_ctrl_c_ends_it_whatever_the_terminal_takes(at_terminal, tmp_pa
     os.kill(terminal.pid, signal.SIGTERM)
     os.kill(terminal.pid, signal.SIGCONT)
     assert terminal.wait() == 130
-    assert terminal.raw.replace(b"\r\r", b"\r").endswith(b"\x1b\\\x1b[0m\r\n")
+    assert b"\x1b\\\x1b[0m\r" in terminal.raw[-300:]  # Whatever was half written is ended.
