@@ -7,6 +7,7 @@
 #include "client/client.h"
 #include "client/exit_code.h"
 #include "client/flag_values.h"
+#include "client/key_options.h"
 #include "client/tls_flags.h"
 
 namespace hmar {
@@ -80,7 +81,8 @@ void AddSamplingOptions(CLI::App& app, RequestFlags& command) {
 CLI::Option* AddOutputOptions(CLI::App& app, RequestFlags& command) {
   const std::string group = "Output";
   CLI::Option* previews = app.add_option("--previews", command.previews,
-                                         "Pictures of unfinished images: none, fast or full")
+                                         "Files of unfinished images: none, fast or full. Unless\n"
+                                         "given, a terminal shows fast ones, and none are written")
                               ->check(CLI::IsMember({"none", "fast", "full"}))
                               ->capture_default_str()
                               ->group(group);
@@ -103,7 +105,13 @@ CLI::Option* AddOutputOptions(CLI::App& app, RequestFlags& command) {
   app.add_flag("--receipt", command.receipt,
                "Write how each image was made into its PNG and to a .json beside it")
       ->group(group);
-  app.add_flag("--quiet", command.quiet, "No progress lines")->group(group);
+  app.add_flag("--quiet", command.quiet, "No progress, no pictures on the terminal")->group(group);
+  app.add_option("--show", command.show,
+                 "Pictures on the terminal: auto (as the terminal can), never, or by a protocol:\n"
+                 "kitty, iterm2, sixel, blocks")
+      ->check(CLI::IsMember({"auto", "never", "kitty", "iterm2", "sixel", "blocks"}))
+      ->capture_default_str()
+      ->group(group);
   return previews;
 }
 
@@ -115,13 +123,12 @@ CLI::App* AddGenerate(CLI::App& app, GenerateCommand& command) {
       ->add_option(
           "--out", command.out,
           "Folder for image-SEED.png, image-SEED-scale-KK.png and sheet.png; made if missing")
+      ->check(NotEmpty())
+      ->capture_default_str()
       ->group("Output");
-  AddOutputOptions(*generate, command);
-  generate->final_callback([&command] {
-    if (command.out.empty() && !command.validate_only) {
-      throw CLI::RequiredError("--out (or --validate-only)");
-    }
-  });
+  const CLI::Option* previews = AddOutputOptions(*generate, command);
+  generate->final_callback(
+      [&command, previews] { command.write_previews = previews->count() > 0; });
   return generate;
 }
 
@@ -168,7 +175,8 @@ CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
   AddSamplingOptions(*edit, command);
   edit->add_option("--out", command.out,
                    "PNG file to write; with --count above 1, and for previews and receipts, the\n"
-                   "start of the names: OUT-SEED.png, OUT-scale-KK.png, OUT-SEED-scale-KK.png")
+                   "start of the names: OUT-SEED.png, OUT-scale-KK.png, OUT-SEED-scale-KK.png;\n"
+                   "default: pictures/edit-SEED.png")
       ->check(PngName())
       ->group("Output");
   edit->add_option("--sheet", command.sheet,
@@ -180,9 +188,6 @@ CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
   edit->final_callback([&command, previews] {
     if (!command.box && !command.keep_box && command.mask.empty() && command.resize != "contain") {
       throw CLI::RequiredError("--box, --mask, --keep-box or --resize contain");
-    }
-    if (command.out.empty() && !command.validate_only) {
-      throw CLI::RequiredError("--out (or --validate-only)");
     }
     if (!command.out.empty() && command.sheet == command.out) {
       throw CLI::ValidationError("--sheet", "'" + command.sheet + "' is --out's file, too");
@@ -225,30 +230,6 @@ CLI::App* AddSheet(CLI::App& app, SheetCommand& command) {
   return sheet;
 }
 
-CLI::App* AddKeyNew(CLI::App& app, KeyNewCommand& command) {
-  CLI::App* key = app.add_subcommand("key", "Make keys for a server's --keys file");
-  key->require_subcommand(1);
-  CLI::App* made =
-      key->add_subcommand("new", "Print a new key, and the lines that let it in; needs no server");
-  made->add_option("--name", command.name, "Whose: for logs, metrics and fair shares")
-      ->required()
-      ->check(KeyName());
-  made->add_option("--models", command.models, "Models it may use; default: all")
-      ->delimiter(',')
-      ->check(KeyName());
-  made->add_option("--images-per-minute", command.images_per_minute)
-      ->check(CLI::Range(uint32_t{1}, uint32_t{1'000'000'000}));
-  made->add_option("--max-queued-images", command.max_queued_images,
-                   "Images that may wait; default: the server's --max-queued-images-per-client")
-      ->check(CLI::Range(uint32_t{1}, uint32_t{1'000'000}));
-  made->add_option("--max-priority", command.max_priority)->check(CLI::Range(-10, 10));
-  made->add_option("--weight", command.weight, "Its share of the devices beside others'")
-      ->check(CLI::Range(0.01, 100.0));
-  made->add_option("--expires", command.expires, "A date (its end, UTC) or 2027-01-31T00:00:00Z")
-      ->check(DateOrTime());
-  return made;
-}
-
 EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out;
   std::ostringstream err;
@@ -268,6 +249,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   SheetCommand sheet;
   ApiKeyOptions api_key;
   KeyNewCommand key_new;
+  WatchCommand watch;
 
   CLI::App app("hmar: pictures from an hmar-server, scale by scale.", "hmar");
   app.footer(kFooter);
@@ -281,6 +263,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   const CLI::App* run_models = AddModels(app, models);
   const CLI::App* run_health = AddHealth(app, health);
   const CLI::App* run_key_new = AddKeyNew(app, key_new);
+  const CLI::App* run_watch = AddWatch(app, watch);
   AddSheet(app, sheet);
   try {
     app.parse(argc, argv);
@@ -292,6 +275,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
   if (run_models->parsed()) return CommandLine{server, tls, api_key, models};
   if (run_health->parsed()) return CommandLine{server, tls, api_key, health};
   if (run_key_new->parsed()) return CommandLine{server, tls, api_key, key_new};
+  if (run_watch->parsed()) return CommandLine{server, tls, api_key, watch};
   return CommandLine{server, tls, api_key, sheet};
 }
 

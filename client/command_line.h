@@ -11,9 +11,14 @@
 
 #include "client/api_key.h"
 #include "client/edit_options.h"
+#include "client/key_options.h"
 #include "client/tls_options.h"
+#include "client/watch/watch_options.h"
 
 namespace hmar {
+
+// The folder for pictures where --out does not say another.
+inline constexpr char kDefaultOut[] = "pictures";
 
 // What every command that makes images takes. An option that was not given is absent (or empty) and
 // leaves the choice to the server.
@@ -43,11 +48,13 @@ struct RequestFlags {
   std::string request_id;
   bool validate_only = false;
   bool quiet = false;
+  std::string show = "auto";    // "auto", "never", "kitty", "iterm2", "sixel", "blocks".
+  bool write_previews = false;  // To files of their own: --previews was given.
 };
 
 // `hmar generate`.
 struct GenerateCommand : RequestFlags {
-  std::string out;  // A folder; made if missing.
+  std::string out = kDefaultOut;  // A folder; made if missing.
 };
 
 // `hmar edit`. Of box, mask and keep_box at most one is given; none only if resize is "contain".
@@ -59,9 +66,9 @@ struct EditCommand : RequestFlags {
   std::string resize = "none";  // "none", "cover", "contain".
   uint32_t feather = 0;         // Pixels.
   bool composite = true;
-  std::string out;              // A .png to write; its folder is made if missing.
-  std::string sheet;            // Likewise; empty: none.
-  bool write_previews = false;  // To files of their own; false where they are for the sheet alone.
+  std::string out;    // A .png to write; its folder is made if missing. Empty: edit-SEED.png in
+                      // kDefaultOut.
+  std::string sheet;  // Likewise; empty: none.
 };
 
 // `hmar models`.
@@ -84,23 +91,12 @@ struct SheetCommand {
   std::vector<std::string> pictures;
 };
 
-// `hmar key new`. What is absent is left out of the keys file: not limited.
-struct KeyNewCommand {
-  std::string name;
-  std::vector<std::string> models;
-  std::optional<uint32_t> images_per_minute;
-  std::optional<uint32_t> max_queued_images;
-  std::optional<int32_t> max_priority;
-  std::optional<double> weight;
-  std::string expires;  // A date, or a date and a time; empty: never.
-};
-
 struct CommandLine {
   std::string server;  // HOST:PORT
   TlsOptions tls;
   ApiKeyOptions api_key;
   std::variant<GenerateCommand, EditCommand, ModelsCommand, HealthCommand, SheetCommand,
-               KeyNewCommand>
+               KeyNewCommand, WatchCommand>
       command;
 };
 

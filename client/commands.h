@@ -2,7 +2,7 @@
 #define HMAR_CLIENT_COMMANDS_H_
 
 // What each command of `hmar` does. Each prints its results to standard output, progress and errors
-// to standard error.
+// to standard error, which is where `terminal` writes.
 
 #include <string>
 
@@ -10,15 +10,19 @@
 #include "client/client.h"
 #include "client/command_line.h"
 #include "client/exit_code.h"
+#include "client/terminal/terminal.h"
 
 namespace hmar {
 
-ExitCode RunGenerate(const GenerateCommand& command, Client& client, Canceller& canceller);
-ExitCode RunEdit(const EditCommand& command, Client& client, Canceller& canceller);
+ExitCode RunGenerate(const GenerateCommand& command, Client& client, Canceller& canceller,
+                     Terminal& terminal);
+ExitCode RunEdit(const EditCommand& command, Client& client, Canceller& canceller,
+                 Terminal& terminal);
 ExitCode RunModels(const ModelsCommand& command, Client& client, Canceller& canceller);
 ExitCode RunHealth(const HealthCommand& command, Client& client, Canceller& canceller);
 ExitCode RunSheet(const SheetCommand& command);
 ExitCode RunKeyNew(const KeyNewCommand& command);
+ExitCode RunWatch(const WatchCommand& command, Canceller& canceller, Terminal& terminal);
 
 // Prints "hmar: <code>: <message>" to standard error, whatever the message holds but line feeds
 // escaped.

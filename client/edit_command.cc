@@ -37,18 +37,24 @@ class RowOpening {
 
 }  // namespace
 
-ExitCode RunEdit(const EditCommand& command, Client& client, Canceller& canceller) {
-  const absl::StatusOr<v1::GenerateRequest> request = MakeEditRequest(command);
-  const std::string name = std::filesystem::path(command.out).replace_extension();
+ExitCode RunEdit(const EditCommand& command, Client& client, Canceller& canceller,
+                 Terminal& terminal) {
+  EditCommand asked = command;
+  asked.previews = PreviewsOf(command, terminal);
+  const absl::StatusOr<v1::GenerateRequest> request = MakeEditRequest(asked);
+  const std::string out =
+      command.out.empty() ? absl::StrCat(kDefaultOut, "/edit.png") : command.out;
+  const std::string name = std::filesystem::path(out).replace_extension();
+  const bool with_seed = command.out.empty() || command.count > 1;
   AnswerFiles files{
-      .stem =
-          [&](uint64_t seed) { return command.count > 1 ? absl::StrCat(name, "-", seed) : name; },
+      .stem = [&](uint64_t seed) { return with_seed ? absl::StrCat(name, "-", seed) : name; },
       .writes_previews = command.write_previews,
+      .sheet_previews = command.previews != "none",
       .sheet = command.sheet,
-      .folders = {Folder(command.out), Folder(command.sheet)},
+      .folders = {command.validate_only ? "" : Folder(out), Folder(command.sheet)},
       .row_opening = nullptr};
   if (request.ok()) files.row_opening = RowOpening(request->edit());
-  return RunRequest(command, files, request, client, canceller);
+  return RunRequest(asked, files, request, client, canceller, terminal);
 }
 
 }  // namespace hmar

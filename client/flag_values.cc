@@ -62,6 +62,11 @@ CLI::Validator Unsigned() {
 template CLI::Validator Unsigned<uint32_t>();
 template CLI::Validator Unsigned<uint64_t>();
 
+CLI::Validator NotEmpty() {
+  return {[](const std::string& text) -> std::string { return text.empty() ? "is empty" : ""; },
+          ""};
+}
+
 CLI::Validator PngName() {
   return {[](const std::string& path) -> std::string {
             const bool named =

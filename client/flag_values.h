@@ -1,8 +1,8 @@
 #ifndef HMAR_CLIENT_FLAG_VALUES_H_
 #define HMAR_CLIENT_FLAG_VALUES_H_
 
-// Values of flags that CLI11 has no checks for, or too lenient ones. For command_line.cc and
-// load/load_options.cc alone.
+// Values of flags that CLI11 has no checks for, or too lenient ones. For command_line.cc,
+// load/load_options.cc and watch/watch_options.cc alone.
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -19,6 +19,9 @@ CLI::Validator Seconds();
 // A whole number that T holds; T is uint32_t or uint64_t.
 template <typename T>
 CLI::Validator Unsigned();
+
+// Anything but "".
+CLI::Validator NotEmpty();
 
 // A path that ends in .png.
 CLI::Validator PngName();

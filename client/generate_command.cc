@@ -9,15 +9,19 @@
 
 namespace hmar {
 
-ExitCode RunGenerate(const GenerateCommand& command, Client& client, Canceller& canceller) {
+ExitCode RunGenerate(const GenerateCommand& command, Client& client, Canceller& canceller,
+                     Terminal& terminal) {
   const std::filesystem::path folder = command.out;
   const AnswerFiles files{
       .stem = [&](uint64_t seed) { return (folder / absl::StrCat("image-", seed)).string(); },
-      .writes_previews = true,
+      .writes_previews = command.write_previews,
+      .sheet_previews = command.write_previews,
       .sheet = folder / "sheet.png",
-      .folders = {folder},
+      .folders = {command.validate_only ? "" : folder},
       .row_opening = nullptr};
-  return RunRequest(command, files, MakeGenerateRequest(command), client, canceller);
+  GenerateCommand asked = command;
+  asked.previews = PreviewsOf(command, terminal);
+  return RunRequest(asked, files, MakeGenerateRequest(asked), client, canceller, terminal);
 }
 
 }  // namespace hmar

@@ -18,13 +18,13 @@ sigset_t InterruptSignals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGCONT);  // Blocked, it still lets the process go on.
   return signals;
 }
 
 }  // namespace
 
-InterruptWatcher::InterruptWatcher(std::function<void()> on_interrupt)
-    : on_interrupt_(std::move(on_interrupt)) {
+InterruptWatcher::InterruptWatcher(InterruptActions actions) : actions_(std::move(actions)) {
   const sigset_t signals = InterruptSignals();
   pthread_sigmask(SIG_BLOCK, &signals, &previous_mask_);
   signals_fd_ = signalfd(-1, &signals, SFD_CLOEXEC);
@@ -47,9 +47,16 @@ void InterruptWatcher::Watch() {
     if (fds[1].revents != 0) return;
     signalfd_siginfo info;
     if (fds[0].revents == 0 || read(signals_fd_, &info, sizeof(info)) != sizeof(info)) continue;
-    if (interrupted) _exit(kExitInterrupted);
+    if (info.ssi_signo == SIGCONT) {
+      if (actions_.on_continue != nullptr) actions_.on_continue();
+      continue;
+    }
+    if (interrupted) {
+      if (actions_.before_exit != nullptr) actions_.before_exit();
+      _exit(kExitInterrupted);
+    }
     interrupted = true;
-    on_interrupt_();
+    actions_.on_interrupt();
   }
 }
 

@@ -1,5 +1,7 @@
 // `hmar`: the command line of the client. Reads the flags, connects, runs one command.
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <variant>
@@ -9,19 +11,24 @@
 #include "client/commands.h"
 #include "client/interrupt.h"
 #include "client/standard_streams.h"
+#include "client/terminal/terminal.h"
 
 namespace {
 
 struct Runner {
   hmar::Client& client;
   hmar::Canceller& canceller;
+  hmar::Terminal& terminal;
 
-  int operator()(const hmar::GenerateCommand& c) { return RunGenerate(c, client, canceller); }
-  int operator()(const hmar::EditCommand& c) { return RunEdit(c, client, canceller); }
+  int operator()(const hmar::GenerateCommand& c) {
+    return RunGenerate(c, client, canceller, terminal);
+  }
+  int operator()(const hmar::EditCommand& c) { return RunEdit(c, client, canceller, terminal); }
   int operator()(const hmar::ModelsCommand& c) { return RunModels(c, client, canceller); }
   int operator()(const hmar::HealthCommand& c) { return RunHealth(c, client, canceller); }
   int operator()(const hmar::SheetCommand& c) { return RunSheet(c); }
   int operator()(const hmar::KeyNewCommand& c) { return RunKeyNew(c); }
+  int operator()(const hmar::WatchCommand& c) { return RunWatch(c, canceller, terminal); }
 };
 
 int Run(int argc, const char* const* argv) {
@@ -33,7 +40,10 @@ int Run(int argc, const char* const* argv) {
   }
   const auto& command_line = std::get<hmar::CommandLine>(parsed);
   hmar::Canceller canceller;
-  const hmar::InterruptWatcher watcher([&canceller] { canceller.Cancel(); });
+  hmar::Terminal terminal(STDIN_FILENO, STDERR_FILENO, hmar::TerminalVariables());
+  const hmar::InterruptWatcher watcher({.on_interrupt = [&canceller] { canceller.Cancel(); },
+                                        .before_exit = [&terminal] { terminal.Abandon(); },
+                                        .on_continue = [&terminal] { terminal.NoteContinue(); }});
   const auto credentials = hmar::MakeCredentials(command_line.tls);
   if (!credentials.ok()) {
     hmar::PrintError(credentials.status());
@@ -45,7 +55,7 @@ int Run(int argc, const char* const* argv) {
     return hmar::kExitUsage;
   }
   hmar::Client client(command_line.server, *credentials, *key);
-  return std::visit(Runner{client, canceller}, command_line.command);
+  return std::visit(Runner{client, canceller, terminal}, command_line.command);
 }
 
 }  // namespace

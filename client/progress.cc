@@ -17,6 +17,10 @@ std::string Images(uint32_t count) {
   return absl::StrCat(count, count == 1 ? " image" : " images");
 }
 
+std::string ImageOf(uint32_t index, uint32_t images) {
+  return absl::StrFormat("image %d/%d  ", uint64_t{index} + 1, images);
+}
+
 }  // namespace
 
 absl::Duration ToAbsl(const google::protobuf::Duration& duration) {
@@ -30,29 +34,36 @@ std::string AcceptedLine(const v1::Accepted& accepted) {
                       Seconds(ToAbsl(accepted.estimated_time())));
 }
 
-std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Duration elapsed) {
-  std::string line = absl::StrFormat(
-      "image %d/%d  scale %d/%d  %d x %d  %s", preview.image_index() + 1, images,
-      preview.scale() + 1, preview.num_scales(), preview.grid(), preview.grid(), Seconds(elapsed));
+std::string PreviewState(const v1::Preview& preview, absl::Duration elapsed) {
+  std::string state =
+      absl::StrFormat("scale %d/%d  %d x %d  %s", preview.scale() + 1, preview.num_scales(),
+                      preview.grid(), preview.grid(), Seconds(elapsed));
   if (preview.dropped() > 0) {
-    absl::StrAppend(&line, "  (", preview.dropped(),
+    absl::StrAppend(&state, "  (", preview.dropped(),
                     " previews before it left out: read too slowly)");
   }
-  return line;
+  return state;
 }
 
-std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration elapsed) {
-  std::string line = absl::StrFormat("image %d/%d  done  seed %d  %s", image.image_index() + 1,
-                                     images, image.seed(), Seconds(elapsed));
+std::string ImageState(const v1::Image& image, absl::Duration elapsed) {
+  std::string state = absl::StrFormat("done  seed %d  %s", image.seed(), Seconds(elapsed));
   if (const auto& tokens = image.generated_tokens(); !tokens.empty()) {
-    absl::StrAppend(&line, "  (", std::count(tokens.begin(), tokens.end(), true), " of ",
+    absl::StrAppend(&state, "  (", std::count(tokens.begin(), tokens.end(), true), " of ",
                     tokens.size(), " tokens generated)");
   }
   if (image.degraded()) {
-    absl::StrAppend(&line, "  (degraded: the deadline left time for ", image.scales_run(),
+    absl::StrAppend(&state, "  (degraded: the deadline left time for ", image.scales_run(),
                     " scales)");
   }
-  return line;
+  return state;
+}
+
+std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Duration elapsed) {
+  return absl::StrCat(ImageOf(preview.image_index(), images), PreviewState(preview, elapsed));
+}
+
+std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration elapsed) {
+  return absl::StrCat(ImageOf(image.image_index(), images), ImageState(image, elapsed));
 }
 
 std::string CompletedLine(const v1::Completed& completed) {

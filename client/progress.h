@@ -18,12 +18,14 @@ absl::Duration ToAbsl(const google::protobuf::Duration& duration);
 // "request r-1: hmar-cifar10, seed 7, 0 images ahead, about 0.40 s"
 std::string AcceptedLine(const v1::Accepted& accepted);
 
-// "image 2/4  scale 3/7  3 x 3  0.12 s"; a note where the server left previews out because this
-// client read too slowly.
-std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Duration elapsed);
+// How an image stands: "scale 3/7  3 x 3  0.12 s", with a note where the server left previews out
+// because this client read too slowly; "done  seed 8  0.31 s", with notes of how much of the
+// picture an edit generated, and where the deadline cut the image short.
+std::string PreviewState(const v1::Preview& preview, absl::Duration elapsed);
+std::string ImageState(const v1::Image& image, absl::Duration elapsed);
 
-// "image 2/4  done  seed 8  0.31 s"; notes of how much of the picture an edit generated, and where
-// the deadline cut the image short.
+// The same as a line of its own: "image 2/4  scale 3/7  3 x 3  0.12 s".
+std::string PreviewLine(const v1::Preview& preview, uint32_t images, absl::Duration elapsed);
 std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration elapsed);
 
 // "4 images in 0.52 s, of which 0.01 s in the queue"

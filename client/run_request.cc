@@ -5,13 +5,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "client/commands.h"
 #include "client/contact_sheet.h"
 #include "client/files.h"
@@ -19,6 +19,7 @@
 #include "client/printable.h"
 #include "client/progress.h"
 #include "client/sheet_rows.h"
+#include "client/terminal/display.h"
 #include "client/tokens_file.h"
 #include "model/status_macros.h"
 
@@ -42,8 +43,8 @@ absl::StatusOr<Picture> Pixels(const v1::Picture& picture, const std::string& so
 // disk, or DATA_LOSS: of what the server sent.
 class AnswerWriter {
  public:
-  AnswerWriter(const RequestFlags& flags, const AnswerFiles& files, absl::Time start)
-      : flags_(flags), files_(files), start_(start) {}
+  AnswerWriter(const RequestFlags& flags, const AnswerFiles& files, Display& display)
+      : flags_(flags), files_(files), display_(display) {}
 
   absl::Status OnEvent(const v1::GenerateResponse& event) {
     switch (event.event_case()) {
@@ -54,7 +55,7 @@ class AnswerWriter {
       case v1::GenerateResponse::kImage:
         return OnImage(event.image());
       case v1::GenerateResponse::kCompleted:
-        Say(CompletedLine(event.completed()));
+        display_.OnCompleted(event.completed());
         return absl::OkStatus();
       case v1::GenerateResponse::EVENT_NOT_SET:
         return absl::OkStatus();  // An event of a later version of the API.
@@ -80,26 +81,28 @@ class AnswerWriter {
       absl::PrintF("valid: %s, %.4f device seconds\n", AcceptedLine(accepted),
                    accepted.estimated_gpu_seconds());
     } else {
-      Say(AcceptedLine(accepted));
+      display_.OnAccepted(accepted);
     }
     return absl::OkStatus();
   }
 
   absl::Status OnPreview(const v1::Preview& preview) {
-    Say(PreviewLine(preview, flags_.count, absl::Now() - start_));
     const std::string stem = files_.stem(first_seed_ + preview.image_index());
     const std::string path = absl::StrFormat("%s-scale-%02d.png", stem, preview.scale());
     HMAR_ASSIGN_OR_RETURN(Picture pixels, Pixels(preview.picture(), path));
+    display_.OnPreview(preview, pixels);
     if (files_.writes_previews) HMAR_RETURN_IF_ERROR(WritePng(preview.picture(), pixels, path));
-    if (!files_.sheet.empty()) rows_.Append(preview.image_index(), std::move(pixels));
+    if (!files_.sheet.empty() && files_.sheet_previews) {
+      rows_.Append(preview.image_index(), std::move(pixels));
+    }
     return absl::OkStatus();
   }
 
   absl::Status OnImage(const v1::Image& image) {
-    Say(ImageLine(image, flags_.count, absl::Now() - start_));
     const std::string stem = files_.stem(image.seed());
     const std::string path = absl::StrCat(stem, ".png");
     HMAR_ASSIGN_OR_RETURN(Picture pixels, Pixels(image.picture(), path));
+    display_.OnImage(image, pixels);
     HMAR_RETURN_IF_ERROR(WritePng(image.picture(), pixels, path));
     results_.push_back(path);
     if (!files_.sheet.empty()) HMAR_RETURN_IF_ERROR(FinishRow(image, std::move(pixels)));
@@ -162,13 +165,9 @@ class AnswerWriter {
     return absl::OkStatus();
   }
 
-  void Say(const std::string& line) const {
-    if (!flags_.quiet) absl::FPrintF(stderr, "%s\n", line);
-  }
-
   const RequestFlags& flags_;
   const AnswerFiles& files_;
-  const absl::Time start_;
+  Display& display_;
   uint64_t first_seed_ = 0;
   SheetRows rows_;                                // By image index.
   std::map<uint32_t, ImageTokens> image_tokens_;  // By image index: images finish in any order.
@@ -192,9 +191,15 @@ absl::Status MakeFolders(const std::vector<std::string>& folders) {
 
 }  // namespace
 
+std::string PreviewsOf(const RequestFlags& flags, const Terminal& terminal) {
+  const bool left_to_us = !flags.write_previews && flags.previews == "none";
+  const bool shown = terminal.live() && !flags.quiet && !flags.validate_only;
+  return left_to_us && shown ? "fast" : flags.previews;
+}
+
 ExitCode RunRequest(const RequestFlags& flags, const AnswerFiles& files,
                     const absl::StatusOr<v1::GenerateRequest>& request, Client& client,
-                    Canceller& canceller) {
+                    Canceller& canceller, Terminal& terminal) {
   if (!request.ok()) {
     PrintError(request.status());
     return kExitUsage;
@@ -205,11 +210,15 @@ ExitCode RunRequest(const RequestFlags& flags, const AnswerFiles& files,
   }
   CallOptions options{.canceller = &canceller};
   if (flags.deadline_seconds) options.timeout = absl::Seconds(*flags.deadline_seconds);
-  AnswerWriter writer(flags, files, absl::Now());
+  const std::unique_ptr<Display> display = MakeDisplay(
+      {.images = flags.count, .quiet = flags.quiet || flags.validate_only, .show = flags.show},
+      terminal);
+  AnswerWriter writer(flags, files, *display);
   absl::Status written;
   const absl::Status call = client.Generate(
       *request, [&](const v1::GenerateResponse& event) { return written = writer.OnEvent(event); },
       options);
+  display->Close();
   if (call.ok()) written = writer.Finish();
   if (!written.ok()) {
     PrintError(written);

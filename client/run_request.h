@@ -13,6 +13,7 @@
 #include "client/client.h"
 #include "client/command_line.h"
 #include "client/exit_code.h"
+#include "client/terminal/terminal.h"
 #include "hmar/v1/image_generation.pb.h"
 #include "model/picture.h"
 
@@ -24,7 +25,8 @@ struct AnswerFiles {
   // previews, STEM.json for its receipt.
   std::function<std::string(uint64_t seed)> stem;
   bool writes_previews = true;
-  std::string sheet;                 // Previews and picture of each image, a row; empty: none.
+  bool sheet_previews = true;        // On the sheet, left of their image.
+  std::string sheet;                 // A row an image; empty: none.
   std::vector<std::string> folders;  // Made before anything is sent, where missing; empty: none.
 
   // The pictures left of an image's previews on the sheet; `pixels` is its finished picture. May be
@@ -33,11 +35,16 @@ struct AnswerFiles {
       row_opening;
 };
 
+// --previews as the request is to say it: without the flag a terminal that shows progress wants
+// fast ones.
+std::string PreviewsOf(const RequestFlags& flags, const Terminal& terminal);
+
 // Sends the request, unless it could not be made, and returns when all is written. Progress and
-// errors go to standard error, the paths of all files but previews and receipts to standard output.
+// errors go to standard error, the terminal if it is one, the paths of all files but previews and
+// receipts to standard output.
 ExitCode RunRequest(const RequestFlags& flags, const AnswerFiles& files,
                     const absl::StatusOr<v1::GenerateRequest>& request, Client& client,
-                    Canceller& canceller);
+                    Canceller& canceller, Terminal& terminal);
 
 }  // namespace hmar
 

@@ -12,7 +12,7 @@
 #include "client/api_key.h"
 #include "client/command_line.h"
 #include "client/load/load_run.h"
-#include "client/load/metrics_scrape.h"
+#include "client/metrics_scrape.h"
 #include "client/load/mix.h"
 #include "client/tls_options.h"
 

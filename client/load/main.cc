@@ -21,10 +21,10 @@ int Load(int argc, const char* const* argv) {
   }
   hmar::Canceller canceller;
   hmar::load::StopSignal stop;
-  const hmar::InterruptWatcher watcher([&] {
+  const hmar::InterruptWatcher watcher({.on_interrupt = [&] {
     canceller.Cancel();
     stop.Stop();
-  });
+  }});
   return hmar::load::RunLoad(std::get<hmar::load::LoadOptions>(parsed), canceller, stop);
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "client/load/metrics_text.h"
+#include "client/metrics_text.h"
 #include "client/load/report.h"
 #include "client/load/seen.h"
 

@@ -40,6 +40,43 @@ TEST(CommandLineTest, WhatIsNotGivenIsLeftToTheServer) {
   EXPECT_EQ(command.temperature, std::nullopt);
   EXPECT_EQ(command.deadline_seconds, std::nullopt);
   EXPECT_EQ(command.out, "x");
+  EXPECT_EQ(command.show, "auto");
+  EXPECT_FALSE(command.write_previews);
+}
+
+TEST(CommandLineTest, PicturesHaveAFolderUnlessOneIsGiven) {
+  EXPECT_EQ(ParseAs<GenerateCommand>({"generate"}).out, "pictures");
+  EXPECT_EQ(ParseAs<EditCommand>({"edit", "--image", "i.png", "--box", "1,2,3,4"}).out, "");
+  EXPECT_THAT(ParseMistake({"generate", "--out", ""}).error, HasSubstr("--out"));
+}
+
+TEST(CommandLineTest, PreviewsAreWrittenWhereTheyAreAskedFor) {
+  EXPECT_TRUE(ParseAs<GenerateCommand>({"generate", "--previews", "fast"}).write_previews);
+  EXPECT_TRUE(ParseAs<GenerateCommand>({"generate", "--previews", "none"}).write_previews);
+}
+
+TEST(CommandLineTest, HowPicturesAreShownIsChosenByName) {
+  for (const char* show : {"auto", "never", "kitty", "iterm2", "sixel", "blocks"}) {
+    EXPECT_EQ(ParseAs<GenerateCommand>({"generate", "--show", show}).show, show);
+  }
+  EXPECT_THAT(ParseMistake({"generate", "--show", "ascii"}).error, HasSubstr("--show"));
+}
+
+TEST(CommandLineTest, WatchTakesAnAddressAndAnInterval) {
+  const auto usual = ParseAs<WatchCommand>({"watch"});
+  EXPECT_EQ(ShowAddress(usual.metrics), "http://localhost:9090/metrics");
+  EXPECT_EQ(usual.interval_seconds, 1);
+  EXPECT_FALSE(usual.once);
+  const auto given =
+      ParseAs<WatchCommand>({"watch", "--metrics", "h:1", "--interval", "0.5", "--once"});
+  EXPECT_EQ(ShowAddress(given.metrics), "http://h:1/metrics");
+  EXPECT_EQ(given.interval_seconds, 0.5);
+  EXPECT_TRUE(given.once);
+  EXPECT_THAT(ParseMistake({"watch", "--metrics", "h"}).error,
+              HasSubstr("--metrics: was 'h', must be HOST:PORT"));
+  for (const char* wrong : {"0", "0.05", "3601", "inf", "soon"}) {
+    EXPECT_THAT(ParseMistake({"watch", "--interval", wrong}).error, HasSubstr("--interval"));
+  }
 }
 
 TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
@@ -120,7 +157,7 @@ TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
   EXPECT_TRUE(command.quiet);
 }
 
-TEST(CommandLineTest, AnEditNeedsAnImageARegionAndAnOutput) {
+TEST(CommandLineTest, AnEditNeedsAnImageAndARegion) {
   const auto command =
       ParseAs<EditCommand>({"edit", "--image", "i.png", "--box", "1,2,30,40", "--out", "o.png"});
   EXPECT_EQ(command.image, "i.png");
@@ -238,6 +275,7 @@ TEST(CommandLineTest, HelpGoesToStandardOutputAndIsNoMistake) {
                                              {"edit", "--help"},
                                              {"models", "--help"},
                                              {"health", "--help"},
+                                             {"watch", "--help"},
                                              {"sheet", "--help"}}) {
     const EarlyExit help = ParseMistake(arguments);
     EXPECT_EQ(help.exit_code, 0);
@@ -259,7 +297,6 @@ INSTANTIATE_TEST_SUITE_P(
     Arguments, MistakeTest,
     testing::Values(
         std::vector<const char*>{}, std::vector<const char*>{"draw"},
-        std::vector<const char*>{"generate"},
         std::vector<const char*>{"generate", "--out", "x", "--count", "0"},
         std::vector<const char*>{"generate", "--out", "x", "--seed", "-1"},
         std::vector<const char*>{"generate", "--out", "x", "--seed", "abc"},
@@ -322,11 +359,9 @@ INSTANTIATE_TEST_SUITE_P(
         EditMistake{{"--box", "1,2,3,4", "--sheet", "o.png"}, "--sheet: 'o.png' is --out's"},
         EditMistake{{"--box", "1,2,3,4", "--scales", "2"}, "--from-tokens"}));
 
-TEST(CommandLineTest, AnEditWithoutAnImageOrAnOutputIsAMistake) {
+TEST(CommandLineTest, AnEditWithoutAnImageOrOntoNoPngIsAMistake) {
   EXPECT_THAT(ParseMistake({"edit", "--box", "1,2,3,4", "--out", "o.png"}).error,
               HasSubstr("--image is required"));
-  EXPECT_THAT(ParseMistake({"edit", "--image", "i.png", "--box", "1,2,3,4"}).error,
-              HasSubstr("--out (or --validate-only) is required"));
   EXPECT_THAT(ParseMistake({"edit", "--image", "i.png", "--box", "1,2,3,4", "--out", "o"}).error,
               HasSubstr("--out: 'o' does not end in .png"));
 }

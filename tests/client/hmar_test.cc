@@ -167,13 +167,27 @@ TEST_F(HmarTest, ADeadlineThatPassesExitsWith1) {
 TEST_F(HmarTest, MistakesExitWith2BeforeAnythingIsSent) {
   server_.service().SetScript({.events = {}, .status = {}});
   EXPECT_EQ(Run({}).exit_code, 2);
-  EXPECT_EQ(Run({"generate", "--class", "unsent"}).exit_code, 2);
   EXPECT_EQ(Run({"generate", "--class", "unsent", "--schedule", "x", "--out", Path("o")}).exit_code,
             2);
   EXPECT_EQ(Run({"generate", "--class", "unsent", "--from-tokens", "/no/such", "--out", Path("o")})
                 .exit_code,
             2);
   EXPECT_EQ(server_.service().last_request().class_name(), "");
+}
+
+TEST_F(HmarTest, WithoutOutPicturesGoToAFolderOfTheirOwn) {
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  ASSERT_EQ(RunInShell("cd '" + folder_.string() + "' && exec \"$@\"", {"generate"}).exit_code, 0);
+  EXPECT_THAT(FilesIn("pictures"), ElementsAre("image-7.png", "sheet.png"));
+}
+
+TEST_F(HmarTest, WhereNoTerminalIsNoPreviewsAreAskedForUnlessByFlag) {
+  server_.service().SetScript(
+      {.events = StreamOf(1, 7, v1::OutputOptions::FORMAT_PNG), .status = {}});
+  ASSERT_EQ(Run({"generate", "--show", "kitty", "--out", Path("out")}).exit_code, 0);
+  EXPECT_EQ(server_.service().last_request().previews().mode(),
+            v1::PreviewOptions::MODE_UNSPECIFIED);
 }
 
 TEST_F(HmarTest, NoServerExitsWith3) {

@@ -18,7 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
-#include "client/load/metrics_text.h"
+#include "client/metrics_text.h"
 #include "tests/server/soak_calls.h"
 #include "tests/server/test_server.h"
 
@@ -133,9 +133,9 @@ class FaultSoakTest : public ::testing::TestWithParam<Finale> {
 
   // The sum of all its samples that have these labels.
   double Metric(const std::string& name, const std::map<std::string, std::string>& labels = {}) {
-    const auto samples = load::ParseMetrics(server_.server().MetricsText());
+    const auto samples = ParseMetrics(server_.server().MetricsText());
     EXPECT_TRUE(samples.ok()) << samples.status();
-    return samples.ok() ? load::SumOf(*samples, name, labels) : 0;
+    return samples.ok() ? SumOf(*samples, name, labels) : 0;
   }
 
   // What was cancelled last leaves the engines before their next steps.

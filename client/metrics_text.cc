@@ -1,4 +1,4 @@
-#include "client/load/metrics_text.h"
+#include "client/metrics_text.h"
 
 #include <algorithm>
 #include <utility>
@@ -11,7 +11,7 @@
 #include "client/printable.h"
 #include "model/status_macros.h"
 
-namespace hmar::load {
+namespace hmar {
 namespace {
 
 constexpr size_t kShownBytes = 80;
@@ -119,6 +119,7 @@ absl::StatusOr<std::vector<MetricSample>> ParseMetrics(absl::string_view text) {
         absl::StrCat("metrics of ", text.size(), " bytes, at most ", kMaxMetricsBytes));
   }
   std::vector<MetricSample> samples;
+  size_t labels = 0;
   for (size_t number = 1; !text.empty(); ++number) {
     const size_t end = text.find('\n');
     const std::string where = absl::StrCat("metrics, line ", number, ": ");
@@ -133,7 +134,12 @@ absl::StatusOr<std::vector<MetricSample>> ParseMetrics(absl::string_view text) {
       return absl::InvalidArgumentError(
           absl::StrCat(where, std::string(sample.status().message())));
     }
+    labels += sample->labels.size();
     samples.push_back(*std::move(sample));
+    if (labels > kMaxMetricsLabels) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, "more than ", kMaxMetricsLabels, " labels in all"));
+    }
     if (samples.size() > kMaxMetricsSamples) {
       return absl::InvalidArgumentError(
           absl::StrCat(where, "more than ", kMaxMetricsSamples, " samples"));
@@ -156,4 +162,4 @@ double SumOf(const std::vector<MetricSample>& samples, const std::string& name,
   return sum;
 }
 
-}  // namespace hmar::load
+}  // namespace hmar
