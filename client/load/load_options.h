@@ -12,8 +12,8 @@
 #include "client/api_key.h"
 #include "client/command_line.h"
 #include "client/load/load_run.h"
-#include "client/metrics_scrape.h"
 #include "client/load/mix.h"
+#include "client/metrics_scrape.h"
 #include "client/tls_options.h"
 
 namespace hmar::load {

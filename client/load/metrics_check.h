@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "client/metrics_text.h"
 #include "client/load/report.h"
 #include "client/load/seen.h"
+#include "client/metrics_text.h"
 
 namespace hmar::load {
 

@@ -144,8 +144,9 @@ void Terminal::Abandon() {
   constexpr absl::string_view kEndOfSequence = "\x1b\\\x1b[0m\r\n";
   pollfd room = {out_, POLLOUT, 0};
   // A terminal that takes nothing, after Ctrl-S say, is not waited for.
-  if (poll(&room, 1, 0) > 0 && write(out_, kEndOfSequence.data(), kEndOfSequence.size()) < 0)
-    return;
+  if (poll(&room, 1, 0) <= 0) return;
+  [[maybe_unused]] const ssize_t written =
+      write(out_, kEndOfSequence.data(), kEndOfSequence.size());
 }
 
 }  // namespace hmar
