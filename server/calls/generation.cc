@@ -253,12 +253,9 @@ absl::Status Generation::EncodeImage(uint32_t index, FinishedImage image, absl::
 
 absl::StatusOr<std::string> Generation::PictureBytes(const Picture& picture,
                                                      const std::string& receipt_json) {
-  if (request_.output.format == PictureFormat::kRgb8) {
-    return std::string(picture.rgb.begin(), picture.rgb.end());
-  }
   const absl::Time start = context_->clock->Now();
   auto bytes = EncodePicture(picture, request_.output, receipt_json);
-  if (context_->metrics != nullptr) {
+  if (context_->metrics != nullptr && request_.output.format != PictureFormat::kRgb8) {
     context_->metrics->PictureEncoded(context_->clock->Now() - start);
   }
   if (!bytes.ok()) return WithReason(bytes.status(), Reason::kEncodingFailed);

@@ -138,8 +138,7 @@ absl::StatusOr<std::string> EncodeJpeg(const Picture& picture, int quality,
     absl::StatusOr<std::string> jpeg = EncodeAt(picture, quality, segments);
     if (!jpeg.ok() || jpeg->size() <= limit) return jpeg;
     if (quality == 1) {
-      return absl::InternalError(
-          absl::StrCat("JPEG: ", jpeg->size(), " bytes; at most ", limit));
+      return absl::InternalError(absl::StrCat("JPEG: ", jpeg->size(), " bytes; at most ", limit));
     }
     quality = std::max(1, quality - kQualityStep);
   }

@@ -83,9 +83,9 @@ absl::StatusOr<std::string> EncodeWebp(const Picture& picture, bool lossless, in
       WebPPictureImportRGB(&webp, picture.rgb.data(), static_cast<int>(picture.width) * 3) != 0 &&
       WebPEncode(&config, &webp) != 0;
   if (!encoded) {
-    return absl::InternalError(
-        absl::StrCat("WebP of ", picture.width, " x ", picture.height, " pixels (at most ",
-                     WEBP_MAX_DIMENSION, " a side): libwebp's error ", static_cast<int>(webp.error_code)));
+    return absl::InternalError(absl::StrCat(
+        "WebP of ", picture.width, " x ", picture.height, " pixels (at most ", WEBP_MAX_DIMENSION,
+        " a side): libwebp's error ", static_cast<int>(webp.error_code)));
   }
   std::string bytes(reinterpret_cast<const char*>(encoding.writer.mem), encoding.writer.size);
   if (const size_t limit = MaxPictureBytes(picture.width, picture.height); bytes.size() > limit) {

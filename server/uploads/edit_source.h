@@ -30,8 +30,9 @@ struct GenerateMask {
   std::string file;  // Generated: what is white. A picture of the image's size.
 };
 
-// In the upload's pixels, upright and before any resize. std::monostate: no region given, which only kContain
-// allows: its bars are the region (a square upload has none, and nothing is generated).
+// In the upload's pixels, upright and before any resize. std::monostate: no region given, which
+// only kContain allows: its bars are the region (a square upload has none, and nothing is
+// generated).
 using UploadRegion = std::variant<std::monostate, GenerateBox, KeepBox, GenerateMask>;
 
 struct EditUpload {

@@ -14,8 +14,7 @@ constexpr uint32_t kShortType = 3;
 // A TIFF's numbers, in its own byte order. Beyond its end there are zeros.
 class Tiff {
  public:
-  explicit Tiff(absl::string_view bytes)
-      : bytes_(bytes), little_(absl::StartsWith(bytes, "II")) {}
+  explicit Tiff(absl::string_view bytes) : bytes_(bytes), little_(absl::StartsWith(bytes, "II")) {}
 
   bool HasHeader() const {
     return (little_ || absl::StartsWith(bytes_, "MM")) && Number(2, 2) == 42;
@@ -46,8 +45,8 @@ Orientation OrientationOf(absl::string_view exif) {
     const size_t entry = directory + 2 + kEntryBytes * i;
     if (tiff.Number(entry, 2) != kOrientationTag) continue;
     const uint32_t value = tiff.Number(entry + 8, 2);
-    const bool known = tiff.Number(entry + 2, 2) == kShortType &&
-                       tiff.Number(entry + 4, 4) == 1 && value >= 1 && value <= 8;
+    const bool known = tiff.Number(entry + 2, 2) == kShortType && tiff.Number(entry + 4, 4) == 1 &&
+                       value >= 1 && value <= 8;
     return known ? static_cast<Orientation>(value) : Orientation::kUpright;
   }
   return Orientation::kUpright;

@@ -22,9 +22,7 @@ enum class Orientation : uint8_t {
 };
 
 // Whether width and height change places.
-inline bool SwapsSides(Orientation orientation) {
-  return orientation >= Orientation::kTransposed;
-}
+inline bool SwapsSides(Orientation orientation) { return orientation >= Orientation::kTransposed; }
 
 // Reads the orientation out of EXIF data: a TIFF header and its first directory, with or without
 // "Exif\0\0" before it. Upright where there is none, or none that makes sense: a picture is not

@@ -17,7 +17,7 @@ namespace {
 constexpr uint8_t kStartOfImage = 0xD8, kEndOfImage = 0xD9, kStartOfScan = 0xDA;
 constexpr uint8_t kApp1 = 0xE1, kTemporary = 0x01;
 constexpr absl::string_view kExif("Exif\0\0", 6);
-constexpr size_t kFrameBytes = 6;           // Precision, height, width, components.
+constexpr size_t kFrameBytes = 6;             // Precision, height, width, components.
 constexpr size_t kCoefficientBytes = 64 * 2;  // Of a block.
 constexpr int kMostComponents = 3;
 
@@ -163,7 +163,8 @@ class Walk {
   JpegHeader header_;
   bool has_exif_ = false;
   bool progressive_ = false;
-  std::array<uint8_t, kMostComponents> factors_ = {};  // Across in the upper half, down in the lower.
+  std::array<uint8_t, kMostComponents> factors_ =
+      {};  // Across in the upper half, down in the lower.
 };
 
 }  // namespace

@@ -100,8 +100,8 @@ bool IsAsSaid(jpeg_decompress_struct* jpeg, const JpegHeader& header) {
 // looks for a file to put it in, and finds none.
 void BoundMemory(const JpegHeader& header, jpeg_decompress_struct* jpeg) {
   constexpr size_t kRowsBytes = size_t{32} << 20;  // A few rows of blocks, 32,768 pixels wide.
-  jpeg->mem->max_memory_to_use = static_cast<decltype(jpeg->mem->max_memory_to_use)>(
-      header.coefficient_bytes + kRowsBytes);
+  jpeg->mem->max_memory_to_use =
+      static_cast<decltype(jpeg->mem->max_memory_to_use)>(header.coefficient_bytes + kRowsBytes);
 }
 
 void TakeRows(jpeg_decompress_struct* jpeg, Reading* reading, uint8_t* row) {
@@ -154,8 +154,7 @@ absl::Status Outcome(const Reading& reading, size_t bytes) {
       return absl::ResourceExhaustedError(
           absl::StrCat("no memory for ", header.width, " x ", header.height, " pixels"));
     case Fault::kDamaged:
-      return absl::InvalidArgumentError(
-          absl::StrCat("damaged JPEG: ", std::string(reading.error)));
+      return absl::InvalidArgumentError(absl::StrCat("damaged JPEG: ", std::string(reading.error)));
     case Fault::kNone:
       break;
   }

@@ -58,8 +58,8 @@ absl::StatusOr<Opened> Open(absl::string_view file, const UploadLimits& limits) 
   if (absl::StartsWith(file, "\x89PNG")) return OpenPng(file, limits);
   if (absl::StartsWith(file, "\xFF\xD8\xFF")) return OpenJpeg(file, limits);
   if (BeginsAsWebp(file)) return OpenWebp(file, limits);
-  return absl::InvalidArgumentError(absl::StrCat(
-      "not a PNG, JPEG or WebP: ", file.size(), " bytes that begin as none of these"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("not a PNG, JPEG or WebP: ", file.size(), " bytes that begin as none of these"));
 }
 
 absl::Status ReadRows(absl::string_view file, const Opened& opened, CancelCheck cancelled,

@@ -243,9 +243,8 @@ absl::Status CheckWebpCodes(absl::string_view data, uint32_t width, uint32_t hei
     return absl::InvalidArgumentError("damaged WebP: its prefix codes are none");
   }
   if (groups > kMaxWebpCodeGroups) {
-    return absl::InvalidArgumentError(absl::StrCat("a lossless WebP of ", groups,
-                                                   " groups of prefix codes; at most ",
-                                                   kMaxWebpCodeGroups));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a lossless WebP of ", groups, " groups of prefix codes; at most ", kMaxWebpCodeGroups));
   }
   return absl::OkStatus();
 }

@@ -21,9 +21,10 @@ inline constexpr uint32_t kMaxWebpCodeGroups = 2600;
 size_t WebpCodeBytes(uint32_t width, uint32_t height);
 
 // Counts the groups of a picture of width x height pixels. `data`: a VP8L chunk's, behind its five
-// bytes of header, or that of an ALPH chunk that is compressed so, behind its one. INVALID_ARGUMENT:
-// there are more than kMaxWebpCodeGroups, or the data is damaged before it says so. Takes time in
-// the order of decoding a sixteenth of the picture; a few KB of memory. Thread-safe.
+// bytes of header, or that of an ALPH chunk that is compressed so, behind its one.
+// INVALID_ARGUMENT: there are more than kMaxWebpCodeGroups, or the data is damaged before it says
+// so. Takes time in the order of decoding a sixteenth of the picture; a few KB of memory.
+// Thread-safe.
 absl::Status CheckWebpCodes(absl::string_view data, uint32_t width, uint32_t height);
 
 }  // namespace hmar

@@ -80,8 +80,8 @@ bool GoesDirectly(const WebpHeader& header, bool sink_takes_all) {
 }
 
 // Decodes into `rgb` (or RGBA, as `mode` says), which has `stride` bytes a row.
-absl::Status Decode(const WebpHeader& header, WEBP_CSP_MODE mode, size_t stride, CancelCheck cancelled,
-                    uint8_t* rgb) {
+absl::Status Decode(const WebpHeader& header, WEBP_CSP_MODE mode, size_t stride,
+                    CancelCheck cancelled, uint8_t* rgb) {
   const std::unique_ptr<WebPIDecoder, decltype(&WebPIDelete)> decoder(
       WebPINewRGB(mode, rgb, stride * header.height, static_cast<int>(stride)), WebPIDelete);
   const auto no_memory = [&] {
@@ -135,8 +135,7 @@ absl::StatusOr<WebpHeader> ReadWebpHeader(absl::string_view webp, const UploadLi
   WebpHeader header;
   header.file = webp.substr(0, kChunkBytes + length);
   WebPBitstreamFeatures features;
-  const VP8StatusCode status =
-      WebPGetFeatures(Data(header.file), header.file.size(), &features);
+  const VP8StatusCode status = WebPGetFeatures(Data(header.file), header.file.size(), &features);
   if (status == VP8_STATUS_NOT_ENOUGH_DATA) return Truncated(webp.size());
   if (status != VP8_STATUS_OK) {
     return Damaged(absl::StrCat("libwebp refuses its header with code ", static_cast<int>(status)));

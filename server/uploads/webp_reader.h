@@ -24,9 +24,9 @@ struct WebpHeader {
   bool lossless = false;
   bool has_alpha = false;
   Orientation orientation = Orientation::kUpright;
-  absl::string_view file;     // The file, without what follows it.
-  absl::string_view vp8l;     // Of a lossless one: its data.
-  absl::string_view alpha;    // Of a lossy one with alpha: the data of its ALPH chunk.
+  absl::string_view file;   // The file, without what follows it.
+  absl::string_view vp8l;   // Of a lossless one: its data.
+  absl::string_view alpha;  // Of a lossy one with alpha: the data of its ALPH chunk.
 };
 
 // Whether it has a WebP's first twelve bytes.

@@ -11,8 +11,8 @@
 
 namespace hmar {
 
-// Resolves an edit as far as the headers of its files tell; their data is read later, off the call's
-// thread (prepared_edit.h). Copies the uploads. Adds every broken rule.
+// Resolves an edit as far as the headers of its files tell; their data is read later, off the
+// call's thread (prepared_edit.h). Copies the uploads. Adds every broken rule.
 EditChoice ResolveEdit(const v1::EditOptions& given, const ModelConfig& config,
                        const UploadLimits& limits, Violations* violations);
 

@@ -45,8 +45,7 @@ int Within(bool given, uint32_t value, int least, int most, int absent, const ch
   if (value >= static_cast<uint32_t>(least) && value <= static_cast<uint32_t>(most)) {
     return static_cast<int>(value);
   }
-  violations->Add(Reason::kFieldOutOfRange, field,
-                  absl::StrCat(value, "; ", least, " to ", most));
+  violations->Add(Reason::kFieldOutOfRange, field, absl::StrCat(value, "; ", least, " to ", most));
   return absent;
 }
 
@@ -76,9 +75,8 @@ OutputChoice ResolveOutput(const v1::OutputOptions& given, int png_compression,
                            Violations* violations) {
   OutputChoice choice;
   choice.format = ToFormat(given.format(), violations);
-  choice.png_compression =
-      Within(given.has_png_compression(), given.png_compression(), 0, 9, png_compression,
-             "output.png_compression", violations);
+  choice.png_compression = Within(given.has_png_compression(), given.png_compression(), 0, 9,
+                                  png_compression, "output.png_compression", violations);
   choice.lossless = given.lossless() && choice.format == PictureFormat::kWebp;
   const int quality = Within(given.has_quality(), given.quality(), 1, 100, kDefaultQuality,
                              "output.quality", violations);

@@ -111,7 +111,8 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
   ResolveImages(request, context.limits, &resolved, violations);
   resolved.job.prototype.sampling = ResolveSampling(request.sampling(), config, violations);
   ResolvePreviews(request.previews(), config, &resolved.job.prototype, violations);
-  resolved.output = ResolveOutput(request.output(), context.limits.default_png_compression, violations);
+  resolved.output =
+      ResolveOutput(request.output(), context.limits.default_png_compression, violations);
   if (request.has_edit()) {
     resolved.edit = ResolveEdit(request.edit(), config, context.limits.upload, violations);
   }

@@ -57,7 +57,7 @@ void ExpectWithinTheLimit(PngSpec spec, uint32_t side, ResizeMode mode) {
   if (kSanitized) GTEST_SKIP() << "the sanitizer's own memory would be counted";
   const std::string png = FlatPng(spec, 200);
   const EditUpload upload{png, GenerateMask{png}, mode};
-  ASSERT_LT(upload.image_png.size(), UploadLimits{}.max_bytes);
+  ASSERT_LT(upload.image.size(), UploadLimits{}.max_bytes);
   bool read = false;
   const double megabytes = PeakMegabytesOf([&] {
     const auto source = ReadEditSource(upload, side, UploadLimits{});
@@ -107,7 +107,7 @@ TEST(UploadMemoryTest, TextAndProfilesThatInflateToMuchAreNotInflated) {
                                      {"quUx", std::string(10'000'000, 'q')}});
   const std::string png = JoinChunks(chunks);
   bool read = false;
-  const double megabytes = PeakMegabytesOf([&] { read = ReadPng(png, UploadLimits{}).ok(); });
+  const double megabytes = PeakMegabytesOf([&] { read = ReadPicture(png, UploadLimits{}).ok(); });
   EXPECT_TRUE(read);
   EXPECT_LT(megabytes, 2);
 }
