@@ -13,9 +13,9 @@
 
 namespace hmar {
 
-// The most groups that are decoded. libwebp's own encoder cannot make more (it divides a picture
-// into at most 2,600 tiles, and shares groups among them).
-inline constexpr uint32_t kMaxWebpCodeGroups = 2600;
+// The most groups that are decoded. libwebp's own encoder shares groups among tiles by what they
+// cost: of pictures of 2048 px made to need many it makes 55.
+inline constexpr uint32_t kMaxWebpCodeGroups = 500;
 
 // An upper bound of the tables' bytes for a picture of this size that CheckWebpCodes lets through.
 size_t WebpCodeBytes(uint32_t width, uint32_t height);
