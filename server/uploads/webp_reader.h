@@ -44,7 +44,7 @@ size_t WebpBytes(const WebpHeader& header, bool sink_takes_all, bool wants_alpha
 
 // All rows, as stored from top to bottom: RGB or RGBA. Samples are taken as they are, without any
 // colour profile. Needs WebpBytes() of memory. libwebp decodes as far as it has data, and says
-// nothing on the way: so it gets a fifth more each time, from 64 KiB on, and `cancelled` is asked
+// nothing on the way: so it gets a quarter more each time, from 64 KiB on, and `cancelled` is asked
 // between; then before each row that goes to the sink. REQUIRES: `header` is ReadWebpHeader's, and
 // `sink` has the upright size.
 absl::Status ReadWebpRows(const WebpHeader& header, CancelCheck cancelled, RowSink* sink);

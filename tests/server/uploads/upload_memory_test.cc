@@ -102,12 +102,12 @@ void ExpectAsTheHeaderSays(const std::string& file) {
     });
     EXPECT_TRUE(read);
     EXPECT_LT(megabytes, most + 8) << (mask ? "mask" : "picture");
-    EXPECT_GT(megabytes, most * 0.6) << "this measures something else";
+    EXPECT_GT(megabytes, most * 0.35) << "this measures something else";
   }
 }
 
 TEST(UploadMemoryTest, AJpegTakesWhatItsHeaderSays) {
-  constexpr uint32_t kSide = 4000;
+  constexpr uint32_t kSide = 3000;
   const std::vector<uint8_t> grey(size_t{3} * kSide * kSide, 120);
   for (const bool progressive : {false, true}) {
     for (const int samples : {1, 2}) {
@@ -123,7 +123,7 @@ TEST(UploadMemoryTest, AJpegTakesWhatItsHeaderSays) {
 }
 
 TEST(UploadMemoryTest, AWebpTakesWhatItsHeaderSays) {
-  constexpr uint32_t kSide = 4000;
+  constexpr uint32_t kSide = 3000;
   for (const bool alpha : {false, true}) {
     const std::vector<uint8_t> grey(size_t{alpha ? 4u : 3u} * kSide * kSide, 120);
     for (const bool lossless : {false, true}) {
