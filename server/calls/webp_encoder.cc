@@ -16,8 +16,8 @@ namespace {
 
 // What measuring left (tests/bench/format_bench, the pictures of RESULTS.md). Of the lossy methods,
 // 0 (fast) to 6 (small), at quality 85: 2 takes 2.7 ms for 5.7 KB; 0 1.2 ms for 5.5 KB, but more at
-// other qualities; 4, libwebp's default, 20 ms for 5.6 KB. Of the levels of lossless effort, 0 to 9:
-// 0 takes 1.7 ms for 121 KB, 1 16 ms for 104 KB.
+// other qualities; 4, libwebp's default, 20 ms for 5.6 KB. Of the levels of lossless effort, 0 to
+// 9: 0 takes 1.7 ms for 121 KB, 1 16 ms for 104 KB.
 constexpr int kLossyMethod = 2;
 constexpr int kLosslessLevel = 0;
 
