@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "client/png_header.h"
+#include "client/picture_header.h"
 #include "model/status_macros.h"
 
 namespace hmar {
@@ -30,8 +30,9 @@ std::string SizeText(uint32_t width, uint32_t height) {
 }
 
 v1::OutputOptions::Format FormatOf(const v1::GenerateRequest& request) {
-  const bool rgb8 = request.output().format() == v1::OutputOptions::FORMAT_RGB8;
-  return rgb8 ? v1::OutputOptions::FORMAT_RGB8 : v1::OutputOptions::FORMAT_PNG;
+  const v1::OutputOptions::Format format = request.output().format();
+  const bool unset = format == v1::OutputOptions::FORMAT_UNSPECIFIED;
+  return unset ? v1::OutputOptions::FORMAT_PNG : format;
 }
 
 }  // namespace
@@ -43,6 +44,7 @@ AnswerCheck::AnswerCheck(const v1::GenerateRequest& request, const AnswerLimits&
       wants_previews_(request.previews().mode() != v1::PreviewOptions::MODE_UNSPECIFIED),
       validate_only_(request.validate_only()),
       format_(FormatOf(request)),
+      lossless_(request.output().lossless()),
       preview_scales_(request.previews().scales().begin(), request.previews().scales().end()),
       seed_(request.seed()) {}
 
@@ -188,31 +190,47 @@ absl::Status AnswerCheck::CheckPicture(const v1::Picture& picture) const {
     return Wrong("a picture of format ", static_cast<int>(picture.format()), "; asked for was ",
                  static_cast<int>(format_));
   }
+  const bool lossy = format_ == v1::OutputOptions::FORMAT_JPEG ||
+                     (format_ == v1::OutputOptions::FORMAT_WEBP && !lossless_);
+  if (picture.lossy() != lossy) {
+    return Wrong("a picture that says lossy: ", picture.lossy(), "; asked for was ", lossy);
+  }
   const uint32_t side = limits_.picture_side_pixels;
   if (picture.width() == 0 || picture.height() == 0 || picture.width() > side ||
       picture.height() > side) {
     return Wrong("a picture of ", SizeText(picture.width(), picture.height()), "; 1 to ", side,
                  " a side");
   }
-  if (format_ == v1::OutputOptions::FORMAT_PNG) return CheckPng(picture);
+  switch (format_) {
+    case v1::OutputOptions::FORMAT_PNG:
+      return CheckFile(picture, PictureKind::kPng);
+    case v1::OutputOptions::FORMAT_JPEG:
+      return CheckFile(picture, PictureKind::kJpeg);
+    case v1::OutputOptions::FORMAT_WEBP:
+      return CheckFile(picture, PictureKind::kWebp);
+    default:
+      break;
+  }
   const uint64_t bytes = uint64_t{3} * picture.width() * picture.height();
   if (picture.data().size() == bytes) return absl::OkStatus();
   return Wrong(picture.data().size(), " bytes for ", SizeText(picture.width(), picture.height()),
                "; ", bytes, " wanted");
 }
 
-absl::Status AnswerCheck::CheckPng(const v1::Picture& picture) const {
-  // What noise takes that does not compress, with alpha; and room for chunks beside the pixels.
+absl::Status AnswerCheck::CheckFile(const v1::Picture& picture, PictureKind kind) const {
+  // What noise takes that does not compress, with alpha; and room for metadata beside the pixels.
   const uint64_t max_bytes =
       uint64_t{picture.height()} * (uint64_t{4} * picture.width() + 1) + 2 * limits_.receipt_bytes;
   if (picture.data().size() > max_bytes) {
-    return Wrong("a PNG of ", picture.data().size(), " bytes for ",
+    return Wrong("a ", NameOf(kind), " of ", picture.data().size(), " bytes for ",
                  SizeText(picture.width(), picture.height()), "; at most ", max_bytes);
   }
-  const std::optional<PngSize> size = ReadPngSize(picture.data());
-  if (!size) return Wrong("a picture that is no PNG");
+  const std::optional<PictureSize> size = ReadPictureSize(picture.data());
+  if (!size || size->kind != kind || size->animated) {
+    return Wrong("a picture that is no ", NameOf(kind));
+  }
   if (size->width == picture.width() && size->height == picture.height()) return absl::OkStatus();
-  return Wrong("a PNG of ", SizeText(size->width, size->height), ", declared as ",
+  return Wrong("a ", NameOf(kind), " of ", SizeText(size->width, size->height), ", declared as ",
                SizeText(picture.width(), picture.height()));
 }
 

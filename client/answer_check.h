@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "absl/status/status.h"
+#include "client/picture_header.h"
 #include "hmar/v1/image_generation.pb.h"
 
 namespace hmar {
@@ -23,7 +24,7 @@ struct AnswerLimits {
   uint32_t picture_side_pixels = 4096;
   uint32_t scales = 64;              // Of a model.
   uint32_t image_tokens = 1 << 16;   // Of all scales of an image together.
-  size_t receipt_bytes = 64 << 10;   // Serialized; of the one in a PNG, too.
+  size_t receipt_bytes = 64 << 10;   // Serialized; of the one in a picture, too.
   uint32_t unknown_events = 10'000;  // Of a later version of the API.
 };
 
@@ -34,10 +35,9 @@ struct AnswerLimits {
 //   request's if it gave one.
 // - There are previews only if the request asks for them, of the scales it asks for, each at most
 //   once; the number of scales stays the same.
-// - Pictures have the format asked for, the very size they declare (read from a PNG's header)
-// within
-//   the limit, and no more bytes than such a picture can need; all Images have one size. That a
-//   PNG's pixels are sound is for its decoder to find.
+// - Pictures have the format asked for, say rightly whether it is lossy, have the very size they
+//   declare (read from a file's header) within the limit, and no more bytes than such a picture can
+//   need; all Images have one size. That a file's pixels are sound is for its decoder to find.
 // - request_id and model are at most 128 and 256 bytes; tokens and receipts keep to the limits.
 // Texts are as the server sent them: see client/printable.h before showing them.
 //
@@ -74,7 +74,7 @@ class AnswerCheck {
   absl::Status CheckOrder(const v1::GenerateResponse& event);
   absl::Status CheckIndex(uint32_t index) const;
   absl::Status CheckPicture(const v1::Picture& picture) const;
-  absl::Status CheckPng(const v1::Picture& picture) const;
+  absl::Status CheckFile(const v1::Picture& picture, PictureKind kind) const;
 
   // Of the request.
   const AnswerLimits limits_;
@@ -83,6 +83,7 @@ class AnswerCheck {
   const bool wants_previews_;
   const bool validate_only_;
   const v1::OutputOptions::Format format_;
+  const bool lossless_;
   const std::set<uint32_t> preview_scales_;  // Empty: all but the last.
 
   // Of the answer so far.

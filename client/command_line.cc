@@ -8,6 +8,7 @@
 #include "client/exit_code.h"
 #include "client/flag_values.h"
 #include "client/key_options.h"
+#include "client/picture_names.h"
 #include "client/tls_flags.h"
 
 namespace hmar {
@@ -93,17 +94,24 @@ CLI::Option* AddOutputOptions(CLI::App& app, RequestFlags& command) {
       ->needs("--previews")
       ->group(group);
   app.add_option("--format", command.format,
-                 "How pictures travel: png, or rgb (the PNG files are then made here)")
-      ->check(CLI::IsMember({"png", "rgb"}))
+                 "How pictures travel: png, jpeg, webp, or rgb (PNG files are then made here)")
+      ->check(CLI::IsMember({"png", "jpeg", "webp", "rgb"}))
       ->capture_default_str()
       ->group(group);
   app.add_option("--png-compression", command.png_compression, "0 (fast) .. 9 (small)")
       ->check(Unsigned<uint32_t>())
       ->group(group);
+  CLI::Option* quality =
+      app.add_option("--quality", command.quality, "1 .. 100, of jpeg and webp; default: 85")
+          ->check(Unsigned<uint32_t>())
+          ->group(group);
+  app.add_flag("--lossless", command.lossless, "A webp that keeps every pixel")
+      ->excludes(quality)
+      ->group(group);
   app.add_option("--save-tokens", command.save_tokens, "Write all images' tokens to this JSON file")
       ->group(group);
   app.add_flag("--receipt", command.receipt,
-               "Write how each image was made into its PNG and to a .json beside it")
+               "Write how each image was made into its file and to a .json beside it")
       ->group(group);
   app.add_flag("--quiet", command.quiet, "No progress, no pictures on the terminal")->group(group);
   app.add_option("--show", command.show,
@@ -122,7 +130,8 @@ CLI::App* AddGenerate(CLI::App& app, GenerateCommand& command) {
   generate
       ->add_option(
           "--out", command.out,
-          "Folder for image-SEED.png, image-SEED-scale-KK.png and sheet.png; made if missing")
+          "Folder for image-SEED.png (or .jpg, .webp), image-SEED-scale-KK.png and sheet.png;\n"
+          "made if missing")
       ->check(NotEmpty())
       ->capture_default_str()
       ->group("Output");
@@ -134,14 +143,13 @@ CLI::App* AddGenerate(CLI::App& app, GenerateCommand& command) {
 
 void AddRegionOptions(CLI::App& app, EditCommand& command) {
   const std::string group = "Where to edit (one of --box, --mask, --keep-box)";
-  app.add_option("--image", command.image, "PNG file to edit; sent as it is")
+  app.add_option("--image", command.image, "PNG, JPEG or WebP file to edit; sent as it is")
       ->required()
       ->group(group);
   CLI::Option* box = AddBox(app, "--box", command.box,
                             "Generate the pixels x0 <= x < x1, y0 <= y < y1 of the image");
-  CLI::Option* mask =
-      app.add_option("--mask", command.mask,
-                     "Generate what is white (>= 128) in this PNG file of the image's size");
+  CLI::Option* mask = app.add_option(
+      "--mask", command.mask, "Generate what is white (>= 128) in this file of the image's size");
   CLI::Option* keep_box =
       AddBox(app, "--keep-box", command.keep_box, "Generate all but this box: outpainting");
   box->excludes(mask, keep_box)->group(group);
@@ -167,17 +175,32 @@ void AddRegionOptions(CLI::App& app, EditCommand& command) {
       ->group(group);
 }
 
+// --out says the format where --format does not; both must mean the same.
+void MatchFormat(const CLI::Option& format, EditCommand& command) {
+  const std::string named = FormatOfName(command.out);
+  if (named.empty()) {
+    throw CLI::ValidationError("--out",
+                               "'" + command.out + "' does not end in .png, .jpg or .webp");
+  }
+  if (format.count() == 0) command.format = named;
+  if (named == (command.format == "rgb" ? "png" : command.format)) return;
+  throw CLI::ValidationError("--out", "'" + command.out + "' does not end in " +
+                                          ExtensionOf(command.format) + ", as --format " +
+                                          command.format + " has it");
+}
+
 CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
   CLI::App* edit =
       app.add_subcommand("edit", "Make part of a picture anew: in- and outpainting, class edits");
   AddRegionOptions(*edit, command);
   AddRequestOptions(*edit, command);
   AddSamplingOptions(*edit, command);
-  edit->add_option("--out", command.out,
-                   "PNG file to write; with --count above 1, and for previews and receipts, the\n"
-                   "start of the names: OUT-SEED.png, OUT-scale-KK.png, OUT-SEED-scale-KK.png;\n"
-                   "default: pictures/edit-SEED.png")
-      ->check(PngName())
+  edit->add_option(
+          "--out", command.out,
+          "File to write, .png, .jpg or .webp; with --count above 1, and for previews and\n"
+          "receipts, the start of the names: OUT-SEED.png, OUT-scale-KK.png,\n"
+          "OUT-SEED-scale-KK.png. Its end chooses the format where --format does not;\n"
+          "default: pictures/edit-SEED.png")
       ->group("Output");
   edit->add_option("--sheet", command.sheet,
                    "PNG file for a page: image, region, previews (fast ones, unless --previews\n"
@@ -185,13 +208,15 @@ CLI::App* AddEdit(CLI::App& app, EditCommand& command) {
       ->check(PngName())
       ->group("Output");
   const CLI::Option* previews = AddOutputOptions(*edit, command);
-  edit->final_callback([&command, previews] {
+  const CLI::Option* format = edit->get_option("--format");
+  edit->final_callback([&command, previews, format] {
     if (!command.box && !command.keep_box && command.mask.empty() && command.resize != "contain") {
       throw CLI::RequiredError("--box, --mask, --keep-box or --resize contain");
     }
     if (!command.out.empty() && command.sheet == command.out) {
       throw CLI::ValidationError("--sheet", "'" + command.sheet + "' is --out's file, too");
     }
+    if (!command.out.empty()) MatchFormat(*format, command);
     command.write_previews = previews->count() > 0;
     if (!command.write_previews && !command.sheet.empty()) command.previews = "fast";
   });
@@ -221,11 +246,14 @@ CLI::App* AddHealth(CLI::App& app, HealthCommand& command) {
 }
 
 CLI::App* AddSheet(CLI::App& app, SheetCommand& command) {
-  CLI::App* sheet = app.add_subcommand("sheet", "Lay PNG files out on one page; needs no server");
+  CLI::App* sheet =
+      app.add_subcommand("sheet", "Lay picture files out on one page; needs no server");
   sheet->add_option("--out", command.out, "PNG file to write")->required();
   sheet->add_option("--columns", command.columns, "Pictures a row; default: all")
       ->check(Unsigned<uint32_t>());
-  sheet->add_option("pictures", command.pictures, "PNG files, left to right, top to bottom")
+  sheet
+      ->add_option("pictures", command.pictures,
+                   "PNG, JPEG or WebP files, left to right, top to bottom")
       ->required();
   return sheet;
 }

@@ -35,7 +35,9 @@ struct RequestFlags {
   std::optional<float> temperature;
   std::string schedule = "model";  // "model", "none", "quality" or JSON.
   uint32_t max_scales = 0;         // 0: all.
-  std::string format = "png";      // "png", "rgb".
+  std::string format = "png";      // "png", "jpeg", "webp", "rgb".
+  std::optional<uint32_t> quality;
+  bool lossless = false;
   std::optional<uint32_t> png_compression;
   std::string save_tokens;  // A file to write.
   std::string from_tokens;  // A file to read.
@@ -66,9 +68,9 @@ struct EditCommand : RequestFlags {
   std::string resize = "none";  // "none", "cover", "contain".
   uint32_t feather = 0;         // Pixels.
   bool composite = true;
-  std::string out;    // A .png to write; its folder is made if missing. Empty: edit-SEED.png in
-                      // kDefaultOut.
-  std::string sheet;  // Likewise; empty: none.
+  std::string out;    // A file to write, its end that of its format; its folder is made if missing.
+                      // Empty: edit-SEED in kDefaultOut.
+  std::string sheet;  // A .png to write, likewise; empty: none.
 };
 
 // `hmar models`.

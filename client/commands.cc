@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "client/contact_sheet.h"
 #include "client/files.h"
+#include "client/picture_codec.h"
 #include "client/png_codec.h"
 #include "client/printable.h"
 #include "client/sheet_rows.h"
@@ -67,8 +68,8 @@ absl::StatusOr<std::vector<std::vector<Picture>>> ReadRows(const SheetCommand& c
   SheetRows rows;
   for (size_t i = 0; i < command.pictures.size(); ++i) {
     const std::string& path = command.pictures[i];
-    HMAR_ASSIGN_OR_RETURN(const std::string png, ReadFile(path));
-    HMAR_ASSIGN_OR_RETURN(Picture picture, DecodePng(png, path));
+    HMAR_ASSIGN_OR_RETURN(const std::string file, ReadFile(path));
+    HMAR_ASSIGN_OR_RETURN(Picture picture, DecodePicture(file, path));
     const size_t row = command.columns == 0 ? 0 : i / command.columns;
     rows.Append(static_cast<uint32_t>(row), std::move(picture));
   }

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "client/contact_sheet.h"
-#include "client/png_codec.h"
+#include "client/picture_codec.h"
 #include "model/status_macros.h"
 
 namespace hmar {
@@ -54,7 +54,7 @@ class UploadRegion {
     if (edit.has_box()) region.box_ = edit.box();
     if (edit.has_keep_box()) region.keep_box_ = edit.keep_box();
     if (!edit.has_mask()) return region;
-    HMAR_ASSIGN_OR_RETURN(region.mask_, DecodePngMask(edit.mask(), "the mask"));
+    HMAR_ASSIGN_OR_RETURN(region.mask_, DecodeMask(edit.mask(), "the mask"));
     if (region.mask_->width == image.width && region.mask_->height == image.height) return region;
     return absl::InvalidArgumentError(absl::StrCat("the mask has ", region.mask_->width, " x ",
                                                    region.mask_->height, " pixels, the image ",
@@ -129,7 +129,7 @@ void Tint(uint8_t* pixel, uint32_t percent) {
 absl::StatusOr<FittedUpload> FitUpload(const v1::EditOptions& edit, uint32_t width,
                                        uint32_t height) {
   // Transparency over white, as the server sees it.
-  HMAR_ASSIGN_OR_RETURN(const Picture image, DecodePng(edit.image(), "the image", 255));
+  HMAR_ASSIGN_OR_RETURN(const Picture image, DecodePicture(edit.image(), "the image", 255));
   HMAR_ASSIGN_OR_RETURN(const UploadRegion region, UploadRegion::Make(edit, image));
   Rectangle source{0, 0, image.width, image.height};
   Rectangle target{0, 0, width, height};

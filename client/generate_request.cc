@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/files.h"
+#include "client/picture_names.h"
 #include "client/token_lists.h"
 #include "client/tokens_file.h"
 #include "model/status_macros.h"
@@ -60,11 +61,12 @@ void SetPreviews(const RequestFlags& flags, v1::GenerateRequest& request) {
 
 void SetOutput(const RequestFlags& flags, v1::GenerateRequest& request) {
   v1::OutputOptions& output = *request.mutable_output();
-  output.set_format(flags.format == "rgb" ? v1::OutputOptions::FORMAT_RGB8
-                                          : v1::OutputOptions::FORMAT_PNG);
+  output.set_format(FormatOf(flags.format));
   if (flags.png_compression) output.set_png_compression(*flags.png_compression);
   output.set_return_tokens(!flags.save_tokens.empty());
-  output.set_receipt_in_png(flags.receipt && flags.format == "png");
+  if (flags.quality) output.set_quality(*flags.quality);
+  output.set_lossless(flags.lossless);
+  output.set_embed_receipt(flags.receipt && flags.format != "rgb");
 }
 
 absl::StatusOr<v1::ScalePrefix> ReadPrefix(const RequestFlags& flags, std::string& model) {

@@ -9,24 +9,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/png_header.h"
+#include "client/picture_header.h"
 #include "model/status_macros.h"
 
 namespace hmar {
 namespace {
-
-constexpr uint32_t kMaxSidePixels = 32768;
-constexpr uint64_t kMaxPixels = uint64_t{1} << 28;
-
-absl::Status CheckSize(const PngSize& size, const std::string& source) {
-  const bool fits = size.width >= 1 && size.height >= 1 && size.width <= kMaxSidePixels &&
-                    size.height <= kMaxSidePixels &&
-                    uint64_t{size.width} * size.height <= kMaxPixels;
-  if (fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(source, ": ", size.width, " x ", size.height,
-                                                 " pixels; 1 to ", kMaxSidePixels, " a side and ",
-                                                 kMaxPixels, " in all"));
-}
 
 // What libpng's callbacks work on. libpng reports errors by longjmp, which runs no destructors: so
 // this lives outside the frame that may jump, and nothing that a callback makes has one.
@@ -114,11 +101,15 @@ bool Decode(png_structp png, png_infop info, absl::string_view bytes, Decoding& 
   return true;
 }
 
-absl::StatusOr<Picture> DecodeRgb(absl::string_view bytes, const std::string& source,
-                                  std::optional<uint8_t> background) {
-  const std::optional<PngSize> size = ReadPngSize(bytes);
-  if (!size) return absl::InvalidArgumentError(absl::StrCat(source, ": not a PNG"));
-  HMAR_RETURN_IF_ERROR(CheckSize(*size, source));
+}  // namespace
+
+absl::StatusOr<Picture> DecodePngRgb(absl::string_view bytes, const std::string& source,
+                                     std::optional<uint8_t> background) {
+  const std::optional<PictureSize> size = ReadPictureSize(bytes);
+  if (!size || size->kind != PictureKind::kPng) {
+    return absl::InvalidArgumentError(absl::StrCat(source, ": not a PNG"));
+  }
+  HMAR_RETURN_IF_ERROR(CheckPictureSize(*size, source));
   const uint64_t pixels = uint64_t{size->width} * size->height;
   Picture picture{size->width, size->height, std::vector<uint8_t>(3 * pixels)};
   Decoding decoding{.picture = &picture, .background = background, .pixels_left = pixels};
@@ -136,23 +127,9 @@ absl::StatusOr<Picture> DecodeRgb(absl::string_view bytes, const std::string& so
                    decoding.ended ? "no" : "its", " end chunk are missing"));
 }
 
-}  // namespace
-
 absl::StatusOr<Picture> DecodePng(absl::string_view png, const std::string& source,
                                   uint8_t background) {
-  return DecodeRgb(png, source, background);
-}
-
-absl::StatusOr<MaskPixels> DecodePngMask(absl::string_view png, const std::string& source) {
-  HMAR_ASSIGN_OR_RETURN(const Picture picture, DecodeRgb(png, source, std::nullopt));
-  MaskPixels mask{picture.width, picture.height, {}};
-  mask.white.reserve(picture.rgb.size() / 3);
-  for (size_t i = 0; i < picture.rgb.size(); i += 3) {
-    const uint8_t* rgb = &picture.rgb[i];
-    const uint32_t luma = (299U * rgb[0] + 587U * rgb[1] + 114U * rgb[2] + 500U) / 1000U;
-    mask.white.push_back(luma >= 128 ? 1 : 0);
-  }
-  return mask;
+  return DecodePngRgb(png, source, background);
 }
 
 absl::StatusOr<std::string> EncodePng(const Picture& picture) {

@@ -6,8 +6,8 @@
 // behind the last row. All functions are thread-safe.
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,15 +23,9 @@ namespace hmar {
 absl::StatusOr<Picture> DecodePng(absl::string_view png, const std::string& source,
                                   uint8_t background = 0);
 
-// An edit's mask.
-struct MaskPixels {
-  uint32_t width = 0;          // Pixels.
-  uint32_t height = 0;         // Pixels.
-  std::vector<uint8_t> white;  // height * width, row by row: 1 from a luma of 128 on, else 0.
-};
-
-// The same PNGs as a mask; transparency is ignored.
-absl::StatusOr<MaskPixels> DecodePngMask(absl::string_view png, const std::string& source);
+// The same with transparency ignored where there is no `background`.
+absl::StatusOr<Picture> DecodePngRgb(absl::string_view png, const std::string& source,
+                                     std::optional<uint8_t> background);
 
 // REQUIRES: a picture of at least one pixel. INTERNAL: libpng failed.
 absl::StatusOr<std::string> EncodePng(const Picture& picture);

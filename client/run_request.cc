@@ -15,6 +15,8 @@
 #include "client/commands.h"
 #include "client/contact_sheet.h"
 #include "client/files.h"
+#include "client/picture_codec.h"
+#include "client/picture_names.h"
 #include "client/png_codec.h"
 #include "client/printable.h"
 #include "client/progress.h"
@@ -27,13 +29,13 @@ namespace hmar {
 namespace {
 
 // The picture as the server sent it, as pixels. Its size, and the bytes of FORMAT_RGB8, are checked
-// already. DATA_LOSS: a damaged PNG.
+// already. DATA_LOSS: a damaged file.
 absl::StatusOr<Picture> Pixels(const v1::Picture& picture, const std::string& source) {
   if (picture.format() == v1::OutputOptions::FORMAT_RGB8) {
     return Picture{
         picture.width(), picture.height(), {picture.data().begin(), picture.data().end()}};
   }
-  absl::StatusOr<Picture> pixels = DecodePng(picture.data(), source);
+  absl::StatusOr<Picture> pixels = DecodePicture(picture.data(), source);
   if (pixels.ok()) return pixels;
   return absl::DataLossError(std::string(pixels.status().message()));
 }
@@ -88,10 +90,11 @@ class AnswerWriter {
 
   absl::Status OnPreview(const v1::Preview& preview) {
     const std::string stem = files_.stem(first_seed_ + preview.image_index());
-    const std::string path = absl::StrFormat("%s-scale-%02d.png", stem, preview.scale());
+    const std::string path =
+        absl::StrFormat("%s-scale-%02d%s", stem, preview.scale(), ExtensionOf(flags_.format));
     HMAR_ASSIGN_OR_RETURN(Picture pixels, Pixels(preview.picture(), path));
     display_.OnPreview(preview, pixels);
-    if (files_.writes_previews) HMAR_RETURN_IF_ERROR(WritePng(preview.picture(), pixels, path));
+    if (files_.writes_previews) HMAR_RETURN_IF_ERROR(WritePicture(preview.picture(), pixels, path));
     if (!files_.sheet.empty() && files_.sheet_previews) {
       rows_.Append(preview.image_index(), std::move(pixels));
     }
@@ -100,19 +103,19 @@ class AnswerWriter {
 
   absl::Status OnImage(const v1::Image& image) {
     const std::string stem = files_.stem(image.seed());
-    const std::string path = absl::StrCat(stem, ".png");
+    const std::string path = absl::StrCat(stem, ExtensionOf(flags_.format));
     HMAR_ASSIGN_OR_RETURN(Picture pixels, Pixels(image.picture(), path));
     display_.OnImage(image, pixels);
-    HMAR_RETURN_IF_ERROR(WritePng(image.picture(), pixels, path));
+    HMAR_RETURN_IF_ERROR(WritePicture(image.picture(), pixels, path));
     results_.push_back(path);
     if (!files_.sheet.empty()) HMAR_RETURN_IF_ERROR(FinishRow(image, std::move(pixels)));
     if (!flags_.save_tokens.empty()) KeepTokens(image);
     return flags_.receipt ? WriteReceipt(image.receipt(), stem) : absl::OkStatus();
   }
 
-  // A PNG of the server's is written as it came: it may hold the receipt.
-  absl::Status WritePng(const v1::Picture& picture, const Picture& pixels,
-                        const std::string& path) {
+  // A file of the server's is written as it came: it may hold the receipt.
+  absl::Status WritePicture(const v1::Picture& picture, const Picture& pixels,
+                            const std::string& path) {
     if (picture.format() != v1::OutputOptions::FORMAT_RGB8) return WriteFile(path, picture.data());
     HMAR_ASSIGN_OR_RETURN(const std::string png, EncodePng(pixels));
     return WriteFile(path, png);

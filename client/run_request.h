@@ -21,8 +21,8 @@ namespace hmar {
 
 // Where an answer goes.
 struct AnswerFiles {
-  // The path of the image with this seed, without its end: STEM.png, STEM-scale-KK.png for its
-  // previews, STEM.json for its receipt.
+  // The path of the image with this seed, without its end: STEM.png (or .jpg, .webp, by its
+  // format), STEM-scale-KK.png for its previews, STEM.json for its receipt.
   std::function<std::string(uint64_t seed)> stem;
   bool writes_previews = true;
   bool sheet_previews = true;        // On the sheet, left of their image.

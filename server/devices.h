@@ -38,7 +38,7 @@ struct DeviceLimits {
 // 4,096 rows on the CPU and of 20,480 on a GPU.
 DeviceLimits LimitsOf(const ServerOptions& options, const Device& device);
 
-// Threads that write PNGs: what --encoder-threads says. Where it says 0, the `cores` that the
+// Threads that encode pictures: what --encoder-threads says. Where it says 0, the `cores` that the
 // engines leave: a GPU's engine keeps one busy, the CPU's --threads (0: all); but at most
 // 8 a device, which a GPU's fastest model can use, and at least 1. REQUIRES: there is a device.
 uint32_t EncoderThreads(const ServerOptions& options, const std::vector<Device>& devices,

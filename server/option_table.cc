@@ -154,12 +154,12 @@ std::vector<OptionRow> WorkRows(ServerOptions* o) {
 std::vector<OptionRow> AnswerRows(ServerOptions* o) {
   return {
       {"encoder-threads", "N", &o->encoder_threads,
-       "Threads that write PNGs; 0: the cores that the engines leave (a core a GPU is its "
+       "Threads that encode pictures; 0: the cores that the engines leave (a core a GPU is its "
        "engine's, "
        "--threads are the CPU's), at most 8 a device, at least 1",
        0, 256},
       {"encoder-buffer-bytes", "N", &o->encoder_buffer_bytes,
-       "Pictures that may wait for their PNG, over all calls, one client's up to half of it; "
+       "Pictures that may wait to be encoded, over all calls, one client's up to half of it; "
        "holding "
        "more, new requests are refused with RESOURCE_EXHAUSTED",
        1 << 20, kMaxUint32},
@@ -241,14 +241,15 @@ std::vector<OptionRow> UploadRows(ServerOptions* o) {
        "--max-message-bytes",
        1024, 1 << 30},
       {"max-upload-pixels", "N", &o->max_upload_pixels,
-       "Most pixels that an uploaded PNG may have; while it is read each takes 3 bytes of memory",
+       "Most pixels that an uploaded picture may have; while it is read each takes 3 bytes of "
+       "memory, more of a progressive JPEG or a lossless WebP",
        1024, 1 << 30},
       {"upload-threads", "N", &o->upload_threads,
-       "Threads that read uploaded PNGs, one of them small uploads alone; 0: half the cores, at "
+       "Threads that read uploaded pictures, one of them small uploads alone; 0: half the cores, at "
        "least 2 and at most 16",
        0, 256},
       {"upload-buffer-bytes", "N", &o->upload_buffer_bytes,
-       "What the uploads of open calls may take, from the PNGs to what is kept of them until the "
+       "What the uploads of open calls may take, from the files to what is kept of them until the "
        "call ends, one client's up to half of it, or as much as one request may bring; more are "
        "refused with RESOURCE_EXHAUSTED",
        1 << 20, kMaxUint32},

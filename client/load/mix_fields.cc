@@ -81,7 +81,7 @@ std::vector<KindField> MakeFields() {
       {"images", "Images of a request", WholeField{&Kind::images, 1, kMaxImages}},
       {"previews", "Pictures of unfinished images",
        ChoiceField{&Kind::previews, {"none", "fast", "full"}}},
-      {"format", "How pictures travel", ChoiceField{&Kind::format, {"png", "rgb"}}},
+      {"format", "How pictures travel", ChoiceField{&Kind::format, {"png", "jpeg", "webp", "rgb"}}},
       {"priority", "The request's priority", WholeField{&Kind::priority, INT32_MIN, INT32_MAX}},
       {"deadline_ms", "Deadline of a call from when it is due; 0: none",
        WholeField{&Kind::deadline_ms, 0, kMaxMs}},

@@ -5,6 +5,7 @@
 
 #include "client/edit_options.h"
 #include "client/load/schedule.h"
+#include "client/picture_names.h"
 #include "client/png_codec.h"
 #include "model/status_macros.h"
 
@@ -38,8 +39,7 @@ v1::GenerateRequest Prototype(const Kind& kind, const ModelFacts& model) {
     request.mutable_previews()->set_mode(kind.previews == "fast" ? v1::PreviewOptions::MODE_FAST
                                                                  : v1::PreviewOptions::MODE_FULL);
   }
-  request.mutable_output()->set_format(kind.format == "rgb" ? v1::OutputOptions::FORMAT_RGB8
-                                                            : v1::OutputOptions::FORMAT_PNG);
+  request.mutable_output()->set_format(FormatOf(kind.format));
   request.mutable_scheduling()->set_priority(static_cast<int32_t>(kind.priority));
   if (kind.on_deadline == "refuse") {
     request.mutable_scheduling()->set_on_deadline(v1::Scheduling::ON_DEADLINE_FAIL);

@@ -27,7 +27,7 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kPrefixInvalid, "PREFIX_INVALID", Code::kInvalidArgument,
               "The scale prefix does not fit the model's scales or its codebook."},
     ReasonRow{Reason::kImageInvalid, "IMAGE_INVALID", Code::kInvalidArgument,
-              "An uploaded image or mask is not a PNG, damaged or larger than allowed."},
+              "An uploaded image or mask is no picture that is read, damaged or larger than allowed."},
     ReasonRow{Reason::kImageSizeMismatch, "IMAGE_SIZE_MISMATCH", Code::kInvalidArgument,
               "An uploaded image has another size than the model, or a mask than its image."},
     ReasonRow{Reason::kReplyTooLarge, "REPLY_TOO_LARGE", Code::kInvalidArgument,
@@ -60,7 +60,7 @@ constexpr std::array kTable = {
               "Too many bytes of uploaded pictures are held, in all or of this client; try again "
               "after RetryInfo.retry_delay."},
     ReasonRow{Reason::kEncoderBacklog, "ENCODER_BACKLOG", Code::kResourceExhausted,
-              "Too many finished pictures wait for their PNG, in all or of this client; try again "
+              "Too many finished pictures wait to be encoded, in all or of this client; try again "
               "after RetryInfo.retry_delay."},
     ReasonRow{Reason::kDeliveryBacklog, "DELIVERY_BACKLOG", Code::kResourceExhausted,
               "Too many pictures wait for clients to read them, in all or for this client; try "
@@ -69,7 +69,7 @@ constexpr std::array kTable = {
               "The client read its stream too slowly for the server to hold what was unsent."},
     ReasonRow{Reason::kOutOfMemory, "OUT_OF_MEMORY", Code::kResourceExhausted,
               "The device had no memory for this image, even in a step of its own, or the server "
-              "had none for its upload or its PNG."},
+              "had none for its upload or its picture."},
     ReasonRow{Reason::kNotReady, "NOT_READY", Code::kUnavailable,
               "The server has just started and makes its probe images; try again after "
               "RetryInfo.retry_delay, or watch its health."},
@@ -89,7 +89,7 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kGenerationFailed, "GENERATION_FAILED", Code::kInternal,
               "The model could not make an image of the request; the message says why."},
     ReasonRow{Reason::kEncodingFailed, "ENCODING_FAILED", Code::kInternal,
-              "A finished picture could not be written as PNG."},
+              "A finished picture could not be written in the format asked for."},
     ReasonRow{Reason::kInternal, "INTERNAL", Code::kInternal,
               "A fault of the server; please report it with the request id."},
 };

@@ -20,7 +20,7 @@
 namespace hmar {
 
 // An edit's upload from its arrival to what the scheduler takes, and its share of what uploads may
-// take: the PNGs until they have been read, then what is kept of them, until the object's end.
+// take: the files until they have been read, then what is kept of them, until the object's end.
 // Thread-safe.
 class EditIntake {
  public:

@@ -24,8 +24,8 @@ struct EncoderPoolOptions {
   const Clock* clock = nullptr;  // Measures; outlives the pool. Null: nothing is measured.
 };
 
-// A few threads that turn pictures into events, so that neither the engine nor gRPC waits for a
-// PNG.
+// A few threads that turn pictures into events, so that neither the engine nor gRPC waits for an
+// encoder.
 //
 // One strand an image: the jobs of a strand run one at a time, in the order they were posted, so an
 // image's previews and its final picture stay in order by construction while different images are

@@ -48,7 +48,7 @@ Generation::Generation(const ServiceContext* context, ResolvedRequest request, C
       strands_(NewStrands(*context->encoder, request_.validate_only ? 0 : request_.job.images)),
       images_left_(request_.job.images) {}
 
-// Takes the PNGs out of the request.
+// Takes the files out of the request.
 std::unique_ptr<EditIntake> Generation::IntakeOf(ResolvedRequest* request) const {
   if (!request->edit.has_value()) return nullptr;
   return std::make_unique<EditIntake>(context_, std::move(*request->edit),
@@ -229,7 +229,7 @@ absl::Status Generation::EncodePreview(uint32_t index, uint32_t scale, Picture p
                                        uint32_t skipped) {
   Composite(&picture);
   v1::Preview message = PreviewMessage(model().config, index, scale);
-  *message.mutable_picture() = PictureMessage(picture, request_.output.format);
+  *message.mutable_picture() = PictureMessage(picture, request_.output);
   HMAR_ASSIGN_OR_RETURN(*message.mutable_picture()->mutable_data(), PictureBytes(picture, ""));
   sink_->OnPreview(std::move(message), skipped);
   return absl::OkStatus();
@@ -244,7 +244,7 @@ absl::Status Generation::EncodeImage(uint32_t index, FinishedImage image, absl::
   HMAR_ASSIGN_OR_RETURN(
       *message.mutable_picture()->mutable_data(),
       PictureBytes(image.picture,
-                   request_.output.receipt_in_png ? ReceiptJson(message.receipt()) : ""));
+                   request_.output.embeds_receipt() ? ReceiptJson(message.receipt()) : ""));
   sink_->OnImage(std::move(message));
   context_->scheduler->ObserveDelivery(context_->clock->Now() - finished_at);
   ImageSent();
@@ -252,17 +252,14 @@ absl::Status Generation::EncodeImage(uint32_t index, FinishedImage image, absl::
 }
 
 absl::StatusOr<std::string> Generation::PictureBytes(const Picture& picture,
-                                                     std::string receipt_json) {
-  if (request_.output.format == PictureFormat::kRgb8) {
-    return std::string(picture.rgb.begin(), picture.rgb.end());
-  }
+                                                     const std::string& receipt_json) {
   const absl::Time start = context_->clock->Now();
-  auto png = EncodePng(picture, {request_.output.png_compression, std::move(receipt_json)});
-  if (context_->metrics != nullptr) {
+  auto bytes = EncodePicture(picture, request_.output, receipt_json);
+  if (context_->metrics != nullptr && request_.output.format != PictureFormat::kRgb8) {
     context_->metrics->PictureEncoded(context_->clock->Now() - start);
   }
-  if (!png.ok()) return WithReason(png.status(), Reason::kEncodingFailed);
-  return png;
+  if (!bytes.ok()) return WithReason(bytes.status(), Reason::kEncodingFailed);
+  return bytes;
 }
 
 // A request that was finished before its estimate was noted here has none to hold it against.

@@ -84,7 +84,8 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   void NoteCosts(const FinishedImage& image);
   absl::Status EncodePreview(uint32_t index, uint32_t scale, Picture picture, uint32_t skipped);
   absl::Status EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at);
-  absl::StatusOr<std::string> PictureBytes(const Picture& picture, std::string receipt_json);
+  absl::StatusOr<std::string> PictureBytes(const Picture& picture,
+                                           const std::string& receipt_json);
   void ImageSent();
   void CountEstimate() const;
   void PostPreview(uint32_t index, uint32_t scale, Picture picture);
@@ -101,7 +102,7 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   const CallOrigin origin_;
   const std::shared_ptr<EventSink> sink_;
   const std::unique_ptr<EditIntake> intake_;  // Null: no edit.
-  const ResolvedRequest request_;             // Less an edit's PNGs.
+  const ResolvedRequest request_;             // Less an edit's files.
   PreparedEdit edit_;  // What the upload has become; no thread looks at it before Submit.
   const absl::Time started_at_;
   const std::vector<std::shared_ptr<EncoderPool::Strand>> strands_;  // By image.

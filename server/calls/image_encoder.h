@@ -5,21 +5,21 @@
 
 #include "absl/status/statusor.h"
 #include "model/picture.h"
+#include "server/wire/request.h"
 
 namespace hmar {
 
-// The keyword of the PNG text chunk (iTXt, uncompressed UTF-8) that holds a receipt as JSON.
-inline constexpr char kReceiptKeyword[] = "hmar-receipt";
-
-struct PngOptions {
-  int compression = 0;       // zlib level, 0 .. 9.
-  std::string receipt_json;  // Empty: no text chunk.
-};
-
-// `picture` as an 8-bit RGB PNG: the same picture and options give the same bytes. INTERNAL: libpng
-// refused (an empty or oversized picture, no memory). REQUIRES: rgb has width * height * 3 bytes.
-// Thread-safe.
-absl::StatusOr<std::string> EncodePng(const Picture& picture, const PngOptions& options);
+// `picture` as `output` says, 8-bit RGB, with `receipt_json` (empty: none) in its metadata: PNG, in
+// a text chunk; JPEG and WebP, in XMP (receipt_xmp.h); RGB8, nowhere. The same picture and options
+// give the same bytes: encoders run on this thread alone, by fixed methods.
+//
+// But for the receipt no picture takes more than MaxPictureBytes (wire/request.h). A JPEG that
+// would, of noise at the highest qualities, is encoded at the next lower quality that does not.
+//
+// INTERNAL: the encoder refused (an empty or oversized picture, no memory). REQUIRES: rgb has width
+// * height * 3 bytes. Thread-safe.
+absl::StatusOr<std::string> EncodePicture(const Picture& picture, const OutputChoice& output,
+                                          const std::string& receipt_json);
 
 }  // namespace hmar
 

@@ -20,10 +20,10 @@ absl::Status ToStatus(const Violation& violation, const std::string& field_prefi
 
 UploadRecord RecordOf(const EditUpload& upload) {
   UploadRecord record;
-  record.image_sha256 = Sha256OfText(upload.image_png);
+  record.image_sha256 = Sha256OfText(upload.image);
   record.resize = upload.resize;
   if (const auto* mask = std::get_if<GenerateMask>(&upload.region)) {
-    record.mask_sha256 = Sha256OfText(mask->png);
+    record.mask_sha256 = Sha256OfText(mask->file);
     record.region = GenerateMask();
   } else {
     record.region = upload.region;

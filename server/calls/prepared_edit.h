@@ -15,7 +15,7 @@
 
 namespace hmar {
 
-// An edit whose PNGs have been read: what the scheduler takes, and what puts the source back around
+// An edit whose files have been read: what the scheduler takes, and what puts the source back around
 // the pictures that come out. Never changed once made.
 struct PreparedEdit {
   std::shared_ptr<const EditPicture> picture;
@@ -24,8 +24,8 @@ struct PreparedEdit {
   UploadRecord upload;                           // For receipts.
 };
 
-// Reads and resizes `upload` for a model, with what else `choice` says: up to seconds of work and 3
-// bytes a pixel of the upload. INVALID_ARGUMENT: what the headers could not tell (truncated or
+// Reads and resizes `upload` for a model, with what else `choice` says: up to seconds of work and
+// DecodedBytes(upload) of memory. INVALID_ARGUMENT: what the headers could not tell (truncated or
 // damaged data), on a field path that starts with `field_prefix`. RESOURCE_EXHAUSTED: out of
 // memory. CANCELLED: `cancelled` said so. Thread-safe.
 absl::StatusOr<PreparedEdit> PrepareEdit(const EditUpload& upload, const EditChoice& choice,

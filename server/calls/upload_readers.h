@@ -25,7 +25,7 @@ struct UploadReadersOptions {
   const Clock* clock = nullptr;  // Measures; outlives the readers. Null: nothing is measured.
 };
 
-// A few threads that read uploaded PNGs, and the order in which they do.
+// A few threads that read uploaded pictures, and the order in which they do.
 //
 // There are two lanes, so that nobody waits for what is much larger than his own: small uploads are
 // those of at most a sixteenth of the bound when decoded; a quarter of the bound is theirs, and the

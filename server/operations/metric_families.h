@@ -130,7 +130,7 @@ class MetricFamilies {
   HistogramFamily& encode_duration_ =
       Histograms("hmar_encode_duration_seconds", "Time to encode one picture.");
   HistogramFamily& upload_read_ = Histograms(
-      "hmar_upload_read_duration_seconds", "Time to read the PNGs of an edit and to resize them.");
+      "hmar_upload_read_duration_seconds", "Time to read the files of an edit and to resize them.");
   Family<Counter>& upload_lookups_ =
       Counters("hmar_upload_lookups_total",
                "Edited images whose picture's tokens were known (hit) or had to be made (miss).");

@@ -12,8 +12,8 @@
 // | hmar_estimate_ratio{model}                     | what a finished request took from         |
 // |                                                | Accepted on, by Accepted.estimated_time   |
 // | hmar_previews_total{model,mode,outcome}        | sent, or dropped for a slow reader        |
-// | hmar_encode_duration_seconds                   | one picture to PNG                        |
-// | hmar_upload_read_duration_seconds              | an edit's PNGs to picture and region      |
+// | hmar_encode_duration_seconds                   | one picture to a file                     |
+// | hmar_upload_read_duration_seconds              | an edit's files to picture and region     |
 // by the scheduler, probe images left out but for the gauges and the time of scales:
 // | hmar_admission_rejected_total{reason}          | requests not taken: QUEUE_FULL, DRAINING, |
 // |                                                | CLIENT_QUEUE_FULL, DEADLINE_UNREACHABLE;  |
@@ -50,8 +50,8 @@
 // | hmar_open_calls                                | of the API, from their headers to their   |
 // |                                                | end: what --max-open-calls bounds         |
 // | hmar_buffer_bytes{buffer}                      | held now: delivery (for clients to read), |
-// |                                                | encoder (pictures that wait for their     |
-// |                                                | PNG), upload (of open calls)              |
+// |                                                | encoder (pictures that wait for it),      |
+// |                                                | upload (of open calls)                    |
 // | hmar_buffer_limit_bytes{buffer}                | their bounds                              |
 // | hmar_device_memory_bytes{device,kind}          | what the engines took; only of devices whose |
 // |                                                | engines say so                            |

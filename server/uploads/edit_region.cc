@@ -56,7 +56,7 @@ Region KeepBoxRegion(const PixelBox& box, const Fit& fit, uint32_t side) {
   });
 }
 
-Region MaskRegion(const PngMask& mask, const Fit& fit, uint32_t side) {
+Region MaskRegion(const PictureMask& mask, const Fit& fit, uint32_t side) {
   return Paint(fit, side, [&](const PixelSpan& columns, const PixelSpan& rows) {
     for (uint32_t y = rows.first; y < rows.last; ++y) {
       const uint8_t* pixels = mask.white.data() + size_t{y} * mask.width + columns.first;

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "server/uploads/png_reader.h"
+#include "server/uploads/picture_mask.h"
 #include "server/uploads/resize.h"
 
 namespace hmar {
@@ -26,7 +26,7 @@ Region BoxRegion(const PixelBox& box, const Fit& fit, uint32_t side);
 Region KeepBoxRegion(const PixelBox& box, const Fit& fit, uint32_t side);
 
 // What is white. REQUIRES: `fit` is FitInto's for a picture of the mask's size.
-Region MaskRegion(const PngMask& mask, const Fit& fit, uint32_t side);
+Region MaskRegion(const PictureMask& mask, const Fit& fit, uint32_t side);
 
 }  // namespace hmar
 

@@ -1,5 +1,6 @@
 #include "server/uploads/edit_source.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -28,7 +29,7 @@ Violation ViolationOf(const char* field, const absl::Status& error) {
   return {ReasonFor(error.code()), field, absl::StrCat(error.message())};
 }
 
-std::string SizeText(const PngHeader& header) {
+std::string SizeText(const PictureHeader& header) {
   return absl::StrCat(header.width, " x ", header.height, " pixels");
 }
 
@@ -49,19 +50,19 @@ class Checks {
     violations_.push_back({reason, field, std::move(description)});
   }
 
-  std::optional<PngHeader> Header(const std::string& png, const char* field) {
-    const absl::StatusOr<PngHeader> header = ReadPngHeader(png, limits_);
+  std::optional<PictureHeader> Header(const std::string& file, const char* field) {
+    const absl::StatusOr<PictureHeader> header = ReadPictureHeader(file, limits_);
     if (header.ok()) return *header;
     violations_.push_back(ViolationOf(field, header.status()));
     return std::nullopt;
   }
 
   void CheckImage() {
-    if (upload_.image_png.empty()) {
-      Add(Reason::kFieldMissing, kImage, "missing; a PNG of what to edit");
+    if (upload_.image.empty()) {
+      Add(Reason::kFieldMissing, kImage, "missing; a PNG, JPEG or WebP of what to edit");
       return;
     }
-    image_ = Header(upload_.image_png, kImage);
+    image_ = Header(upload_.image, kImage);
     if (!image_.has_value() || upload_.resize != ResizeMode::kNone) return;
     if (image_->width != side_ || image_->height != side_) {
       Add(Reason::kImageSizeMismatch, kImage,
@@ -92,7 +93,7 @@ class Checks {
   }
 
   void CheckRegion(const GenerateMask& region) {
-    const std::optional<PngHeader> mask = Header(region.png, kMask);
+    const std::optional<PictureHeader> mask = Header(region.file, kMask);
     if (!mask.has_value() || !image_.has_value()) return;
     if (mask->width != image_->width || mask->height != image_->height) {
       Add(Reason::kImageSizeMismatch, kMask,
@@ -104,7 +105,7 @@ class Checks {
   const EditUpload& upload_;
   const uint32_t side_;
   const UploadLimits& limits_;
-  std::optional<PngHeader> image_;  // Once known to be good.
+  std::optional<PictureHeader> image_;  // Once known to be good.
   std::vector<Violation> violations_;
 };
 
@@ -118,7 +119,7 @@ absl::StatusOr<Region> ReadRegion(const UploadRegion& region, const Fit& fit, ui
     return KeepBoxRegion(outside->box, fit, side);
   }
   if (const auto* white = std::get_if<GenerateMask>(&region)) {
-    const absl::StatusOr<PngMask> mask = ReadPngMask(white->png, limits, cancelled);
+    const absl::StatusOr<PictureMask> mask = ReadMask(white->file, limits, cancelled);
     if (!mask.ok()) return mask.status();
     return MaskRegion(*mask, fit, side);
   }
@@ -137,7 +138,7 @@ std::variant<EditSource, Violation> ReadEditSource(const EditUpload& upload, uin
                                                    CancelCheck cancelled) {
   std::vector<Violation> violations = CheckEditUpload(upload, side, limits);
   if (!violations.empty()) return std::move(violations.front());
-  absl::StatusOr<Picture> uploaded = ReadPng(upload.image_png, limits, cancelled);
+  absl::StatusOr<Picture> uploaded = ReadPicture(upload.image, limits, cancelled);
   if (!uploaded.ok()) return ViolationOf(kImage, uploaded.status());
   const Fit fit = FitInto(uploaded->width, uploaded->height, side, upload.resize);
   // Moved, so that the full-size picture is gone before the mask comes.
@@ -149,15 +150,17 @@ std::variant<EditSource, Violation> ReadEditSource(const EditUpload& upload, uin
 }
 
 size_t DecodedBytes(const EditUpload& upload, const UploadLimits& limits) {
-  const absl::StatusOr<PngHeader> header = ReadPngHeader(upload.image_png, limits);
-  if (!header.ok()) return 0;
-  constexpr size_t kPictureBytes = 3;  // A pixel; the mask, read later, takes one.
-  return kPictureBytes * header->width * header->height;
+  const absl::StatusOr<PictureHeader> image = ReadPictureHeader(upload.image, limits);
+  if (!image.ok()) return 0;
+  const auto* region = std::get_if<GenerateMask>(&upload.region);
+  if (region == nullptr) return image->picture_bytes;
+  const absl::StatusOr<PictureHeader> mask = ReadPictureHeader(region->file, limits);
+  return mask.ok() ? std::max(image->picture_bytes, mask->mask_bytes) : 0;
 }
 
 size_t EncodedBytes(const EditUpload& upload) {
   const auto* mask = std::get_if<GenerateMask>(&upload.region);
-  return upload.image_png.size() + (mask == nullptr ? 0 : mask->png.size());
+  return upload.image.size() + (mask == nullptr ? 0 : mask->file.size());
 }
 
 }  // namespace hmar

@@ -7,7 +7,6 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
-#include <new>
 #include <string>
 
 #include "absl/status/status.h"
@@ -30,10 +29,7 @@ absl::Status Damaged(const std::string& what) {
 }
 
 absl::Status CheckContainer(absl::string_view png, const UploadLimits& limits) {
-  if (png.size() > limits.max_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(png.size(), " bytes; at most ", limits.max_bytes));
-  }
+  HMAR_RETURN_IF_ERROR(CheckUploadBytes(png, limits));
   const size_t signature_bytes = std::min(png.size(), kSignatureBytes);
   if (png.empty() || png_sig_cmp(Bytes(png), 0, signature_bytes) != 0) {
     return absl::InvalidArgumentError(
@@ -46,22 +42,6 @@ absl::Status CheckContainer(absl::string_view png, const UploadLimits& limits) {
   const uint8_t* chunk = Bytes(png) + kSignatureBytes;
   if (std::memcmp(chunk, kHeaderStart, 8) != 0) return Damaged("its first chunk is not IHDR");
   if (crc32(0, chunk + 4, 17) != png_get_uint_32(chunk + 21)) return Damaged("IHDR: CRC error");
-  return absl::OkStatus();
-}
-
-absl::Status CheckSize(const PngHeader& header, const UploadLimits& limits) {
-  const std::string size = absl::StrCat(header.width, " x ", header.height, " pixels");
-  if (header.width == 0 || header.height == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(size, "; at least 1 x 1"));
-  }
-  if (header.width > limits.max_side_pixels || header.height > limits.max_side_pixels) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(size, "; at most ", limits.max_side_pixels, " a side"));
-  }
-  if (const uint64_t pixels = uint64_t{header.width} * header.height; pixels > limits.max_pixels) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(size, ", ", pixels, " in all; at most ", limits.max_pixels));
-  }
   return absl::OkStatus();
 }
 
@@ -94,73 +74,6 @@ absl::Status CheckKind(const PngHeader& header, const uint8_t* methods) {
   return absl::OkStatus();
 }
 
-// Where the pixels of a decoded row belong: pixel i of `count` at column x0 + i * dx of row y.
-struct RowPlace {
-  uint32_t y;
-  uint32_t x0;
-  uint32_t dx;
-  uint32_t count;
-};
-
-// Takes decoded rows of 8-bit samples: grey, grey and alpha, RGB or RGBA by `channels`. Does not
-// throw: libpng's frames are on the stack.
-class RowSink {
- public:
-  virtual ~RowSink() = default;
-  virtual bool wants_alpha() const = 0;
-  virtual void Put(const uint8_t* row, int channels, const RowPlace& place) = 0;
-};
-
-uint8_t OverWhite(uint8_t sample, uint8_t alpha) {
-  return static_cast<uint8_t>((sample * alpha + 255 * (255 - alpha) + 127) / 255);
-}
-
-class PictureSink final : public RowSink {
- public:
-  explicit PictureSink(Picture* picture) : picture_(picture) {}
-
-  bool wants_alpha() const override { return true; }
-
-  void Put(const uint8_t* row, int channels, const RowPlace& place) override {
-    uint8_t* rgb = picture_->rgb.data() + (size_t{place.y} * picture_->width + place.x0) * 3;
-    if (channels == 3 && place.dx == 1) {
-      std::memcpy(rgb, row, size_t{place.count} * 3);
-      return;
-    }
-    const bool gray = channels < 3;
-    const bool has_alpha = channels % 2 == 0;
-    for (uint32_t i = 0; i < place.count; ++i, row += channels, rgb += size_t{place.dx} * 3) {
-      const uint8_t alpha = has_alpha ? row[channels - 1] : 255;
-      for (int c = 0; c < 3; ++c) rgb[c] = OverWhite(row[gray ? 0 : c], alpha);
-    }
-  }
-
- private:
-  Picture* const picture_;
-};
-
-// The weights sum to one, so a grey keeps its value.
-uint32_t Luma(const uint8_t* rgb) {
-  return (299u * rgb[0] + 587u * rgb[1] + 114u * rgb[2] + 500u) / 1000u;
-}
-
-class MaskSink final : public RowSink {
- public:
-  explicit MaskSink(PngMask* mask) : mask_(mask) {}
-
-  bool wants_alpha() const override { return false; }
-
-  void Put(const uint8_t* row, int channels, const RowPlace& place) override {
-    uint8_t* white = mask_->white.data() + size_t{place.y} * mask_->width + place.x0;
-    for (uint32_t i = 0; i < place.count; ++i, row += channels, white += place.dx) {
-      *white = (channels == 1 ? row[0] : Luma(row)) >= 128;
-    }
-  }
-
- private:
-  PngMask* const mask_;
-};
-
 // The rows that libpng delivers of a picture: all passes of an interlaced one.
 uint64_t RowsOf(const PngHeader& header) {
   if (!header.interlaced) return header.height;
@@ -171,13 +84,20 @@ uint64_t RowsOf(const PngHeader& header) {
   return rows;
 }
 
+// The pixels of a row that libpng delivers, and where they belong.
+struct RowPlace {
+  uint32_t count;
+  RowPath path;
+};
+
 // libpng could put the passes of an interlaced picture together, but only with alpha and all in
 // memory; taken pass by pass, pixels go where they belong as RGB.
 RowPlace PlaceOf(const PngHeader& header, uint32_t row, int pass) {
-  if (!header.interlaced) return {row, 0, 1, header.width};
-  return {static_cast<uint32_t>(PNG_ROW_FROM_PASS_ROW(row, pass)),
-          static_cast<uint32_t>(PNG_PASS_START_COL(pass)), 1u << PNG_PASS_COL_SHIFT(pass),
-          static_cast<uint32_t>(PNG_PASS_COLS(header.width, pass))};
+  const auto width = static_cast<ptrdiff_t>(header.width);
+  if (!header.interlaced) return {header.width, {row * width, 1}};
+  const auto y = static_cast<ptrdiff_t>(PNG_ROW_FROM_PASS_ROW(row, pass));
+  return {static_cast<uint32_t>(PNG_PASS_COLS(header.width, pass)),
+          {y * width + PNG_PASS_START_COL(pass), ptrdiff_t{1} << PNG_PASS_COL_SHIFT(pass)}};
 }
 
 // What libpng's callbacks work on. libpng reports errors by longjmp, which runs no destructors: so
@@ -214,7 +134,8 @@ void OnRow(png_structp png, png_bytep row, png_uint_32 number, int pass) {
   auto* reading = static_cast<Reading*>(png_get_progressive_ptr(png));
   reading->was_cancelled = reading->cancelled();
   if (reading->was_cancelled) png_error(png, "cancelled");
-  reading->sink->Put(row, reading->channels, PlaceOf(reading->header, number, pass));
+  const RowPlace place = PlaceOf(reading->header, number, pass);
+  reading->sink->Put(row, reading->channels, place.count, place.path);
   ++reading->rows;
 }
 
@@ -251,22 +172,6 @@ absl::Status Outcome(const Reading& reading, bool decoded, size_t bytes) {
   return absl::OkStatus();
 }
 
-absl::Status ReadInto(absl::string_view bytes, const PngHeader& header, CancelCheck cancelled,
-                      RowSink* sink) {
-  Reading reading{header, sink, cancelled};
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reading, OnError, OnWarning);
-  if (png == nullptr) return absl::ResourceExhaustedError("libpng could not start");
-  png_infop info = png_create_info_struct(png);
-  const bool decoded = info != nullptr && Decode(png, info, &reading, bytes);
-  png_destroy_read_struct(&png, &info, nullptr);
-  return Outcome(reading, decoded, bytes.size());
-}
-
-absl::Status NoMemory(const PngHeader& header) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat("no memory for ", header.width, " x ", header.height, " pixels"));
-}
-
 }  // namespace
 
 absl::StatusOr<PngHeader> ReadPngHeader(absl::string_view png, const UploadLimits& limits) {
@@ -274,37 +179,20 @@ absl::StatusOr<PngHeader> ReadPngHeader(absl::string_view png, const UploadLimit
   const uint8_t* data = Bytes(png) + kSignatureBytes + 8;
   const PngHeader header{png_get_uint_32(data), png_get_uint_32(data + 4), data[8], data[9],
                          data[12] == PNG_INTERLACE_ADAM7};
-  HMAR_RETURN_IF_ERROR(CheckSize(header, limits));
+  HMAR_RETURN_IF_ERROR(CheckUploadSize(header.width, header.height, limits));
   HMAR_RETURN_IF_ERROR(CheckKind(header, data + 10));
   return header;
 }
 
-absl::StatusOr<Picture> ReadPng(absl::string_view png, const UploadLimits& limits,
-                                CancelCheck cancelled) {
-  HMAR_ASSIGN_OR_RETURN(const PngHeader header, ReadPngHeader(png, limits));
-  try {
-    Picture picture{header.width, header.height,
-                    std::vector<uint8_t>(size_t{header.width} * header.height * 3)};
-    PictureSink sink(&picture);
-    HMAR_RETURN_IF_ERROR(ReadInto(png, header, cancelled, &sink));
-    return picture;
-  } catch (const std::bad_alloc&) {
-    return NoMemory(header);
-  }
-}
-
-absl::StatusOr<PngMask> ReadPngMask(absl::string_view png, const UploadLimits& limits,
-                                    CancelCheck cancelled) {
-  HMAR_ASSIGN_OR_RETURN(const PngHeader header, ReadPngHeader(png, limits));
-  try {
-    PngMask mask{header.width, header.height,
-                 std::vector<uint8_t>(size_t{header.width} * header.height)};
-    MaskSink sink(&mask);
-    HMAR_RETURN_IF_ERROR(ReadInto(png, header, cancelled, &sink));
-    return mask;
-  } catch (const std::bad_alloc&) {
-    return NoMemory(header);
-  }
+absl::Status ReadPngRows(absl::string_view png, const PngHeader& header, CancelCheck cancelled,
+                         RowSink* sink) {
+  Reading reading{header, sink, cancelled};
+  png_structp reader = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reading, OnError, OnWarning);
+  if (reader == nullptr) return absl::ResourceExhaustedError("libpng could not start");
+  png_infop info = png_create_info_struct(reader);
+  const bool decoded = info != nullptr && Decode(reader, info, &reading, png);
+  png_destroy_read_struct(&reader, &info, nullptr);
+  return Outcome(reading, decoded, png.size());
 }
 
 }  // namespace hmar

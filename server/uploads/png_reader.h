@@ -1,31 +1,19 @@
 #ifndef HMAR_SERVER_UPLOADS_PNG_READER_H_
 #define HMAR_SERVER_UPLOADS_PNG_READER_H_
 
-// Uploaded PNGs to plain pixels. What a client sent is not trusted: size and kind are held against
-// the limits before anything is decoded, and no byte of a chunk that does not describe pixels
-// (text, profiles, unknown ones) is inflated or kept.
-//
-// All errors are INVALID_ARGUMENT and say what is wrong, with the value and the limit, but not
-// which field of the request it was; RESOURCE_EXHAUSTED where there is no memory for the pixels;
-// CANCELLED where a check said so. All functions are thread-safe.
+// Uploaded PNGs to rows of pixels; for picture_reader.h, which says what all readers have in
+// common. Nothing but pixels is inflated or kept: no text, no profile, no unknown chunk.
 
-#include <cstddef>
 #include <cstdint>
-#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "model/picture.h"
 #include "server/uploads/cancel_check.h"
+#include "server/uploads/row_sink.h"
+#include "server/uploads/upload_limits.h"
 
 namespace hmar {
-
-// What an uploaded PNG may be.
-struct UploadLimits {
-  size_t max_bytes = size_t{16} << 20;
-  uint64_t max_pixels = 64'000'000;  // width * height.
-  uint32_t max_side_pixels = 32'768;
-};
 
 // A PNG's IHDR chunk.
 struct PngHeader {
@@ -39,27 +27,13 @@ struct PngHeader {
 // Reads signature and IHDR, with its checksum, and nothing else: constant time, no allocation.
 absl::StatusOr<PngHeader> ReadPngHeader(absl::string_view png, const UploadLimits& limits);
 
-// The whole picture as 8-bit RGB. 16-bit samples are scaled to 8; alpha and transparent colours are
-// composited over white. Samples are taken as they are, without any gamma or colour profile, so an
-// opaque 8-bit RGB picture comes back byte for byte. Needs 3 bytes a pixel and a few rows, for
-// interlaced pictures too. A PNG must be whole, to its IEND chunk; what follows that is ignored,
-// and so is what IDAT holds behind the last row: no more than a row of it is inflated. `cancelled`
-// is asked before each row is taken.
-absl::StatusOr<Picture> ReadPng(absl::string_view png, const UploadLimits& limits,
-                                CancelCheck cancelled = NeverCancelled);
-
-// A mask: which pixels are white.
-struct PngMask {
-  uint32_t width = 0;
-  uint32_t height = 0;
-  std::vector<uint8_t> white;  // height * width, row by row: 1 or 0.
-};
-
-// The same PNGs as a mask: a pixel is white from 128 on of 255. Of grey the value itself counts
-// (scaled to 8 bits), of colour 0.299 R + 0.587 G + 0.114 B, rounded to nearest; alpha and
-// transparent colours are ignored. Needs 1 byte a pixel and a few rows.
-absl::StatusOr<PngMask> ReadPngMask(absl::string_view png, const UploadLimits& limits,
-                                    CancelCheck cancelled = NeverCancelled);
+// All rows, row by row, or pass by pass of an interlaced picture. 16-bit samples are scaled to 8;
+// samples are taken as they are, without any gamma or colour profile. Needs a few rows of memory. A
+// PNG must be whole, to its IEND chunk; what follows that is ignored, and so is what IDAT holds
+// behind the last row: no more than a row of it is inflated. `cancelled` is asked before each row
+// is taken. REQUIRES: `header` is ReadPngHeader's, and `sink` has its size.
+absl::Status ReadPngRows(absl::string_view png, const PngHeader& header, CancelCheck cancelled,
+                         RowSink* sink);
 
 }  // namespace hmar
 

@@ -31,6 +31,20 @@ v1::EditOptions::Resize ToProto(ResizeMode resize) {
   return v1::EditOptions::RESIZE_UNSPECIFIED;
 }
 
+v1::OutputOptions::Format ToProto(PictureFormat format) {
+  switch (format) {
+    case PictureFormat::kRgb8:
+      return v1::OutputOptions::FORMAT_RGB8;
+    case PictureFormat::kJpeg:
+      return v1::OutputOptions::FORMAT_JPEG;
+    case PictureFormat::kWebp:
+      return v1::OutputOptions::FORMAT_WEBP;
+    case PictureFormat::kPng:
+      break;
+  }
+  return v1::OutputOptions::FORMAT_PNG;
+}
+
 void SetBox(const PixelBox& box, v1::EditOptions::Box* message) {
   message->set_x0(box.x0);
   message->set_y0(box.y0);
@@ -56,13 +70,15 @@ v1::EditOptions EditMessage(const EditChoice& choice, const UploadRecord& upload
 
 v1::OutputOptions OutputMessage(const OutputChoice& output) {
   v1::OutputOptions message;
-  message.set_format(output.format == PictureFormat::kPng ? v1::OutputOptions::FORMAT_PNG
-                                                          : v1::OutputOptions::FORMAT_RGB8);
+  message.set_format(ToProto(output.format));
   if (output.format == PictureFormat::kPng) {
     message.set_png_compression(static_cast<uint32_t>(output.png_compression));
   }
+  if (output.lossy()) message.set_quality(static_cast<uint32_t>(output.quality));
+  message.set_lossless(output.lossless);
   message.set_return_tokens(output.return_tokens);
   message.set_receipt_in_png(output.receipt_in_png);
+  message.set_embed_receipt(output.embed_receipt);
   return message;
 }
 
@@ -202,7 +218,7 @@ v1::Image ImageMessage(const ResolvedRequest& request, uint32_t index, const Fin
   v1::Image message;
   message.set_image_index(index);
   message.set_seed(request.job.prototype.seed + index);
-  *message.mutable_picture() = PictureMessage(image.picture, request.output.format);
+  *message.mutable_picture() = PictureMessage(image.picture, request.output);
   if (request.output.return_tokens) {
     for (const TokenMap& map : image.tokens) {
       message.add_tokens()->mutable_tokens()->Assign(map.begin(), map.end());
@@ -226,10 +242,10 @@ v1::Preview PreviewMessage(const ModelConfig& config, uint32_t index, uint32_t s
   return message;
 }
 
-v1::Picture PictureMessage(const Picture& picture, PictureFormat format) {
+v1::Picture PictureMessage(const Picture& picture, const OutputChoice& output) {
   v1::Picture message;
-  message.set_format(format == PictureFormat::kPng ? v1::OutputOptions::FORMAT_PNG
-                                                   : v1::OutputOptions::FORMAT_RGB8);
+  message.set_format(ToProto(output.format));
+  message.set_lossy(output.lossy());
   message.set_width(picture.width);
   message.set_height(picture.height);
   return message;

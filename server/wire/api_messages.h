@@ -54,7 +54,7 @@ void SetGeneratedTokens(const KeepMap& keep, v1::Image* image);
 v1::Preview PreviewMessage(const ModelConfig& config, uint32_t index, uint32_t scale);
 
 // A picture's size and format, without its bytes.
-v1::Picture PictureMessage(const Picture& picture, PictureFormat format);
+v1::Picture PictureMessage(const Picture& picture, const OutputChoice& output);
 
 }  // namespace hmar
 

@@ -5,14 +5,14 @@
 
 #include "hmar/v1/image_generation.pb.h"
 #include "model/config.h"
-#include "server/uploads/png_reader.h"
+#include "server/uploads/upload_limits.h"
 #include "server/wire/request.h"
 #include "server/wire/violations.h"
 
 namespace hmar {
 
-// Resolves an edit as far as the headers of its PNGs tell; their data is read later, off the call's
-// thread (prepared_edit.h). Copies the uploads. Adds every broken rule.
+// Resolves an edit as far as the headers of its files tell; their data is read later, off the
+// call's thread (prepared_edit.h). Copies the uploads. Adds every broken rule.
 EditChoice ResolveEdit(const v1::EditOptions& given, const ModelConfig& config,
                        const UploadLimits& limits, Violations* violations);
 

@@ -9,6 +9,7 @@
 #include "server/base/utf8.h"
 #include "server/wire/api_messages.h"
 #include "server/wire/edit_validation.h"
+#include "server/wire/output_validation.h"
 #include "server/wire/scale_validation.h"
 #include "server/wire/status_details.h"
 #include "server/wire/violations.h"
@@ -56,30 +57,6 @@ void ResolveImages(const v1::GenerateRequest& request, const RequestLimits& limi
   }
 }
 
-void ResolveOutput(const v1::OutputOptions& given, const RequestLimits& limits,
-                   OutputChoice* resolved, Violations* violations) {
-  if (!v1::OutputOptions::Format_IsValid(given.format())) {
-    violations->AddUnknownEnum("output.format", given.format());
-  }
-  const bool rgb8 = given.format() == v1::OutputOptions::FORMAT_RGB8;
-  resolved->format = rgb8 ? PictureFormat::kRgb8 : PictureFormat::kPng;
-  resolved->png_compression = limits.default_png_compression;
-  if (given.has_png_compression()) {
-    if (given.png_compression() > 9) {
-      violations->Add(Reason::kFieldOutOfRange, "output.png_compression",
-                      absl::StrCat(given.png_compression(), "; 0 to 9"));
-    } else {
-      resolved->png_compression = static_cast<int>(given.png_compression());
-    }
-  }
-  resolved->return_tokens = given.return_tokens();
-  resolved->receipt_in_png = given.receipt_in_png();
-  if (rgb8 && given.receipt_in_png()) {
-    violations->Add(Reason::kFieldConflict, "output.receipt_in_png",
-                    "FORMAT_RGB8 has no place for a receipt; Image.receipt has it");
-  }
-}
-
 void ResolveScheduling(const v1::Scheduling& given, Job* job, Violations* violations) {
   if (given.priority() < kMinPriority || given.priority() > kMaxPriority) {
     violations->Add(Reason::kFieldOutOfRange, "scheduling.priority",
@@ -101,16 +78,20 @@ void ResolveScheduling(const v1::Scheduling& given, Job* job, Violations* violat
   }
 }
 
-// Upper bound of one Image message, but for PNG's overhead on pictures that do not compress.
+// What an embedded receipt takes, at most: its text, what its format needs around that, and what a
+// JPEG's segments of 64 KB do.
+size_t EmbeddedBytes(size_t receipt_bytes) { return receipt_bytes + receipt_bytes / 500 + 1024; }
+
+// Upper bound of one Image message.
 size_t ImageBytes(const ModelConfig& config, const ResolvedRequest& request) {
   constexpr size_t kTokenBytes = 5;  // The longest varint of 32 bits.
-  const auto side = static_cast<size_t>(config.image_size);
+  const auto side = static_cast<uint32_t>(config.image_size);
   const size_t tokens = request.output.return_tokens ? kTokenBytes * config.total_tokens() : 0;
   const size_t generated =
       request.edit.has_value() ? config.tokens_of_scale(config.num_scales() - 1) : 0;
-  const size_t receipts =
-      MaxReceiptBytes(config, request) * (request.output.receipt_in_png ? 2 : 1);
-  return 3 * side * side + tokens + generated + receipts;
+  const size_t receipt = MaxReceiptBytes(config, request);
+  const size_t embedded = request.output.embeds_receipt() ? EmbeddedBytes(receipt) : 0;
+  return MaxPictureBytes(side, side) + tokens + generated + receipt + embedded;
 }
 
 absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request,
@@ -131,7 +112,8 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
   ResolveImages(request, context.limits, &resolved, violations);
   resolved.job.prototype.sampling = ResolveSampling(request.sampling(), config, violations);
   ResolvePreviews(request.previews(), config, &resolved.job.prototype, violations);
-  ResolveOutput(request.output(), context.limits, &resolved.output, violations);
+  resolved.output =
+      ResolveOutput(request.output(), context.limits.default_png_compression, violations);
   if (request.has_edit()) {
     resolved.edit = ResolveEdit(request.edit(), config, context.limits.upload, violations);
   }
@@ -147,7 +129,7 @@ absl::StatusOr<ResolvedRequest> ResolveFields(const v1::GenerateRequest& request
 size_t LargestImageBytes(const ModelConfig& config) {
   ResolvedRequest request;
   request.output.return_tokens = true;
-  request.output.receipt_in_png = true;
+  request.output.embed_receipt = true;
   request.edit.emplace();
   for (int k = 0; k < config.num_scales(); ++k) {  // Every token a number of its own.
     request.job.prototype.prefix.emplace_back(config.tokens_of_scale(k));

@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "hmar/v1/image_generation.pb.h"
 #include "server/base/random_source.h"
-#include "server/uploads/png_reader.h"
+#include "server/uploads/upload_limits.h"
 #include "server/wire/model_catalog.h"
 #include "server/wire/request.h"
 
@@ -38,8 +38,7 @@ struct ValidationContext {
 // is valid, otherwise a new one (a version 4 UUID).
 std::string RequestIdOf(const v1::GenerateRequest& request, RandomSource* random);
 
-// Upper bound of an Image message of this model, whatever is asked for; but for PNG's overhead on
-// pictures that do not compress.
+// Upper bound of an Image message of this model, whatever is asked for.
 size_t LargestImageBytes(const ModelConfig& config);
 
 // Resolves a streaming request under `id` (RequestIdOf's answer). NOT_FOUND: the model.

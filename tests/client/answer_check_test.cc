@@ -9,6 +9,7 @@
 
 #include "tests/client/crafted_png.h"
 #include "tests/client/fake_service.h"
+#include "tests/server/uploads/picture_maker.h"
 
 namespace hmar {
 namespace {
@@ -254,6 +255,37 @@ TEST(AnswerCheckTest, RawPixelsAreAsManyAsDeclared) {
   PictureOf(events, kImage1).mutable_data()->pop_back();
   EXPECT_THAT(std::string(Check(request, events).message()),
               HasSubstr("191 bytes for 8 x 8 pixels; 192 wanted"));
+}
+
+TEST(AnswerCheckTest, JpegsAndWebpsAreKnownByTheirHeaders) {
+  v1::GenerateRequest request = Request();
+  const auto message = [&](const Events& events) {
+    return std::string(Check(request, events).message());
+  };
+  const auto of_lossless =
+      MakeWebp({.width = 8, .height = 8, .lossless = true}, std::vector<uint8_t>(192, 9));
+  for (const auto format : {v1::OutputOptions::FORMAT_JPEG, v1::OutputOptions::FORMAT_WEBP}) {
+    const char* const name = format == v1::OutputOptions::FORMAT_JPEG ? "JPEG" : "WebP";
+    request.mutable_output()->set_format(format);
+    EXPECT_TRUE(Check(request, Answer(format)).ok()) << Check(request, Answer(format));
+    Events events = Answer(format);
+    PictureOf(events, kImage1) = MakePicture(Square(9, 1), format);
+    PictureOf(events, kImage1).set_width(8);
+    EXPECT_THAT(message(events), HasSubstr(std::string("a ") + name + " of 9 x 9 pixels"));
+    PictureOf(events, kImage1).set_data("GIF89a");
+    EXPECT_THAT(message(events), HasSubstr(std::string("a picture that is no ") + name));
+    events = Answer(format);
+    PictureOf(events, kImage1).set_lossy(false);
+    EXPECT_THAT(message(events), HasSubstr("says lossy: 0; asked for was 1"));
+    events = Answer(format);
+    PictureOf(events, kImage1).mutable_data()->append(200'000, '\0');
+    EXPECT_THAT(message(events), HasSubstr("bytes for 8 x 8 pixels; at most 131336"));
+  }
+  Events events = Answer(v1::OutputOptions::FORMAT_WEBP);
+  PictureOf(events, kImage1).set_data(of_lossless);
+  EXPECT_TRUE(Check(request, events).ok()) << Check(request, events);
+  PictureOf(events, kImage1).set_data(MakeAnimatedWebp(8));
+  EXPECT_THAT(message(events), HasSubstr("a picture that is no WebP"));
 }
 
 TEST(AnswerCheckTest, PreviewsThatNobodyAskedForAreNoAnswer) {

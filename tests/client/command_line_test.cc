@@ -303,7 +303,9 @@ INSTANTIATE_TEST_SUITE_P(
         std::vector<const char*>{"generate", "--out", "x", "--seed", "18446744073709551616"},
         std::vector<const char*>{"generate", "--out", "x", "--previews", "some"},
         std::vector<const char*>{"generate", "--out", "x", "--preview-scales", "1"},
-        std::vector<const char*>{"generate", "--out", "x", "--format", "jpeg"},
+        std::vector<const char*>{"generate", "--out", "x", "--format", "gif"},
+        std::vector<const char*>{"generate", "--out", "x", "--quality", "-1"},
+        std::vector<const char*>{"generate", "--out", "x", "--quality", "9", "--lossless"},
         std::vector<const char*>{"generate", "--out", "x", "--deadline", "0"},
         std::vector<const char*>{"generate", "--out", "x", "--deadline", "inf"},
         std::vector<const char*>{"generate", "--out", "x", "--deadline", "soon"},
@@ -363,7 +365,37 @@ TEST(CommandLineTest, AnEditWithoutAnImageOrOntoNoPngIsAMistake) {
   EXPECT_THAT(ParseMistake({"edit", "--box", "1,2,3,4", "--out", "o.png"}).error,
               HasSubstr("--image is required"));
   EXPECT_THAT(ParseMistake({"edit", "--image", "i.png", "--box", "1,2,3,4", "--out", "o"}).error,
-              HasSubstr("--out: 'o' does not end in .png"));
+              HasSubstr("--out: 'o' does not end in .png, .jpg or .webp"));
+}
+
+TEST(CommandLineTest, TheOutputsEndChoosesTheFormat) {
+  const auto format_of = [](std::vector<const char*> more) {
+    std::vector<const char*> arguments = {"edit", "--image", "i.png", "--box", "0,0,1,1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return ParseAs<EditCommand>(arguments).format;
+  };
+  EXPECT_EQ(format_of({"--out", "o.png"}), "png");
+  EXPECT_EQ(format_of({"--out", "o.jpg"}), "jpeg");
+  EXPECT_EQ(format_of({"--out", "o.jpeg"}), "jpeg");
+  EXPECT_EQ(format_of({"--out", "o.webp"}), "webp");
+  EXPECT_EQ(format_of({"--out", "o.png", "--format", "rgb"}), "rgb");
+  EXPECT_EQ(format_of({"--out", "o.webp", "--format", "webp", "--lossless"}), "webp");
+  EXPECT_THAT(ParseMistake({"edit", "--image", "i.png", "--box", "0,0,1,1", "--out", "o.png",
+                            "--format", "jpeg"})
+                  .error,
+              HasSubstr("--out: 'o.png' does not end in .jpg, as --format jpeg has it"));
+}
+
+TEST(CommandLineTest, FormatsHaveQualityAndLossless) {
+  const auto jpeg =
+      ParseAs<GenerateCommand>({"generate", "--out", "x", "--format", "jpeg", "--quality", "70"});
+  EXPECT_EQ(jpeg.format, "jpeg");
+  EXPECT_EQ(jpeg.quality, 70);
+  EXPECT_FALSE(jpeg.lossless);
+  const auto webp =
+      ParseAs<GenerateCommand>({"generate", "--out", "x", "--format", "webp", "--lossless"});
+  EXPECT_TRUE(webp.lossless);
+  EXPECT_FALSE(webp.quality.has_value());
 }
 
 }  // namespace

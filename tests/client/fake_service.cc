@@ -6,6 +6,7 @@
 #include "client/client.h"
 #include "client/png_codec.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "tests/server/uploads/picture_maker.h"
 
 namespace hmar {
 namespace {
@@ -176,6 +177,12 @@ v1::Picture MakePicture(const Picture& pixels, v1::OutputOptions::Format format)
   picture.set_height(pixels.height);
   if (format == v1::OutputOptions::FORMAT_RGB8) {
     picture.set_data(pixels.rgb.data(), pixels.rgb.size());
+  } else if (format == v1::OutputOptions::FORMAT_JPEG) {
+    picture.set_data(MakeJpeg({.width = pixels.width, .height = pixels.height}, pixels.rgb));
+    picture.set_lossy(true);
+  } else if (format == v1::OutputOptions::FORMAT_WEBP) {
+    picture.set_data(MakeWebp({.width = pixels.width, .height = pixels.height}, pixels.rgb));
+    picture.set_lossy(true);
   } else {
     picture.set_data(EncodePng(pixels).value());
   }

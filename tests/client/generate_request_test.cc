@@ -104,7 +104,26 @@ TEST(GenerateRequestTest, PreviewsAndOutputAreTranslated) {
   EXPECT_EQ(request.previews().mode(), v1::PreviewOptions::MODE_FAST);
   EXPECT_THAT(request.previews().scales(), ElementsAre(2, 4));
   EXPECT_TRUE(request.output().return_tokens());
-  EXPECT_TRUE(request.output().receipt_in_png());
+  EXPECT_TRUE(request.output().embed_receipt());
+}
+
+TEST(GenerateRequestTest, FormatsAreTranslated) {
+  GenerateCommand command = Command();
+  command.format = "jpeg";
+  command.quality = 70;
+  command.receipt = true;
+  v1::OutputOptions output = MakeGenerateRequest(command)->output();
+  EXPECT_EQ(output.format(), v1::OutputOptions::FORMAT_JPEG);
+  EXPECT_EQ(output.quality(), 70);
+  EXPECT_TRUE(output.embed_receipt());
+  EXPECT_FALSE(output.receipt_in_png());
+  command.format = "webp";
+  command.quality.reset();
+  command.lossless = true;
+  output = MakeGenerateRequest(command)->output();
+  EXPECT_EQ(output.format(), v1::OutputOptions::FORMAT_WEBP);
+  EXPECT_FALSE(output.has_quality());
+  EXPECT_TRUE(output.lossless());
 }
 
 TEST(GenerateRequestTest, RawPixelsHaveNoPngToHoldAReceipt) {
@@ -113,7 +132,7 @@ TEST(GenerateRequestTest, RawPixelsHaveNoPngToHoldAReceipt) {
   command.receipt = true;
   const v1::GenerateRequest request = MakeGenerateRequest(command).value();
   EXPECT_EQ(request.output().format(), v1::OutputOptions::FORMAT_RGB8);
-  EXPECT_FALSE(request.output().receipt_in_png());
+  EXPECT_FALSE(request.output().embed_receipt());
 }
 
 TEST(GenerateRequestTest, APrefixComesFromTheTokensFile) {

@@ -8,6 +8,7 @@
 
 #include <ctime>
 
+#include "client/picture_codec.h"
 #include "tests/client/crafted_png.h"
 #include "tests/client/fake_service.h"
 
@@ -128,7 +129,7 @@ TEST(PngCodecTest, AMaskIsWhiteFromALumaOf128WhateverItsAlpha) {
   const std::string png = EncodeRgba(3, 2, {127, 127, 127, 255, 128, 128, 128, 255,  //
                                             255, 255, 255, 0,   0,   0,   0,   0,    //
                                             0,   255, 0,   255, 255, 0,   255, 255});
-  const auto mask = DecodePngMask(png, "test");
+  const auto mask = DecodeMask(png, "test");
   ASSERT_TRUE(mask.ok()) << mask.status();
   EXPECT_EQ(mask->width, 3);
   EXPECT_EQ(mask->height, 2);
@@ -136,8 +137,7 @@ TEST(PngCodecTest, AMaskIsWhiteFromALumaOf128WhateverItsAlpha) {
 }
 
 TEST(PngCodecTest, AMaskThatIsNoPngIsAnErrorThatNamesItsSource) {
-  EXPECT_THAT(Message(DecodePngMask("white", "the mask").status()),
-              HasSubstr("the mask: not a PNG"));
+  EXPECT_THAT(Message(DecodeMask("white", "the mask").status()), HasSubstr("the mask: not a PNG"));
 }
 
 // Rows as PNG's zlib stream has them, each after its filter's number.

@@ -71,6 +71,12 @@ BAD_FIELDS = [
     ("output.format", "UNKNOWN_ENUM_VALUE", output(format=7)),
     ("output.png_compression", "FIELD_OUT_OF_RANGE", output(png_compression=10)),
     ("output.receipt_in_png", "FIELD_CONFLICT", output(format=RGB8, receipt_in_png=True)),
+    ("output.receipt_in_png", "FIELD_CONFLICT", output(format=pb.OutputOptions.FORMAT_WEBP, receipt_in_png=True)),
+    ("output.embed_receipt", "FIELD_CONFLICT", output(format=RGB8, embed_receipt=True)),
+    *[("output.quality", "FIELD_OUT_OF_RANGE", output(format=pb.OutputOptions.FORMAT_JPEG, quality=q)) for q in (0, 101, 2**32 - 1)],
+    ("output.quality", "FIELD_CONFLICT", output(quality=80)),
+    ("output.quality", "FIELD_CONFLICT", output(format=pb.OutputOptions.FORMAT_WEBP, lossless=True, quality=80)),
+    ("output.lossless", "FIELD_CONFLICT", output(format=pb.OutputOptions.FORMAT_JPEG, lossless=True)),
     ("edit.feather", "FIELD_OUT_OF_RANGE", {"edit": pb.EditOptions(
         image=one_pixel_png(), resize=pb.EditOptions.RESIZE_CONTAIN, feather=33)}),
     ("prefix.tokens", "PREFIX_INVALID", prefix(*([0] * n for n in [*TOKENS, 100]))),

@@ -72,6 +72,35 @@ def test_generate_writes_what_the_server_makes(run_hmar, stub, tmp_path):
     assert Image.open(tmp_path / "sheet.png").size == (4 + 132 * columns, 4 + 132 * 2)
 
 
+@pytest.mark.parametrize("flags, end, kind", [(("--format", "jpeg", "--quality", 70), "jpg", "JPEG"), (("--format", "webp"), "webp", "WEBP"),
+                                              (("--format", "webp", "--lossless"), "webp", "WEBP"), (("--format", "rgb"), "png", "PNG")])
+def test_files_have_the_format_asked_for_and_its_end(run_hmar, ship, tmp_path, flags, end, kind):
+    ended = run_hmar("generate", "--class", "ship", "--seed", 7, "--previews", "full", "--preview-scales", 5, "--receipt", *flags,
+                     "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"image-7.{end}", f"image-7-scale-05.{end}", "image-7.json", "sheet.png"}
+    for name in (f"image-7.{end}", f"image-7-scale-05.{end}"):
+        assert Image.open(tmp_path / "out" / name).format == kind
+    off = abs(read(tmp_path / "out" / f"image-7.{end}").astype(int) - read(ship))
+    assert off.mean() < 12
+    assert (off.max() == 0) == ("--lossless" in flags or "rgb" in flags)
+
+
+def test_an_edits_format_follows_its_name_and_its_sheet_shows_the_upload_upright(run_hmar, ship, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = tmp_path / "turned.jpg"
+    Image.open(ship).transpose(Image.Transpose.ROTATE_90).save(turned, quality=100, subsampling=0, exif=exif)
+    out, sheet = tmp_path / "out.webp", tmp_path / "sheet.png"
+    ended = run_hmar("edit", "--image", turned, "--box", comma((0, 0, 32, 8)), "--seed", 3, "--lossless", "--out", out, "--sheet", sheet)
+    assert ended.returncode == 0, ended.stderr
+    assert Image.open(out).format == "WEBP"
+    kept = ~inside((0, 0, 32, 8))
+    assert abs(read(out).astype(int) - read(ship))[kept].max() < 24  # As good as the JPEG was.
+    source = np.asarray(Image.open(sheet).crop((4, 4, 132, 132)).resize((32, 32), Image.Resampling.BOX).convert("RGB")).astype(int)
+    assert abs(source - read(ship)).mean() < 6
+
+
 def test_a_draft_is_continued_from_its_tokens(run_hmar, tmp_path):
     draft, whole = tmp_path / "draft", tmp_path / "whole"
     assert run_hmar("generate", "--class", "cat", "--seed", 5, "--save-tokens", tmp_path / "t.json", "--out",

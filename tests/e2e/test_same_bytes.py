@@ -117,7 +117,7 @@ def made_again(stub, receipt):
     return image
 
 
-@pytest.mark.parametrize("name", ["class", "none", "sampling", "rgb8"])
+@pytest.mark.parametrize("name", ["class", "none", "sampling", "rgb8", "jpeg", "webp", "lossless"])
 def test_a_receipt_alone_makes_its_image_again(stub, name):
     asked = {
         "class": request("cat", seed=8, num_images=3, previews=pb.PreviewOptions(mode=FAST)),
@@ -126,6 +126,9 @@ def test_a_receipt_alone_makes_its_image_again(stub, name):
             cfg_scale=1.1, top_k=50, top_p=0.9, temperature=1.3,
             mask_schedule=pb.MaskSchedule(preset=pb.MaskSchedule.PRESET_QUALITY))),
         "rgb8": request("dog", output=pb.OutputOptions(format=RGB8)),
+        "jpeg": request("dog", output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_JPEG, quality=70)),
+        "webp": request("dog", output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_WEBP)),
+        "lossless": request("dog", output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_WEBP, lossless=True)),
     }[name]
     for image in images_of(stub.Generate(asked)):
         assert made_again(stub, image.receipt).picture == image.picture

@@ -15,6 +15,7 @@
 #include "server/uploads/compositor.h"
 #include "server/uploads/edit_source.h"
 #include "tests/fuzz/require.h"
+#include "tests/server/uploads/picture_maker.h"
 #include "tests/server/uploads/png_maker.h"
 
 namespace hmar {
@@ -30,6 +31,23 @@ std::string AnyPng(uint32_t width, uint32_t height, FuzzedDataProvider* fuzz) {
   spec.interlaced = fuzz->ConsumeBool();
   std::mt19937 random(fuzz->ConsumeIntegral<uint16_t>());
   return MakePng(spec, RandomSamples(spec, &random));
+}
+
+std::string AnyPicture(uint32_t width, uint32_t height, FuzzedDataProvider* fuzz) {
+  const int format = fuzz->ConsumeIntegralInRange(0, 5);
+  if (format < 4) return AnyPng(width, height, fuzz);
+  const auto samples = NoiseSamples(size_t{3} * width * height, fuzz->ConsumeIntegral<uint16_t>());
+  if (format == 4) {
+    const int samples_to_one = fuzz->ConsumeIntegralInRange(1, 2);
+    return MakeJpeg({.width = width,
+                     .height = height,
+                     .across = samples_to_one,
+                     .down = samples_to_one,
+                     .progressive = fuzz->ConsumeBool()},
+                    samples);
+  }
+  return MakeWebp({.width = width, .height = height, .lossless = fuzz->ConsumeBool(), .method = 0},
+                  samples);
 }
 
 PixelBox AnyBox(FuzzedDataProvider* fuzz) {
@@ -49,7 +67,7 @@ UploadRegion AnyRegion(uint32_t width, uint32_t height, FuzzedDataProvider* fuzz
     case 1:
       return KeepBox{AnyBox(fuzz)};
     case 2:
-      return GenerateMask{AnyPng(width, height, fuzz)};
+      return GenerateMask{AnyPicture(width, height, fuzz)};
     case 3:
       return GenerateMask{fuzz->ConsumeRandomLengthString(300)};
     default:
@@ -58,7 +76,7 @@ UploadRegion AnyRegion(uint32_t width, uint32_t height, FuzzedDataProvider* fuzz
 }
 
 // Whether the region given has this pixel of the upload. The mask is read by `mask`.
-bool Wanted(const UploadRegion& region, const PngMask& mask, uint32_t x, uint32_t y) {
+bool Wanted(const UploadRegion& region, const PictureMask& mask, uint32_t x, uint32_t y) {
   const auto inside = [x, y](const PixelBox& box) {
     return x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1;
   };
@@ -70,11 +88,11 @@ bool Wanted(const UploadRegion& region, const PngMask& mask, uint32_t x, uint32_
 
 // Every pixel of the upload that the region has, and that the square shows, is generated.
 void RequireCoverage(const EditUpload& upload, const EditSource& source, uint32_t side) {
-  PngMask mask;
+  PictureMask mask;
   if (const auto* given = std::get_if<GenerateMask>(&upload.region)) {
-    mask = *ReadPngMask(given->png, kLimits);
+    mask = *ReadMask(given->file, kLimits);
   }
-  const PngHeader header = *ReadPngHeader(upload.image_png, kLimits);
+  const PictureHeader header = *ReadPictureHeader(upload.image, kLimits);
   const Fit fit = FitInto(header.width, header.height, side, upload.resize);
   for (uint32_t v = fit.source.y0; v < fit.source.y1; ++v) {
     for (uint32_t u = fit.source.x0; u < fit.source.x1; ++u) {
@@ -118,7 +136,7 @@ void RunOne(FuzzedDataProvider* fuzz) {
                                                : fuzz->ConsumeIntegral<uint32_t>();
   EditUpload upload;
   upload.resize = static_cast<ResizeMode>(fuzz->ConsumeIntegralInRange(0, 2));
-  upload.image_png = AnyPng(width, height, fuzz);
+  upload.image = AnyPicture(width, height, fuzz);
   upload.region = AnyRegion(width, height, fuzz);
 
   const auto violations = CheckEditUpload(upload, side, kLimits);

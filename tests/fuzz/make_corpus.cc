@@ -1,13 +1,15 @@
-// make_corpus FOLDER: writes the seeds of the fuzzers into FOLDER/png, FOLDER/edit and
-// FOLDER/weights: a small PNG of every kind, bytes for edits, a small file for each reader of a
-// model folder but the .pth files, of which tests/golden/pth has enough. Inputs that once found a
-// fault are kept beside them, by hand.
+// make_corpus FOLDER: writes the seeds of the fuzzers into FOLDER/png, FOLDER/jpeg, FOLDER/webp,
+// FOLDER/edit and FOLDER/weights: a small picture of every kind, bytes for edits, a small file for
+// each reader of a model folder but the .pth files, of which tests/golden/pth has enough. Inputs
+// that once found a fault are kept beside them, by hand.
 
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
+#include <vector>
 
+#include "tests/server/uploads/picture_maker.h"
 #include "tests/server/uploads/png_maker.h"
 
 namespace {
@@ -30,6 +32,38 @@ void WritePngs(const std::filesystem::path& folder) {
                     std::to_string(spec.bit_depth) + (transparent ? "-trns" : "") + ".png"),
           hmar::MakePng(spec, hmar::RandomSamples(spec, &random)));
   }
+}
+
+void WriteJpegs(const std::filesystem::path& folder) {
+  int number = 0;
+  for (hmar::JpegSpec spec : hmar::EveryJpegKind()) {
+    spec.width = 17;
+    spec.height = 9;
+    spec.orientation = number % 9;
+    const size_t samples = size_t{17} * 9 * static_cast<size_t>(spec.components);
+    Write(folder / ("kind-" + std::to_string(number++) + ".jpg"),
+          hmar::MakeJpeg(spec, hmar::NoiseSamples(samples)));
+  }
+}
+
+void WriteWebps(const std::filesystem::path& folder) {
+  int number = 0;
+  for (const bool lossless : {false, true}) {
+    for (const bool alpha : {false, true}) {
+      for (const bool smooth : {false, true}) {
+        hmar::WebpSpec spec{.width = 24, .height = 13, .lossless = lossless, .alpha = alpha};
+        spec.orientation = number % 9;
+        std::vector<uint8_t> samples = hmar::NoiseSamples(size_t{24} * 13 * (alpha ? 4 : 3));
+        if (smooth) {
+          for (size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<uint8_t>(i / 4);
+        }
+        Write(folder / ("kind-" + std::to_string(number++) + ".webp"),
+              hmar::MakeWebp(spec, samples));
+      }
+    }
+  }
+  Write(folder / "animated.webp", hmar::MakeAnimatedWebp(8));
+  Write(folder / "codes.webp", hmar::MakeWebpOfManyCodes(24, 13));
 }
 
 void WriteEdits(const std::filesystem::path& folder) {
@@ -72,9 +106,12 @@ void WriteWeights(const std::filesystem::path& folder) {
 
 int main(int argc, char** argv) {
   const std::filesystem::path folder = argc > 1 ? argv[1] : "tests/fuzz/corpus";
-  for (const char* part : {"png", "edit", "weights"})
+  for (const char* part : {"png", "jpeg", "webp", "edit", "weights"}) {
     std::filesystem::create_directories(folder / part);
+  }
   WritePngs(folder / "png");
+  WriteJpegs(folder / "jpeg");
+  WriteWebps(folder / "webp");
   WriteEdits(folder / "edit");
   WriteWeights(folder / "weights");
 }

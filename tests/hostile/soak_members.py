@@ -105,6 +105,9 @@ def reason_of(error):
     return None
 
 
+FORMATS = [pb.OutputOptions.FORMAT_PNG, pb.OutputOptions.FORMAT_RGB8, pb.OutputOptions.FORMAT_JPEG, pb.OutputOptions.FORMAT_WEBP]
+
+
 def random_request(rng):
     """Any valid request, and one in twenty that is not."""
     presets = [pb.MaskSchedule.PRESET_UNSPECIFIED, pb.MaskSchedule.PRESET_NONE, pb.MaskSchedule.PRESET_NONE]
@@ -115,7 +118,7 @@ def random_request(rng):
             temperature=rng.uniform(0.5, 1.5), mask_schedule=pb.MaskSchedule(preset=rng.choice(presets))),
         previews=pb.PreviewOptions(mode=rng.choice([0, FAST, FULL])),
         scheduling=pb.Scheduling(priority=rng.randint(-10, 10)),
-        output=pb.OutputOptions(format=rng.choice([pb.OutputOptions.FORMAT_PNG, pb.OutputOptions.FORMAT_RGB8]),
+        output=pb.OutputOptions(format=rng.choice(FORMATS),
                                 return_tokens=rng.random() < 0.5))
     if rng.random() < 0.9:
         drawn.class_id = rng.randrange(10)

@@ -1,13 +1,15 @@
 """Uploads that cost much more than their bytes say, and who has to wait for them."""
+import io
 import os
 import struct
 import zlib
 
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
+from PIL import Image
 
 from memory import bounded_memory
-from requests_under_test import IMAGE_SIZE, request
+from requests_under_test import IMAGE_SIZE, error_of, request
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BOMB_MB = 15_500      # What the largest upload can inflate to: 20 s of a core.
@@ -78,9 +80,20 @@ def test_image_data_behind_the_last_row_costs_nothing(victim, scale, where, leav
     assert cpu_seconds(server) - before < MAX_CPU_SECONDS * scale, "what no row needs was inflated"
 
 
-def test_a_flood_of_large_uploads_is_bounded_and_delays_no_small_edit(victim, scale):
+def pillows(kind, **options):
+    """The largest picture of another format."""
+    out = io.BytesIO()
+    Image.new("RGB", (LARGE_SIDE, LARGE_SIDE), (90, 120, 30)).save(out, kind, **options)
+    return out.getvalue()
+
+
+LARGE = {"png": lambda: black_png(LARGE_SIDE), "jpeg": lambda: pillows("JPEG"), "webp": lambda: pillows("WEBP", method=0)}
+
+
+@pytest.mark.parametrize("make", LARGE.values(), ids=LARGE)
+def test_a_flood_of_large_uploads_is_bounded_and_delays_no_small_edit(victim, scale, make):
     server = victim()
-    large, small = black_png(LARGE_SIDE), black_png(IMAGE_SIZE)
+    large, small = make(), black_png(IMAGE_SIZE)
     with bounded_memory(server, peak_mb=MAX_DECODED_MB + OTHERS_MB):
         flood = [server.stub().GenerateImages.future(pb.GenerateImagesRequest(request=edit(large, seed)))
                  for seed in range(FLOOD * scale)]
@@ -90,6 +103,17 @@ def test_a_flood_of_large_uploads_is_bounded_and_delays_no_small_edit(victim, sc
         assert done <= len(flood) // 2, f"the small edit came after {done} of {len(flood)} large ones"
         for call in flood:
             call.cancel()
+
+
+@pytest.mark.parametrize("make", [lambda: pillows("JPEG", progressive=True), lambda: pillows("WEBP", lossless=True, method=0)],
+                         ids=["progressive jpeg", "lossless webp"])
+def test_what_decodes_to_more_than_there_is_room_for_is_refused_at_once(victim, make):
+    server, large = victim(), make()
+    with bounded_memory(server, peak_mb=OTHERS_MB):
+        for seed in range(3):
+            error = error_of(lambda: server.stub().Generate(edit(large, seed)))  # noqa: B023
+            assert error.info.reason == "IMAGE_INVALID"
+            assert "bytes decoded; at most" in error.message
 
 
 def test_large_uploads_whose_clients_have_left_are_not_read(victim):

@@ -73,6 +73,19 @@ def test_pictures_may_be_sent_in_any_form(client, tmp_path):
         client.edit(np.zeros((4, 4, 2), np.uint8))
 
 
+@pytest.mark.parametrize("options, kind, extension, lossy", [
+    ({"format": "png"}, "PNG", ".png", False), ({"format": "jpeg"}, "JPEG", ".jpg", True),
+    ({"format": "webp", "quality": 70}, "WEBP", ".webp", True), ({"format": "webp", "lossless": True}, "WEBP", ".webp", False)])
+def test_pictures_come_in_the_format_asked_for(client, options, kind, extension, lossy):
+    exact = np.asarray(client.images("ship", seed=7)[0].picture).astype(int)
+    pictures = client.images("ship", seed=7, previews="full", preview_scales=[5], embed_receipt=True, **options)
+    for each in (pictures[0], pictures.previews[0]):
+        assert (each.picture.format, each.extension, each.lossy) == (kind, extension, lossy)
+    off = abs(np.asarray(pictures[0].picture) - exact)
+    assert off.mean() < 12 and (off.max() > 0) == lossy
+    assert b"hmar" in pictures[0].data and pictures[0].receipt.message.request.output.embed_receipt
+
+
 def test_a_branch_begins_as_its_image(client):
     image = client.images("ship", seed=7, tokens=True)[0]
     (branch, other) = client.branch(image, scales=4, seed=7, n=2, tokens=True)
@@ -236,13 +249,15 @@ def test_a_request_has_what_its_options_say(hmar_client):
 
     made = make_request(3, {"seed": 5, "n": 2, "cfg_scale": 1.5, "top_k": 9, "top_p": 0.5, "temperature": 0.75, "max_scales": 4,
                             "schedule": [[1], [2, 2]], "previews": "full", "preview_scales": [1], "format": "rgb",
-                            "png_compression": 0, "tokens": True, "receipt_in_png": True, "prefix": ((1,), (2, 3, 4, 5)),
+                            "png_compression": 0, "quality": 70, "lossless": True, "embed_receipt": True,
+                            "tokens": True, "receipt_in_png": True, "prefix": ((1,), (2, 3, 4, 5)),
                             "priority": -3, "on_deadline": "degrade", "request_id": "x", "model": "m"})
     assert made == pb.GenerateRequest(
         model="m", class_id=3, seed=5, num_images=2, request_id="x",
         sampling=pb.SamplingParams(cfg_scale=1.5, top_k=9, top_p=0.5, temperature=0.75, max_scales=4, mask_schedule=pb.MaskSchedule(
             scales=[pb.MaskSchedule.Scale(tokens=[1]), pb.MaskSchedule.Scale(tokens=[2, 2])])),
         previews=pb.PreviewOptions(mode=pb.PreviewOptions.MODE_FULL, scales=[1]),
-        output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_RGB8, png_compression=0, return_tokens=True, receipt_in_png=True),
+        output=pb.OutputOptions(format=pb.OutputOptions.FORMAT_RGB8, png_compression=0, quality=70, lossless=True,
+                                embed_receipt=True, return_tokens=True, receipt_in_png=True),
         prefix=pb.ScalePrefix(tokens=[pb.ScaleTokens(tokens=[1]), pb.ScaleTokens(tokens=[2, 3, 4, 5])]),
         scheduling=pb.Scheduling(priority=-3, on_deadline=pb.Scheduling.ON_DEADLINE_DEGRADE))

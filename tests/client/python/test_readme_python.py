@@ -20,6 +20,7 @@ def test_the_snippets_run_one_after_the_other(hmar_client, server, tmp_path, mon
     assert "image 0: scale 1 of 7" in printed.getvalue()
     assert Image.open("ship-7.png").size == Image.open("ship-8.png").size == (32, 32)
     assert Image.open("dog.png").getpixel((0, 0)) == (90, 120, 30)
+    assert Image.open("ship.jpg").format == "JPEG"
 
 
 def test_the_packages_own_page_begins_with_three_lines_that_run(hmar_client, server, monkeypatch):

@@ -8,8 +8,10 @@
 
 #include "model/digest.h"
 #include "model/edit.h"
+#include "server/uploads/picture_reader.h"
 #include "tests/server/grpc_details.h"
 #include "tests/server/test_server.h"
+#include "tests/server/uploads/picture_maker.h"
 #include "tests/server/uploads/png_maker.h"
 
 namespace hmar {
@@ -93,6 +95,43 @@ TEST_F(EditTest, PixelsOutsideTheRegionAreTheUploadsOwn) {
   EXPECT_THAT(result.image(0)->generated_tokens(),
               ElementsAre(false, true, true, false, true, true, false, true, true));
   EXPECT_EQ(result.image(0)->scales_run(), 2u);  // Not the 1 x 1 scale.
+}
+
+TEST_F(EditTest, ALosslessWebpKeepsTheUploadsOwnPixelsAndAJpegSaysThatItDoesNot) {
+  v1::GenerateRequest request = EditRequest(5, 1);
+  request.mutable_output()->set_format(v1::OutputOptions::FORMAT_WEBP);
+  request.mutable_output()->set_lossless(true);
+  const StreamResult lossless = Generate(server_.stub(), request);
+  ASSERT_NE(lossless.image(0), nullptr) << lossless.status.error_message();
+  EXPECT_FALSE(lossless.image(0)->picture().lossy());
+  const auto picture = ReadPicture(lossless.image(0)->picture().data(), UploadLimits{});
+  ASSERT_TRUE(picture.ok()) << picture.status();
+  EXPECT_EQ(std::string(picture->rgb.begin(), picture->rgb.end()), ExpectedPixels(5, 1));
+  request.mutable_output()->set_lossless(false);
+  request.mutable_output()->set_format(v1::OutputOptions::FORMAT_JPEG);
+  const StreamResult lossy = Generate(server_.stub(), request);
+  ASSERT_NE(lossy.image(0), nullptr) << lossy.status.error_message();
+  EXPECT_TRUE(lossy.image(0)->picture().lossy());
+}
+
+// Whatever its format, an upload is what its own decoder says, turned upright.
+TEST_F(EditTest, UploadsOfEveryFormatAreEdited) {
+  const std::string rgb = Pixels(1);
+  const std::vector<uint8_t> samples(rgb.begin(), rgb.end());
+  for (const std::string& file :
+       {MakeJpeg({.width = kSide, .height = kSide, .progressive = true, .orientation = 6}, samples),
+        MakeWebp({.width = kSide, .height = kSide, .orientation = 8}, samples),
+        MakeWebp({.width = kSide, .height = kSide, .lossless = true}, samples)}) {
+    v1::GenerateRequest request = EditRequest(5, 1);
+    request.mutable_edit()->set_image(file);
+    request.mutable_edit()->set_mask(
+        MakeJpeg({.width = kSide, .height = kSide}, std::vector<uint8_t>(samples.size(), 0)));
+    const StreamResult result = Generate(server_.stub(), request);
+    ASSERT_NE(result.image(0), nullptr) << result.status.error_message();
+    const Picture upload = *ReadPicture(file, UploadLimits{});
+    EXPECT_EQ(result.image(0)->picture().data(), std::string(upload.rgb.begin(), upload.rgb.end()));
+    EXPECT_EQ(result.image(0)->receipt().edit_image_sha256(), Sha256OfText(file));
+  }
 }
 
 TEST_F(EditTest, WithoutCompositeThePictureIsTheModels) {

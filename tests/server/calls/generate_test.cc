@@ -218,10 +218,17 @@ TEST_F(GenerateTest, TheReceiptAloneMakesTheImageAgain) {
   request.mutable_sampling()->mutable_mask_schedule()->set_preset(v1::MaskSchedule::PRESET_NONE);
   request.mutable_prefix()->add_tokens()->add_tokens(42);
   request.mutable_previews()->set_mode(v1::PreviewOptions::MODE_FAST);
-  for (const bool png : {true, false}) {
-    if (png) request.mutable_output()->set_format(v1::OutputOptions::FORMAT_PNG);
-    if (png) request.mutable_output()->set_png_compression(9);
-    if (!png) request.mutable_output()->set_format(v1::OutputOptions::FORMAT_RGB8);
+  std::vector<v1::OutputOptions> outputs(5);
+  outputs[0].set_format(v1::OutputOptions::FORMAT_PNG);
+  outputs[0].set_png_compression(9);
+  outputs[1].set_format(v1::OutputOptions::FORMAT_RGB8);
+  outputs[2].set_format(v1::OutputOptions::FORMAT_JPEG);
+  outputs[2].set_quality(40);
+  outputs[3].set_format(v1::OutputOptions::FORMAT_WEBP);
+  outputs[4].set_format(v1::OutputOptions::FORMAT_WEBP);
+  outputs[4].set_lossless(true);
+  for (const v1::OutputOptions& output : outputs) {
+    *request.mutable_output() = output;
     const StreamResult first = Generate(server_.stub(), request);
     ASSERT_TRUE(first.status.ok()) << first.status.error_message();
     const v1::Receipt receipt = first.image(1)->receipt();
@@ -244,6 +251,28 @@ TEST_F(GenerateTest, TheReceiptOfAnImageWithoutAClassHasNone) {
   const StreamResult again = Generate(server_.stub(), first.image(0)->receipt().request());
   ASSERT_NE(again.image(0), nullptr);
   EXPECT_EQ(again.image(0)->picture().data(), first.image(0)->picture().data());
+}
+
+TEST_F(GenerateTest, PicturesSayTheirFormatAndWhetherItIsLossy) {
+  v1::GenerateRequest request = SmallRequest(7);
+  request.mutable_previews()->set_mode(v1::PreviewOptions::MODE_FULL);
+  for (const auto& [format, lossless, lossy, start] :
+       {std::tuple(v1::OutputOptions::FORMAT_PNG, false, false, "\x89PNG"),
+        std::tuple(v1::OutputOptions::FORMAT_JPEG, false, true, "\xFF\xD8\xFF"),
+        std::tuple(v1::OutputOptions::FORMAT_WEBP, false, true, "RIFF"),
+        std::tuple(v1::OutputOptions::FORMAT_WEBP, true, false, "RIFF")}) {
+    request.mutable_output()->set_format(format);
+    request.mutable_output()->set_lossless(lossless);
+    const StreamResult result = Generate(server_.stub(), request);
+    ASSERT_NE(result.image(0), nullptr) << result.status.error_message();
+    ASSERT_THAT(result.previews(), SizeIs(2));
+    for (const v1::Picture& picture :
+         {result.image(0)->picture(), result.previews()[0].picture()}) {
+      EXPECT_EQ(picture.format(), format);
+      EXPECT_EQ(picture.lossy(), lossy);
+      EXPECT_EQ(picture.data().substr(0, std::string(start).size()), start);
+    }
+  }
 }
 
 TEST_F(GenerateTest, TheReceiptInThePngIsTheOneInTheMessage) {

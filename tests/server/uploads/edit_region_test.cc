@@ -57,7 +57,7 @@ class RandomUpload {
 
   uint32_t width, height, side;
   PixelBox box;
-  PngMask mask;
+  PictureMask mask;
   ResizeMode mode;
 
  private:

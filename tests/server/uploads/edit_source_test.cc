@@ -75,8 +75,8 @@ TEST(EditSourceTest, EveryRegionFollowsTheResize) {
     const Fit fit = FitInto(50, 30, kSide, mode);
     std::vector<uint16_t> gray(50 * 30);
     for (size_t i = 0; i < gray.size(); ++i) gray[i] = i % 31 == 0 ? 255 : 0;
-    const PngMask mask{50, 30, {gray.begin(), gray.end()}};
-    PngMask white = mask;
+    const PictureMask mask{50, 30, {gray.begin(), gray.end()}};
+    PictureMask white = mask;
     for (uint8_t& pixel : white.white) pixel = pixel != 0;
     const PixelBox box{20, 3, 31, 20};
     const auto region = [&](UploadRegion given) {
@@ -108,7 +108,7 @@ TEST(EditSourceTest, AMaskMayBeAllBlackOrAllWhite) {
 
 TEST(EditSourceTest, WhatIsMissingIsNamed) {
   ExpectRefused({},
-                "edit.image: missing; a PNG of what to edit [FIELD_MISSING]\n"
+                "edit.image: missing; a PNG, JPEG or WebP of what to edit [FIELD_MISSING]\n"
                 "edit.region: missing; give box, mask or keep_box (only RESIZE_CONTAIN goes "
                 "without) [FIELD_MISSING]\n");
   ExpectRefused({RgbPng(30, 20), {}, ResizeMode::kCover},
@@ -143,8 +143,10 @@ TEST(EditSourceTest, BoxesMustHoldPixelsOfTheImage) {
 
 TEST(EditSourceTest, BadPngsAreToldByTheirHeaders) {
   ExpectRefused({"GIF89a", GenerateMask{""}},
-                "edit.image: not a PNG: 6 bytes without a PNG's signature [IMAGE_INVALID]\n"
-                "edit.mask: not a PNG: 0 bytes without a PNG's signature [IMAGE_INVALID]\n");
+                "edit.image: not a PNG, JPEG or WebP: 6 bytes that begin as none of these "
+                "[IMAGE_INVALID]\n"
+                "edit.mask: not a PNG, JPEG or WebP: 0 bytes that begin as none of these "
+                "[IMAGE_INVALID]\n");
   std::string huge = RgbPng(kSide, kSide);
   auto chunks = SplitChunks(huge);
   chunks[0].data.replace(0, 8, "\0\0\x7f\xff\0\0\x7f\xff", 8);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "server/uploads/png_reader.h"
+#include "server/uploads/picture_reader.h"
 #include "tests/server/uploads/png_maker.h"
 
 namespace {
@@ -54,12 +54,12 @@ std::string PngWithMore(const PngSpec& spec, size_t data_bytes, size_t more_byte
 void ExpectNoMoreInflatedThanRows(const PngSpec& spec, size_t data_bytes) {
   const std::string png = PngWithMore(spec, data_bytes, 50'000'000);
   inflated_bytes = 0;
-  const auto picture = ReadPng(png, UploadLimits{});
+  const auto picture = ReadPicture(png, UploadLimits{});
   EXPECT_TRUE(picture.ok()) << picture.status();
   EXPECT_GE(inflated_bytes, data_bytes);
   EXPECT_LE(inflated_bytes, data_bytes + 1 + 3 * spec.width);
   inflated_bytes = 0;
-  EXPECT_TRUE(ReadPngMask(png, UploadLimits{}).ok());
+  EXPECT_TRUE(ReadMask(png, UploadLimits{}).ok());
   EXPECT_LE(inflated_bytes, data_bytes + 1 + 3 * spec.width);
 }
 

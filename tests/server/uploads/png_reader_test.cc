@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/uploads/picture_reader.h"
 #include "tests/server/uploads/png_maker.h"
 
 namespace hmar {
@@ -62,8 +63,8 @@ uint8_t OverWhite(int sample, int alpha) {
 
 void ExpectReadAsStored(const PngSpec& spec, const std::vector<uint16_t>& samples) {
   const std::string png = MakePng(spec, samples);
-  const auto picture = ReadPng(png, kLimits);
-  const auto mask = ReadPngMask(png, kLimits);
+  const auto picture = ReadPicture(png, kLimits);
+  const auto mask = ReadMask(png, kLimits);
   ASSERT_TRUE(picture.ok()) << NameOf(spec) << ": " << picture.status();
   ASSERT_TRUE(mask.ok()) << NameOf(spec) << ": " << mask.status();
   std::vector<uint8_t> rgb, white;
@@ -97,14 +98,13 @@ TEST(PngReaderTest, EveryKindReadsAsTheFormatSays) {
 
 TEST(PngReaderTest, AMaskIsWhiteFrom128On) {
   const PngSpec gray8{.width = 2, .height = 1, .color_type = PNG_COLOR_TYPE_GRAY};
-  EXPECT_EQ(ReadPngMask(MakePng(gray8, {127, 128}), kLimits)->white, (std::vector<uint8_t>{0, 1}));
+  EXPECT_EQ(ReadMask(MakePng(gray8, {127, 128}), kLimits)->white, (std::vector<uint8_t>{0, 1}));
   const PngSpec gray16{.width = 2, .height = 1, .bit_depth = 16, .color_type = PNG_COLOR_TYPE_GRAY};
-  EXPECT_EQ(ReadPngMask(MakePng(gray16, {0x7FFF, 0x8000}), kLimits)->white,
+  EXPECT_EQ(ReadMask(MakePng(gray16, {0x7FFF, 0x8000}), kLimits)->white,
             (std::vector<uint8_t>{0, 1}));
   const PngSpec rgb{.width = 4, .height = 1};  // Red, green, blue and magenta alone.
-  EXPECT_EQ(
-      ReadPngMask(MakePng(rgb, {255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 0, 255}), kLimits)->white,
-      (std::vector<uint8_t>{0, 1, 0, 0}));
+  EXPECT_EQ(ReadMask(MakePng(rgb, {255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 0, 255}), kLimits)->white,
+            (std::vector<uint8_t>{0, 1, 0, 0}));
 }
 
 // A picture of the plain kind, and its parts.
@@ -148,19 +148,19 @@ TEST(PngReaderTest, ChunksThatAreNotPixelsChangeNothing) {
                                      {"zTXt", broken_profile},
                                      {"bKGD", "odd"},
                                      {"quUx", std::string(1000, 'q')}});
-  const auto plain = ReadPng(png, kLimits);
-  const auto decorated = ReadPng(JoinChunks(chunks), kLimits);
+  const auto plain = ReadPicture(png, kLimits);
+  const auto decorated = ReadPicture(JoinChunks(chunks), kLimits);
   ASSERT_TRUE(decorated.ok()) << decorated.status();
   EXPECT_EQ(decorated->rgb, plain->rgb);
 }
 
 TEST(PngReaderTest, WhatFollowsThePixelsIsIgnored) {
   const std::string png = PlainPng();
-  const auto plain = ReadPng(png, kLimits);
+  const auto plain = ReadPicture(png, kLimits);
   auto chunks = SplitChunks(png);
   ChunkOf("IDAT", &chunks).data += "more than the pixels need";
   for (const std::string& odd : {JoinChunks(chunks), png + "after the end"}) {
-    const auto picture = ReadPng(odd, kLimits);
+    const auto picture = ReadPicture(odd, kLimits);
     ASSERT_TRUE(picture.ok()) << picture.status();
     EXPECT_EQ(picture->rgb, plain->rgb);
   }
@@ -180,35 +180,33 @@ class CancelAfter {
 TEST(PngReaderTest, ACancelledReadEndsAtTheNextRow) {
   const std::string png = PlainPng();
   CancelAfter picture_check(3), mask_check(6);
-  const absl::Status picture = ReadPng(png, kLimits, picture_check).status();
+  const absl::Status picture = ReadPicture(png, kLimits, picture_check).status();
   EXPECT_EQ(picture, absl::CancelledError("cancelled after 3 of 7 rows"));
   EXPECT_EQ(picture_check.left(), -1);  // Not asked again.
-  EXPECT_EQ(ReadPngMask(png, kLimits, mask_check).status(),
+  EXPECT_EQ(ReadMask(png, kLimits, mask_check).status(),
             absl::CancelledError("cancelled after 6 of 7 rows"));
   CancelAfter too_late(7);
-  EXPECT_TRUE(ReadPng(png, kLimits, too_late).ok());
+  EXPECT_TRUE(ReadPicture(png, kLimits, too_late).ok());
 }
 
 TEST(PngReaderTest, AnInterlacedReadEndsAtTheNextRowOfItsPass) {
   PngSpec spec = kPlain;
   spec.interlaced = true;
   CancelAfter check(1);
-  EXPECT_EQ(ReadPng(MakePng(spec, std::vector<uint16_t>(9 * 7 * 3)), kLimits, check).status(),
+  EXPECT_EQ(ReadPicture(MakePng(spec, std::vector<uint16_t>(9 * 7 * 3)), kLimits, check).status(),
             absl::CancelledError("cancelled after 1 of 14 rows"));
 }
 
 void ExpectRefused(const std::string& png, const UploadLimits& limits, const std::string& message) {
   for (const absl::Status& status :
-       {ReadPng(png, limits).status(), ReadPngMask(png, limits).status()}) {
+       {ReadPicture(png, limits).status(), ReadMask(png, limits).status()}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
     EXPECT_EQ(std::string(status.message()), message);
   }
 }
 
 TEST(PngReaderTest, WhatIsNoPngIsRefused) {
-  ExpectRefused("", kLimits, "not a PNG: 0 bytes without a PNG's signature");
-  ExpectRefused("\xff\xd8\xff\xe0 a JPEG", kLimits,
-                "not a PNG: 11 bytes without a PNG's signature");
+  ExpectRefused("\x89PNG, it says", kLimits, "not a PNG: 13 bytes without a PNG's signature");
   ExpectRefused(PlainPng().substr(0, 8), kLimits, "truncated PNG: 8 bytes; the header takes 33");
   auto chunks = SplitChunks(PlainPng());
   std::swap(chunks[0], chunks[1]);
@@ -221,7 +219,7 @@ TEST(PngReaderTest, SizesOutOfTheLimitsAreRefusedByTheHeader) {
                 std::to_string(png.size()) + " bytes; at most " + std::to_string(png.size() - 1));
   ExpectRefused(png, {.max_pixels = 62}, "9 x 7 pixels, 63 in all; at most 62");
   ExpectRefused(png, {.max_side_pixels = 8}, "9 x 7 pixels; at most 8 a side");
-  EXPECT_TRUE(ReadPng(png, {png.size(), 63, 9}).ok());
+  EXPECT_TRUE(ReadPicture(png, {png.size(), 63, 9}).ok());
 
   auto chunks = SplitChunks(png);
   const auto with_size = [&](const char* big_endian) {
@@ -307,8 +305,8 @@ TEST(PngReaderTest, MutatedBytesEndInAPictureOrAnError) {
         mutated[8 + random() % (png.size() - 8)] = static_cast<char>(random());
       }
       if (round % 2) mutated = JoinChunks(SplitChunks(mutated));  // Past the checksums.
-      const auto picture = ReadPng(mutated, {.max_pixels = 10'000});
-      const auto mask = ReadPngMask(mutated, {.max_pixels = 10'000});
+      const auto picture = ReadPicture(mutated, {.max_pixels = 10'000});
+      const auto mask = ReadMask(mutated, {.max_pixels = 10'000});
       EXPECT_EQ(picture.status(), mask.status());
       ++(picture.ok() ? pictures : errors);
       if (picture.ok()) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/uploads/edit_source.h"
+#include "tests/server/uploads/picture_maker.h"
 #include "tests/server/uploads/png_maker.h"
 
 namespace hmar {
@@ -57,7 +58,7 @@ void ExpectWithinTheLimit(PngSpec spec, uint32_t side, ResizeMode mode) {
   if (kSanitized) GTEST_SKIP() << "the sanitizer's own memory would be counted";
   const std::string png = FlatPng(spec, 200);
   const EditUpload upload{png, GenerateMask{png}, mode};
-  ASSERT_LT(upload.image_png.size(), UploadLimits{}.max_bytes);
+  ASSERT_LT(upload.image.size(), UploadLimits{}.max_bytes);
   bool read = false;
   const double megabytes = PeakMegabytesOf([&] {
     const auto source = ReadEditSource(upload, side, UploadLimits{});
@@ -87,6 +88,68 @@ TEST(UploadMemoryTest, TheWidestAndTheTallestPicturesStayWithinTheLimit) {
   ExpectWithinTheLimit({.width = 1953, .height = 32768}, 256, ResizeMode::kContain);
 }
 
+// What a header says that reading takes is what it takes, but for a few rows.
+void ExpectAsTheHeaderSays(const std::string& file) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer's own memory would be counted";
+  const auto header = ReadPictureHeader(file, UploadLimits{});
+  ASSERT_TRUE(header.ok()) << header.status();
+  for (const bool mask : {false, true}) {
+    const double most =
+        static_cast<double>(mask ? header->mask_bytes : header->picture_bytes) / kMegabyte;
+    bool read = false;
+    const double megabytes = PeakMegabytesOf([&] {
+      read = mask ? ReadMask(file, UploadLimits{}).ok() : ReadPicture(file, UploadLimits{}).ok();
+    });
+    EXPECT_TRUE(read);
+    EXPECT_LT(megabytes, most + 8) << (mask ? "mask" : "picture");
+    EXPECT_GT(megabytes, most * 0.35) << "this measures something else";
+  }
+}
+
+TEST(UploadMemoryTest, AJpegTakesWhatItsHeaderSays) {
+  constexpr uint32_t kSide = 3000;
+  const std::vector<uint8_t> grey(size_t{3} * kSide * kSide, 120);
+  for (const bool progressive : {false, true}) {
+    for (const int samples : {1, 2}) {
+      ExpectAsTheHeaderSays(MakeJpeg({.width = kSide,
+                                      .height = kSide,
+                                      .across = samples,
+                                      .down = samples,
+                                      .progressive = progressive,
+                                      .orientation = 6},
+                                     grey));
+    }
+  }
+}
+
+TEST(UploadMemoryTest, AWebpTakesWhatItsHeaderSays) {
+  constexpr uint32_t kSide = 3000;
+  for (const bool alpha : {false, true}) {
+    const std::vector<uint8_t> grey(size_t{alpha ? 4u : 3u} * kSide * kSide, 120);
+    for (const bool lossless : {false, true}) {
+      for (const int orientation : {0, 6}) {
+        ExpectAsTheHeaderSays(MakeWebp({.width = kSide,
+                                        .height = kSide,
+                                        .lossless = lossless,
+                                        .alpha = alpha,
+                                        .orientation = orientation,
+                                        .method = 0},
+                                       grey));
+      }
+    }
+  }
+}
+
+TEST(UploadMemoryTest, AWebpOfManyPrefixCodesIsRefusedBeforeItsTablesAreMade) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer's own memory would be counted";
+  const std::string bomb = MakeWebpOfManyCodes(2000, 2000);
+  ASSERT_LT(bomb.size(), 1'000'000u);
+  bool read = true;
+  const double megabytes = PeakMegabytesOf([&] { read = ReadPicture(bomb, UploadLimits{}).ok(); });
+  EXPECT_FALSE(read);
+  EXPECT_LT(megabytes, 15) << "12 MB are the picture itself";
+}
+
 std::string Deflated(size_t zeros) {
   const std::vector<Bytef> data(zeros);
   uLongf size = compressBound(zeros);
@@ -107,7 +170,7 @@ TEST(UploadMemoryTest, TextAndProfilesThatInflateToMuchAreNotInflated) {
                                      {"quUx", std::string(10'000'000, 'q')}});
   const std::string png = JoinChunks(chunks);
   bool read = false;
-  const double megabytes = PeakMegabytesOf([&] { read = ReadPng(png, UploadLimits{}).ok(); });
+  const double megabytes = PeakMegabytesOf([&] { read = ReadPicture(png, UploadLimits{}).ok(); });
   EXPECT_TRUE(read);
   EXPECT_LT(megabytes, 2);
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "server/wire/output_validation.h"
 #include "server/wire/status_details.h"
 #include "server/wire/violations.h"
 #include "tests/fakes/fake_engine.h"
@@ -102,6 +103,7 @@ TEST_F(ValidationTest, EveryFieldArrives) {
   request.mutable_output()->set_png_compression(9);
   request.mutable_output()->set_return_tokens(true);
   request.mutable_output()->set_receipt_in_png(true);
+  request.mutable_output()->set_embed_receipt(true);
   request.mutable_prefix()->add_tokens()->add_tokens(63);
   request.mutable_scheduling()->set_on_deadline(v1::Scheduling::ON_DEADLINE_FAIL);
   request.set_validate_only(true);
@@ -120,6 +122,7 @@ TEST_F(ValidationTest, EveryFieldArrives) {
   EXPECT_EQ(resolved.output.png_compression, 9);
   EXPECT_TRUE(resolved.output.return_tokens);
   EXPECT_TRUE(resolved.output.receipt_in_png);
+  EXPECT_TRUE(resolved.output.embed_receipt);
   EXPECT_THAT(resolved.job.prototype.prefix, ElementsAre(TokenMap{63}));
   EXPECT_TRUE(resolved.validate_only);
 }
@@ -274,10 +277,49 @@ std::vector<BadField> BadFields() {
          r.mutable_output()->set_receipt_in_png(true);
        },
        "output.receipt_in_png", Reason::kFieldConflict, "FORMAT_RGB8"},
+      {"EmbeddedReceiptInRgb8",
+       [](Request& r) {
+         r.mutable_output()->set_format(v1::OutputOptions::FORMAT_RGB8);
+         r.mutable_output()->set_embed_receipt(true);
+       },
+       "output.embed_receipt", Reason::kFieldConflict, "FORMAT_RGB8"},
+      {"ReceiptInPngOfAJpeg",
+       [](Request& r) {
+         r.mutable_output()->set_format(v1::OutputOptions::FORMAT_JPEG);
+         r.mutable_output()->set_receipt_in_png(true);
+       },
+       "output.receipt_in_png", Reason::kFieldConflict, "for FORMAT_JPEG there is embed_receipt"},
+      {"QualityOfZero",
+       [](Request& r) {
+         r.mutable_output()->set_format(v1::OutputOptions::FORMAT_JPEG);
+         r.mutable_output()->set_quality(0);
+       },
+       "output.quality", Reason::kFieldOutOfRange, "0; 1 to 100"},
+      {"QualityTooHigh",
+       [](Request& r) {
+         r.mutable_output()->set_format(v1::OutputOptions::FORMAT_WEBP);
+         r.mutable_output()->set_quality(4294967295u);
+       },
+       "output.quality", Reason::kFieldOutOfRange, "4294967295; 1 to 100"},
+      {"QualityOfAPng", [](Request& r) { r.mutable_output()->set_quality(80); }, "output.quality",
+       Reason::kFieldConflict, "FORMAT_PNG keeps every pixel"},
+      {"QualityOfALosslessWebp",
+       [](Request& r) {
+         r.mutable_output()->set_format(v1::OutputOptions::FORMAT_WEBP);
+         r.mutable_output()->set_lossless(true);
+         r.mutable_output()->set_quality(80);
+       },
+       "output.quality", Reason::kFieldConflict, "FORMAT_WEBP with lossless keeps every pixel"},
+      {"LosslessJpeg",
+       [](Request& r) {
+         r.mutable_output()->set_format(v1::OutputOptions::FORMAT_JPEG);
+         r.mutable_output()->set_lossless(true);
+       },
+       "output.lossless", Reason::kFieldConflict, "the format is FORMAT_JPEG"},
       {"EditWithoutImage", [](Request& r) { ValidEdit(r)->clear_image(); }, "edit.image",
        Reason::kFieldMissing, "missing"},
       {"EditOfNoPng", [](Request& r) { ValidEdit(r)->set_image("GIF89a"); }, "edit.image",
-       Reason::kImageInvalid, "not a PNG"},
+       Reason::kImageInvalid, "not a PNG, JPEG or WebP"},
       {"EditOfAnotherSize", [](Request& r) { ValidEdit(r)->set_image(GreyPng(24, 12)); },
        "edit.image", Reason::kImageSizeMismatch, "24 x 12"},
       {"EditWithoutRegion", [](Request& r) { ValidEdit(r)->clear_region(); }, "edit.region",
@@ -436,6 +478,37 @@ TEST_F(ValidationTest, LimitsThemselvesAreAllowed) {
   EXPECT_EQ(MustResolve(request).output.png_compression, 0);
 }
 
+TEST_F(ValidationTest, EveryFormatArrivesWithWhatItTakes) {
+  v1::GenerateRequest request;
+  v1::OutputOptions* output = request.mutable_output();
+  output->set_format(v1::OutputOptions::FORMAT_JPEG);
+  output->set_embed_receipt(true);
+  OutputChoice choice = MustResolve(request).output;
+  EXPECT_EQ(choice.format, PictureFormat::kJpeg);
+  EXPECT_EQ(choice.quality, kDefaultQuality);
+  EXPECT_TRUE(choice.lossy());
+  EXPECT_TRUE(choice.embeds_receipt());
+  for (const uint32_t quality : {1u, 100u}) {
+    output->set_quality(quality);
+    EXPECT_EQ(MustResolve(request).output.quality, static_cast<int>(quality));
+  }
+  output->set_format(v1::OutputOptions::FORMAT_WEBP);
+  choice = MustResolve(request).output;
+  EXPECT_EQ(choice.format, PictureFormat::kWebp);
+  EXPECT_EQ(choice.quality, 100);
+  EXPECT_TRUE(choice.lossy());
+  output->clear_quality();
+  output->set_lossless(true);
+  choice = MustResolve(request).output;
+  EXPECT_EQ(choice.quality, 0);
+  EXPECT_FALSE(choice.lossy());
+  output->Clear();
+  EXPECT_FALSE(MustResolve(request).output.lossy());
+  output->set_receipt_in_png(true);
+  output->set_embed_receipt(true);
+  EXPECT_TRUE(MustResolve(request).output.embeds_receipt());
+}
+
 v1::GenerateImagesRequest Unary(uint32_t images = 1) {
   v1::GenerateImagesRequest request;
   request.mutable_request()->set_num_images(images);
@@ -460,7 +533,7 @@ TEST_F(ValidationTest, AUnaryReplyMustHoldAllItsImages) {
   EXPECT_TRUE(Resolve(Unary(3), "id", context_).ok());
   const auto status = Resolve(Unary(8), "id", context_).status();
   EXPECT_EQ(ReasonName(status), "REPLY_TOO_LARGE");
-  EXPECT_THAT(std::string(status.message()), HasSubstr("8; 6 fit"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("8; 5 fit"));
   v1::GenerateImagesRequest with_receipts = Unary(5);
   with_receipts.mutable_request()->mutable_output()->set_receipt_in_png(true);
   EXPECT_FALSE(Resolve(with_receipts, "id", context_).ok());

@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int)
         command.add_argument("-n", type=int, default=1, help="images")
         command.add_argument("--out", type=pathlib.Path, default=pathlib.Path("pictures"), help="folder; default: %(default)s")
+        command.add_argument("--format", choices=("png", "jpeg", "webp"), default="png")
+        command.add_argument("--quality", type=int, help="1 to 100, of jpeg and webp")
+        command.add_argument("--lossless", action="store_true", help="a webp that keeps every pixel")
         command.add_argument("--sheet", type=pathlib.Path, help="also a sheet with every preview, as this file")
         command.add_argument("--timeout", type=float, help="seconds")
         if name == "edit":
@@ -74,7 +77,7 @@ def _run(client: Client, given: argparse.Namespace) -> int:
     pictures = _make(client, given)
     given.out.mkdir(parents=True, exist_ok=True)
     for image in pictures:
-        path = given.out / f"image-{image.seed}.png"
+        path = given.out / f"image-{image.seed}{image.extension}"
         path.write_bytes(image.data)
         print(path)
     if given.sheet is not None:
@@ -84,7 +87,9 @@ def _run(client: Client, given: argparse.Namespace) -> int:
 
 
 def _make(client: Client, given: argparse.Namespace) -> Pictures:
-    options: Options = {"n": given.n}
+    options: Options = {"n": given.n, "format": given.format, "lossless": given.lossless}
+    if given.quality is not None:
+        options["quality"] = given.quality
     if given.model is not None:
         options["model"] = given.model
     if given.seed is not None:

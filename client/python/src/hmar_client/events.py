@@ -12,7 +12,7 @@ from PIL import Image as pil
 
 from hmar.v1 import image_generation_pb2 as pb
 
-from .pictures import picture_of
+from .pictures import EXTENSIONS, picture_of
 
 #: Tokens of an image: by scale, row by row.
 Tokens = tuple[tuple[int, ...], ...]
@@ -45,8 +45,18 @@ class _Pictured:
 
     @property
     def data(self) -> bytes:
-        """The picture's bytes as the server sent them: a PNG file, or RGB."""
+        """The picture's bytes as the server sent them: a file of the format asked for, or RGB."""
         return self.message.data
+
+    @property
+    def lossy(self) -> bool:
+        """The format has changed pixels; of an edit, also those that were kept."""
+        return self.message.lossy
+
+    @property
+    def extension(self) -> str:
+        """What the name of a file with ``data`` ends in: ".png", ".jpg", ".webp", or ".rgb"."""
+        return EXTENSIONS.get(self.message.format, "")
 
     def _repr_png_(self) -> bytes:
         out = io.BytesIO()

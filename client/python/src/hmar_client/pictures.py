@@ -13,6 +13,12 @@ from hmar.v1 import image_generation_pb2 as pb
 #: A larger picture in an answer is no answer.
 MAX_SIDE = 16384
 
+#: What files of a format's pictures are called.
+EXTENSIONS = {pb.OutputOptions.FORMAT_PNG: ".png", pb.OutputOptions.FORMAT_RGB8: ".rgb",
+              pb.OutputOptions.FORMAT_JPEG: ".jpg", pb.OutputOptions.FORMAT_WEBP: ".webp"}
+_PIL_FORMATS = {pb.OutputOptions.FORMAT_PNG: "PNG", pb.OutputOptions.FORMAT_JPEG: "JPEG",
+                pb.OutputOptions.FORMAT_WEBP: "WEBP"}
+
 
 @runtime_checkable
 class Array(Protocol):
@@ -58,7 +64,9 @@ def picture_of(picture: pb.Picture) -> pil.Image:
         if len(picture.data) != 3 * picture.width * picture.height:
             raise ValueError(f"{len(picture.data)} bytes are no {picture.width} x {picture.height} RGB picture")
         return pil.frombytes("RGB", size, picture.data)
-    image = pil.open(io.BytesIO(picture.data), formats=("PNG", "JPEG", "WEBP"))
+    if picture.format not in _PIL_FORMATS:
+        raise ValueError(f"a picture of the unknown format {picture.format}")
+    image = pil.open(io.BytesIO(picture.data), formats=(_PIL_FORMATS[picture.format],))
     if image.size != size:
         raise ValueError(f"a picture of {image.size[0]} x {image.size[1]} pixels that was to have {size[0]} x {size[1]}")
     image.load()

@@ -21,7 +21,8 @@ _Enum = TypeVar("_Enum")
 
 _PREVIEWS = {"none": pb.PreviewOptions.MODE_UNSPECIFIED, "fast": pb.PreviewOptions.MODE_FAST,
              "full": pb.PreviewOptions.MODE_FULL}
-_FORMATS = {"png": pb.OutputOptions.FORMAT_PNG, "rgb": pb.OutputOptions.FORMAT_RGB8}
+_FORMATS = {"png": pb.OutputOptions.FORMAT_PNG, "jpeg": pb.OutputOptions.FORMAT_JPEG, "webp": pb.OutputOptions.FORMAT_WEBP,
+            "rgb": pb.OutputOptions.FORMAT_RGB8}
 _RESIZES = {"none": pb.EditOptions.RESIZE_UNSPECIFIED, "cover": pb.EditOptions.RESIZE_COVER,
             "contain": pb.EditOptions.RESIZE_CONTAIN}
 _ON_DEADLINE = {"expire": pb.Scheduling.ON_DEADLINE_UNSPECIFIED, "fail": pb.Scheduling.ON_DEADLINE_FAIL,
@@ -42,10 +43,13 @@ class Options(TypedDict, total=False):
     max_scales: int  #: End after so many: a draft.
     previews: Literal["none", "fast", "full"]
     preview_scales: Iterable[int]  #: From 0. Left out: all but the last.
-    format: Literal["png", "rgb"]  #: How pictures travel.
+    format: Literal["png", "jpeg", "webp", "rgb"]  #: How pictures travel.
     png_compression: int
+    quality: int  #: 1 to 100, of jpeg and lossy webp.
+    lossless: bool  #: A webp that keeps every pixel.
     tokens: bool  #: Fill Image.tokens.
-    receipt_in_png: bool
+    embed_receipt: bool  #: Write the receipt into the picture, too; not of rgb.
+    receipt_in_png: bool  #: Its older name, of png alone.
     prefix: Tokens  #: Scales of an earlier image to start from.
     priority: int  #: -10 to 10; higher goes first.
     on_deadline: Literal["expire", "fail", "degrade"]  #: What becomes of what cannot be ready in time.
@@ -111,6 +115,10 @@ def _set_ways(request: pb.GenerateRequest, options: Options) -> None:
     request.output.format = _choice("format", options.get("format", "png"), _FORMATS)
     if "png_compression" in options:
         request.output.png_compression = options["png_compression"]
+    if "quality" in options:
+        request.output.quality = options["quality"]
+    request.output.lossless = options.get("lossless", False)
+    request.output.embed_receipt = options.get("embed_receipt", False)
     request.output.return_tokens = options.get("tokens", False)
     request.output.receipt_in_png = options.get("receipt_in_png", False)
     request.scheduling.priority = options.get("priority", 0)
