@@ -35,5 +35,13 @@ for load in "1 none rgb" "1 none png" "1 fast png" "16 none rgb" "16 none png" "
 done
 grep VmHWM "/proc/$server/status"
 
+echo "## formats"
+mkdir "$work/pictures"
+for class in 0 1 2 3 4 5 6 7 8 9; do
+  "$build/client/hmar" --server "$address" generate --class "$class" --seed "$class" --quiet --out "$work/drawn" > /dev/null
+  mv "$work/drawn/image-$class.png" "$work/pictures"
+done
+"$build/tests/bench/format_bench" --pictures "$work/pictures" --turns 9
+
 echo "## linear layers"
 "$build/model/gemm_bench" --benchmark_min_time=0.2 2> /dev/null | grep -E '^Run' | sed 's/  */ /g'
