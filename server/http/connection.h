@@ -26,15 +26,20 @@ struct Ruling {
   Visit visit;             // Of calls of the API.
   BodyShare share;         // Of what all bodies may hold; freed with the body.
 
+  // Whose workers answer it (workers.h): the caller, where that is known, else the peer.
+  std::string client;
+
   bool refused() const { return fault.has_value() || !status.ok(); }
 };
+
+struct Connection;
 
 // Whoever rules on heads. Called on the receiver's thread, so it never waits.
 class Judge {
  public:
   virtual ~Judge() = default;
-  // `address`: the client's, as CallHeaders::peer.
-  virtual Ruling Rule(const RequestHead& head, const std::string& address) = 0;
+  // On the head of `connection`.
+  virtual Ruling Rule(const Connection& connection) = 0;
 };
 
 // One client's connection and the request that it is about. Owned by one thread at a time: the

@@ -38,7 +38,7 @@ bool OriginAllowed(absl::string_view origin, absl::string_view allowed) {
 }
 
 HeadJudge::HeadJudge(const HttpOptions& options, const HttpContext* context,
-                     std::function<bool()> is_full)
+                     std::function<bool(const std::string& client)> is_full)
     : options_(options),
       context_(*context),
       is_full_(std::move(is_full)),
@@ -54,7 +54,8 @@ std::optional<HttpFault> HeadJudge::CheckOrigin(const RequestHead& head) const {
   return HttpFault{403, "pages of other origins may not call; see --http-allow-origin"};
 }
 
-Ruling HeadJudge::Rule(const RequestHead& head, const std::string& address) {
+Ruling HeadJudge::Rule(const Connection& connection) {
+  const RequestHead& head = connection.head;
   Ruling ruling;
   ruling.arrived_at = context_.service->clock->Now();
   ruling.fault = CheckRoute(head, /*preflight=*/!options_.allow_origin.empty());
@@ -63,14 +64,15 @@ Ruling HeadJudge::Rule(const RequestHead& head, const std::string& address) {
   if (!row.api || head.method == "OPTIONS") return ruling;
   if ((ruling.fault = CheckOrigin(head)).has_value()) return ruling;
   ruling.generates = head.method == "POST";
-  ruling.visit = context_.service->doorkeeper->Admit(HeadersOf(head, address));
+  ruling.visit = context_.service->doorkeeper->Admit(HeadersOf(head, connection.address));
   ruling.status = ruling.visit.status;
+  if (ruling.status.ok()) ruling.client = ruling.visit.caller.principal;
   if (ruling.status.ok() && ruling.generates) RuleOnBody(head, row.route, &ruling);
   return ruling;
 }
 
 void HeadJudge::RuleOnBody(const RequestHead& head, Route route, Ruling* ruling) {
-  if (is_full_()) {
+  if (is_full_(ruling->client)) {
     ruling->status = RetryAfter(
         ErrorOf(Reason::kTooManyCalls, "as many calls wait for a thread of --http-threads as may"),
         kRetry);

@@ -18,10 +18,10 @@ namespace hmar {
 // only is a byte of the body read. Thread-compatible.
 class HeadJudge final : public Judge {
  public:
-  // All outlive it. `is_full`: as many calls wait for a worker as may.
-  HeadJudge(const HttpOptions& options, const HttpContext* context, std::function<bool()> is_full);
+  // All outlive it. `is_full`: as many calls wait for a worker as may, of this client or of all.
+  HeadJudge(const HttpOptions& options, const HttpContext* context, std::function<bool(const std::string& client)> is_full);
 
-  Ruling Rule(const RequestHead& head, const std::string& address) override;
+  Ruling Rule(const Connection& connection) override;
 
   // Bytes of bodies that are held now.
   size_t body_bytes() const { return bodies_.held(); }
@@ -32,7 +32,7 @@ class HeadJudge final : public Judge {
 
   const HttpOptions options_;
   const HttpContext& context_;
-  const std::function<bool()> is_full_;
+  const std::function<bool(const std::string& client)> is_full_;
   Quota bodies_;
 };
 

@@ -191,7 +191,7 @@ Receiver::Progress Receiver::BeginBody(Table::iterator at, size_t head_size) {
   connection.received.erase(0, head_size);
   ++connection.requests;
   if (auto fault = ReadHead(head, &connection.head)) return Refuse(at, *std::move(fault));
-  connection.ruling = judge_.Rule(connection.head, connection.address);
+  connection.ruling = judge_.Rule(connection);
   connection.body = BodyReader(connection.head, connection.ruling.max_body_bytes);
   if (connection.ruling.refused()) {
     connection.body_unread = !connection.body.complete();
@@ -280,6 +280,8 @@ Receiver::Progress Receiver::RefuseFor(Table::iterator at, absl::Status status) 
 }
 
 Receiver::Progress Receiver::DeliverFrom(Table::iterator at) {
+  Connection& connection = *at->second.connection;
+  if (connection.ruling.client.empty()) connection.ruling.client = connection.peer;
   deliver_(Remove(at));
   return Progress::kGone;
 }

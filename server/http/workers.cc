@@ -4,10 +4,23 @@
 #include <utility>
 
 namespace hmar {
+namespace {
+
+size_t CountOf(const std::map<std::string, size_t>& counts, const std::string& client) {
+  const auto found = counts.find(client);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void CountDown(std::map<std::string, size_t>* counts, const std::string& client) {
+  const auto found = counts->find(client);
+  if (--found->second == 0) counts->erase(found);
+}
+
+}  // namespace
 
 Workers::Workers(const WorkersOptions& options,
                  const std::function<std::unique_ptr<Answerer>()>& make)
-    : most_of_peer_(std::max<size_t>(1, options.threads / 2)),
+    : most_of_client_(std::max<size_t>(1, options.threads / 2)),
       most_generating_(std::max<size_t>(1, options.threads - (options.threads + 7) / 8)) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
@@ -41,19 +54,22 @@ void Workers::Stop() {
 void Workers::Post(std::unique_ptr<Connection> connection) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return;
-  if (connection->ruling.generates) ++waiting_;
+  if (connection->ruling.generates) {
+    ++waiting_[connection->ruling.client];
+    ++all_waiting_;
+  }
   line_.push_back(std::move(connection));
 }
 
-size_t Workers::waiting() const {
+bool Workers::IsFull(const std::string& client) const {
   absl::MutexLock lock(&mutex_);
-  return waiting_;
+  const size_t most = 2 * most_of_client_;
+  return CountOf(waiting_, client) >= most || all_waiting_ >= 2 * most;
 }
 
 bool Workers::MayRun(const Connection& connection) const {
   if (connection.ruling.generates && generating_ >= most_generating_) return false;
-  const auto of_peer = by_peer_.find(connection.peer);
-  return of_peer == by_peer_.end() || of_peer->second < most_of_peer_;
+  return CountOf(running_, connection.ruling.client) < most_of_client_;
 }
 
 bool Workers::HasWork() const {
@@ -70,9 +86,10 @@ std::unique_ptr<Connection> Workers::Take() {
   });
   std::unique_ptr<Connection> connection = std::move(*at);
   line_.erase(at);
-  ++by_peer_[connection->peer];
+  ++running_[connection->ruling.client];
   if (connection->ruling.generates) {
-    --waiting_;
+    CountDown(&waiting_, connection->ruling.client);
+    --all_waiting_;
     ++generating_;
   }
   return connection;
@@ -86,12 +103,11 @@ void Workers::Run(Answerer* answerer) {
       if (stopping_) return;
       connection = Take();
     }
-    const std::string peer = connection->peer;
+    const std::string client = connection->ruling.client;
     const bool generates = connection->ruling.generates;
     answerer->Answer(std::move(connection));
     absl::MutexLock lock(&mutex_);
-    const auto of_peer = by_peer_.find(peer);
-    if (--of_peer->second == 0) by_peer_.erase(of_peer);
+    CountDown(&running_, client);
     if (generates) --generating_;
   }
 }

@@ -30,9 +30,11 @@ struct WorkersOptions {
   size_t stack_bytes = size_t{1} << 20;  // Of each; what is not used takes no memory.
 };
 
-// A bounded number of threads that answer requests. Of these one peer has at most half, and those
+// A bounded number of threads that answer requests. Of these one client has at most half, and those
 // whose answers wait for images leave an eighth, so that the others' never wait for a picture.
-// Requests beyond that wait in line, each until its peer and its kind have room. Thread-safe.
+// Requests beyond that wait in line, each until its client and its kind have room: twice as many of
+// those that wait for images as there are threads, of which one client has half, and few of the
+// others, which end soon. Thread-safe.
 class Workers {
  public:
   // `make` is called once a thread, before it starts.
@@ -45,11 +47,13 @@ class Workers {
 
   void Post(std::unique_ptr<Connection> connection);
 
-  // Requests in line whose answers wait for images, and how many of their kind run at most.
-  size_t waiting() const;
+  // Whether the line has no room for another request of the client's that waits for images.
+  bool IsFull(const std::string& client) const;
+
   size_t most_generating() const { return most_generating_; }
 
  private:
+  using Counts = std::map<std::string, size_t>;  // By client; none is zero.
   struct Worker {
     Workers* pool;
     std::unique_ptr<Answerer> answerer;
@@ -61,13 +65,14 @@ class Workers {
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::unique_ptr<Connection> Take() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const size_t most_of_peer_;
+  const size_t most_of_client_;
   const size_t most_generating_;
   mutable absl::Mutex mutex_;
   std::deque<std::unique_ptr<Connection>> line_ ABSL_GUARDED_BY(mutex_);
-  size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+  Counts waiting_ ABSL_GUARDED_BY(mutex_);  // In line, of those that wait for images.
+  size_t all_waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t generating_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<std::string, size_t> by_peer_ ABSL_GUARDED_BY(mutex_);  // Workers; none is zero.
+  Counts running_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -128,8 +128,8 @@ TEST(ImageRequestTest, EveryBrokenRuleIsNamed) {
              {"unheard_of", nullptr}}),
       (std::set<std::string>{"n", "size", "quality", "background", "response_format",
                              "output_format", "output_compression", "partial_images", "stream",
-                             "top_k", "cfg_scale", "mask_schedule[0]", "prefix", "events",
-                             "previews", "timeout", "on_deadline", "receipt", "unheard_of"}));
+                             "top_k", "cfg_scale", "mask_schedule[0]", "prefix", "events", "timeout", "on_deadline", "receipt", "unheard_of"}));
+  EXPECT_EQ(Wrong({{"prompt", "1"}, {"previews", "fast"}}), std::set<std::string>{"previews"});
   EXPECT_EQ(Wrong({{"prompt", "1"}, {"n", 2}, {"stream", true}}), std::set<std::string>{"n"});
   EXPECT_EQ(Wrong({{"prompt", "1"}, {"box", "0,0,1,1"}}), std::set<std::string>{"box"})
       << "no edit";

@@ -24,9 +24,9 @@ class OpenJudge final : public Judge {
   explicit OpenJudge(const Clock* clock)
       : bodies_({kAllBodies, kAllBodies}, clock, absl::Seconds(1)) {}
 
-  Ruling Rule(const RequestHead& head, const std::string&) override {
+  Ruling Rule(const Connection& connection) override {
     Ruling ruling;
-    if (head.path == "/no") ruling.status = absl::PermissionDeniedError("no");
+    if (connection.head.path == "/no") ruling.status = absl::PermissionDeniedError("no");
     ruling.max_body_bytes = kMaxBody;
     ruling.share = BodyShare(&bodies_, "somebody");
     return ruling;

@@ -26,10 +26,10 @@ class Office {
 
   void Serve(const Connection& connection) {
     absl::MutexLock lock(&mutex_);
-    ++inside_[connection.peer];
+    ++inside_[connection.ruling.client];
     ++count_;
     mutex_.Await(absl::Condition(&open_));
-    --inside_[connection.peer];
+    --inside_[connection.ruling.client];
     --count_;
     ++served_;
   }
@@ -48,9 +48,9 @@ class Office {
     return mutex_.AwaitWithTimeout(absl::Condition(&there), kPatience);
   }
 
-  int Inside(const std::string& peer) {
+  int Inside(const std::string& client) {
     absl::MutexLock lock(&mutex_);
-    return inside_[peer];
+    return inside_[client];
   }
 
   void Open() {
@@ -66,9 +66,9 @@ class Office {
   bool open_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-std::unique_ptr<Connection> Request(const std::string& peer, bool generates) {
+std::unique_ptr<Connection> Request(const std::string& client, bool generates) {
   auto connection = std::make_unique<Connection>();
-  connection->peer = peer;
+  connection->ruling.client = client;
   connection->ruling.generates = generates;
   return connection;
 }
@@ -88,7 +88,7 @@ class WorkersTest : public testing::Test {
   std::unique_ptr<Workers> workers_;
 };
 
-TEST_F(WorkersTest, OnePeerHasHalfOfThem) {
+TEST_F(WorkersTest, OneClientHasHalfOfThem) {
   Workers& workers = Make(8);
   for (int i = 0; i < 8; ++i) workers.Post(Request("loud", false));
   ASSERT_TRUE(office_.AwaitInside(4));
@@ -106,13 +106,31 @@ TEST_F(WorkersTest, ThoseThatWaitForImagesLeaveSomeForTheOthers) {
   for (int i = 0; i < 12; ++i)
     workers.Post(Request(std::string(1, static_cast<char>('a' + i)), true));
   ASSERT_TRUE(office_.AwaitInside(7));
-  EXPECT_EQ(workers.waiting(), 5u);
   workers.Post(Request("health", false));
   ASSERT_TRUE(office_.AwaitInside(8));
   EXPECT_EQ(office_.Inside("health"), 1);
   office_.Open();
   EXPECT_TRUE(office_.AwaitServed(13));
-  EXPECT_EQ(workers.waiting(), 0u);
+}
+
+TEST_F(WorkersTest, TheLineIsBoundedForEachAndForAll) {
+  Workers& workers = Make(4);
+  for (const char* client : {"a", "b"}) {
+    for (int i = 0; i < 4; ++i) workers.Post(Request(client, true));
+  }
+  ASSERT_TRUE(office_.AwaitInside(3));  // One thread is for others.
+  EXPECT_FALSE(workers.IsFull("c"));
+  const auto fill = [&](const char* client) {
+    int posted = 0;
+    for (; !workers.IsFull(client) && posted < 100; ++posted) workers.Post(Request(client, true));
+    return posted;
+  };
+  const int more = fill("a") + fill("b");
+  EXPECT_EQ(8 + more - 3, 8) << "in line";
+  EXPECT_TRUE(workers.IsFull("c"));
+  office_.Open();
+  EXPECT_TRUE(office_.AwaitServed(8 + more));
+  EXPECT_FALSE(workers.IsFull("a"));
 }
 
 TEST_F(WorkersTest, OneAloneServesEverybody) {
