@@ -49,6 +49,7 @@ bool AnswerStream::WaitFor(Io io, absl::Time deadline) {
     if (fds[0].revents != 0) return (fds[0].revents & (POLLERR | POLLNVAL)) == 0;
     if (count > 0 && fds[1].revents != 0) fds[1].fd = -1;
   }
+  timed_out_ = true;
   return false;
 }
 

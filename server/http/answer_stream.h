@@ -30,6 +30,8 @@ class AnswerStream final : public httplib::Stream {
   }
 
   bool failed() const { return failed_; }
+  // Because the client did not take a write in its time.
+  bool timed_out() const { return timed_out_; }
 
   bool is_readable() const override { return read_ < head_.size(); }
   bool is_writable() const override { return !failed_; }
@@ -50,6 +52,7 @@ class AnswerStream final : public httplib::Stream {
   const Clock& clock_;
   size_t read_ = 0;
   bool failed_ = false;
+  bool timed_out_ = false;
   int wake_fd_ = -1;
   std::function<bool()> stopped_;
 };

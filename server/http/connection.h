@@ -21,7 +21,7 @@ struct Ruling {
   std::optional<HttpFault> fault;  // It is answered with this,
   absl::Status status;             // or with this, where it is an error; its body is not read.
   size_t max_body_bytes = 0;
-  bool generates = false;  // Its answer waits for images.
+  bool generates = false;  // It asks for images.
   absl::Time arrived_at;   // The head; by the calls' clock.
   Visit visit;             // Of calls of the API.
   BodyShare share;         // Of what all bodies may hold; freed with the body.
@@ -30,6 +30,8 @@ struct Ruling {
   std::string client;
 
   bool refused() const { return fault.has_value() || !status.ok(); }
+  // Its answer comes at once, or only with images.
+  bool waits() const { return generates && !refused(); }
 };
 
 struct Connection;

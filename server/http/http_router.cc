@@ -108,6 +108,10 @@ void HttpRouter::Answer(std::unique_ptr<Connection> connection) {
     if (!connection_->head.keep_alive) request.set_header("Connection", "close");
   });
   const bool delivered = written && !stream_->failed();
+  if (call_ != nullptr && stream_->timed_out()) {
+    call_->Stop(absl::StrCat("the client has not taken a message within ",
+                             absl::FormatDuration(options_.send)));
+  }
   if (call_ != nullptr) call_->Finish(delivered);
   call_.reset();
   stream_.reset();

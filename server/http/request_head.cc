@@ -32,6 +32,14 @@ bool IsValueChar(char c) {
 
 bool IsTargetChar(char c) { return c > ' ' && c < 0x7f && c != '"' && c != '<' && c != '>'; }
 
+// RFC 9110's optional white space: spaces and tabs, and no other that another reader might not see.
+absl::string_view WithoutBlanks(absl::string_view text) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 // METHOD SP TARGET SP VERSION, one space each.
 std::optional<HttpFault> ReadRequestLine(absl::string_view line, RequestHead* head) {
   const size_t first = line.find(' ');
@@ -65,7 +73,7 @@ std::optional<HttpFault> ReadHeaderLine(absl::string_view line, RequestHead* hea
   if (colon == absl::string_view::npos) return Bad("a header without a colon");
   // Also refuses folded lines and a space before the colon.
   if (!IsToken(line.substr(0, colon))) return Bad("a header's name is no token");
-  const absl::string_view value = absl::StripAsciiWhitespace(line.substr(colon + 1));
+  const absl::string_view value = WithoutBlanks(line.substr(colon + 1));
   if (!std::all_of(value.begin(), value.end(), IsValueChar)) {
     return Bad("a header's value has control characters");
   }
@@ -107,7 +115,7 @@ std::optional<HttpFault> ReadExpectations(RequestHead* head) {
   for (const auto& [name, value] : head->headers) {
     if (name != "connection") continue;
     for (const absl::string_view option : absl::StrSplit(value, ',')) {
-      if (absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(option), "close")) {
+      if (absl::EqualsIgnoreCase(WithoutBlanks(option), "close")) {
         head->keep_alive = false;
       }
     }

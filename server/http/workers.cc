@@ -54,7 +54,7 @@ void Workers::Stop() {
 void Workers::Post(std::unique_ptr<Connection> connection) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return;
-  if (connection->ruling.generates) {
+  if (connection->ruling.waits()) {
     ++waiting_[connection->ruling.client];
     ++all_waiting_;
   }
@@ -68,7 +68,7 @@ bool Workers::IsFull(const std::string& client) const {
 }
 
 bool Workers::MayRun(const Connection& connection) const {
-  if (connection.ruling.generates && generating_ >= most_generating_) return false;
+  if (connection.ruling.waits() && generating_ >= most_generating_) return false;
   return CountOf(running_, connection.ruling.client) < most_of_client_;
 }
 
@@ -87,7 +87,7 @@ std::unique_ptr<Connection> Workers::Take() {
   std::unique_ptr<Connection> connection = std::move(*at);
   line_.erase(at);
   ++running_[connection->ruling.client];
-  if (connection->ruling.generates) {
+  if (connection->ruling.waits()) {
     CountDown(&waiting_, connection->ruling.client);
     --all_waiting_;
     ++generating_;
@@ -104,7 +104,7 @@ void Workers::Run(Answerer* answerer) {
       connection = Take();
     }
     const std::string client = connection->ruling.client;
-    const bool generates = connection->ruling.generates;
+    const bool generates = connection->ruling.waits();
     answerer->Answer(std::move(connection));
     absl::MutexLock lock(&mutex_);
     CountDown(&running_, client);

@@ -23,6 +23,9 @@ class RawHttp:
     def __exit__(self, *exception):
         self._socket.close()
 
+    def fileno(self):
+        return self._socket.fileno()
+
     def send(self, data):
         """False: the server has closed."""
         try:

@@ -66,12 +66,13 @@ TEST_F(AnswerStreamTest, WritesAllThatItsClientReads) {
 
 TEST_F(AnswerStreamTest, AClientThatDoesNotReadIsGivenUp) {
   EXPECT_EQ(WriteWhile([&] { clock_.Advance(kSend); }), -1);
-  EXPECT_TRUE(stream_->failed());
+  EXPECT_TRUE(stream_->failed() && stream_->timed_out());
   EXPECT_EQ(stream_->write("x", 1), -1) << "for good";
 }
 
 TEST_F(AnswerStreamTest, AClientThatLeavesIsGivenUp) {
   EXPECT_EQ(WriteWhile([&] { client_->Close(); }), -1);
+  EXPECT_FALSE(stream_->timed_out());
 }
 
 TEST_F(AnswerStreamTest, AWriteEndsWhenItIsTold) {

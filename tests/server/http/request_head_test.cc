@@ -66,6 +66,8 @@ TEST(RequestHeadTest, RefusesWhatCouldBeReadInTwoWays) {
            "content-length: +5\r\n",
            "content-length: 5, 5\r\n",
            "content-length: 0x5\r\n",
+           "content-length: 5\v\r\n",
+           "transfer-encoding:\fchunked\r\n",
            "content-length:\r\n",
            "content-length: 9999999999999999999999\r\n",
            "content-length : 5\r\n",
