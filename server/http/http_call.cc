@@ -51,6 +51,9 @@ absl::Status HttpCall::Begin(const ImageRequest& request, AnswerContext* answer)
   if (!wake_.ok()) return ErrorOf(Reason::kOutOfMemory, "the process is out of descriptors");
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved, ResolveFor(request, gathers_, &call_));
   const ModelConfig& config = call_.context().catalog->models()[resolved.job.model].config;
+  if (request.transparent_mask) {
+    std::get<GenerateMask>(resolved.edit->upload.region).transparent = true;
+  }
   answer->class_id = resolved.job.prototype.class_id;
   answer->image_size = config.image_size;
   answer->tokens_of_image = TokensOf(config);

@@ -159,9 +159,8 @@ class ImageRequestReader {
 
   void ReadOutput() {
     constexpr std::array kFormats = {"png", "jpeg", "webp"};
-    constexpr std::array kValues = {v1::OutputOptions::FORMAT_PNG,
-                                    static_cast<v1::OutputOptions::Format>(3),
-                                    static_cast<v1::OutputOptions::Format>(4)};
+    constexpr std::array kValues = {v1::OutputOptions::FORMAT_PNG, v1::OutputOptions::FORMAT_JPEG,
+                                    v1::OutputOptions::FORMAT_WEBP};
     v1::OutputOptions& output = *message_.mutable_output();
     const size_t format = fields_.OneOf("output_format", kFormats).value_or(0);
     request_.output_format = kFormats[format];
@@ -169,10 +168,10 @@ class ImageRequestReader {
     const auto compression = fields_.Integer("output_compression", 0, 100);
     // 0 is the least there is. A PNG loses nothing, whatever is asked for.
     if (compression.has_value() && format != 0) {
-      (void)(static_cast<uint32_t>(std::max<int64_t>(1, *compression)));
+      output.set_quality(static_cast<uint32_t>(std::max<int64_t>(1, *compression)));
     }
     output.set_return_tokens(fields_.Flag("return_tokens").value_or(false));
-    output.set_receipt_in_png(fields_.Flag("embed_receipt").value_or(false));
+    output.set_embed_receipt(fields_.Flag("embed_receipt").value_or(false));
   }
 
   void ReadScheduling() {
