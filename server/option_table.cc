@@ -1,5 +1,6 @@
 #include "server/option_table.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -28,6 +29,18 @@ std::string CheckAddress(const std::string& text) {
 
 std::string CheckOptionalAddress(const std::string& text) {
   return text.empty() ? "" : CheckAddress(text);
+}
+
+std::string CheckOrigin(const std::string& text) {
+  if (text.empty() || text == "*") return "";
+  const size_t host = text.find("://");
+  const bool one_word =
+      std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (host != std::string::npos && host > 0 && one_word && host + 3 < text.size() &&
+      text.find('/', host + 3) == std::string::npos) {
+    return "";
+  }
+  return absl::StrCat("'", text, "' is neither * nor scheme://host[:port]");
 }
 
 std::string CheckDevice(const std::string& text) {
@@ -94,6 +107,22 @@ std::vector<OptionRow> PortRows(ServerOptions* o) {
        "with "
        "TLS, or where a network is trusted",
        0, 0, CheckAddress},
+      {"http", "HOST:PORT", &o->http,
+       "Where to serve the API over HTTP, as OpenAI's clients speak it, and a page to try it with; "
+       "empty: nowhere",
+       0, 0, CheckOptionalAddress},
+      {"http-threads", "N", &o->http_threads,
+       "Threads that answer HTTP requests, each one at a time; one client address's up to half of "
+       "them, those that wait for images up to seven eighths",
+       1, 4096},
+      {"http-buffer-bytes", "N", &o->http_buffer_bytes,
+       "What the bodies of HTTP requests may take together until they are read, one client's up to "
+       "half of it, or --max-message-bytes; more are refused with 429",
+       1 << 20, kMaxUint32},
+      {"http-allow-origin", "ORIGIN", &o->http_allow_origin,
+       "Whose pages may call the API beside the server's own (CORS): *, or scheme://host[:port]; "
+       "empty: nobody's",
+       0, 0, CheckOrigin},
       {"tls-cert", "FILE", &o->tls_cert,
        "Certificate of the server and those up to its root, in PEM; read again when it changes. "
        "Empty: no TLS"},

@@ -22,6 +22,10 @@ struct ServerOptions {
   uint32_t threads = 0;
 
   std::string listen = "127.0.0.1:50051";
+  std::string http;  // Empty: off.
+  uint32_t http_threads = 256;
+  uint32_t http_buffer_bytes = uint32_t{256} << 20;
+  std::string http_allow_origin;
   std::string tls_cert, tls_key, tls_client_ca;  // See transport/tls.h.
   std::string keys;                              // See keys/key_file.h.
   std::string port_file;

@@ -90,6 +90,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                  server->dependencies_.log.get(),
                  [raw = server.get()](const std::string& what) { raw->OnLoadLate(what); }));
   HMAR_RETURN_IF_ERROR(server->BuildCore(devices));
+  HMAR_RETURN_IF_ERROR(server->OpenHttp());
   HMAR_RETURN_IF_ERROR(server->ListenForMetrics());
   HMAR_RETURN_IF_ERROR(server->Listen());
   for (const std::unique_ptr<EngineLoop>& loop : server->loops_) loop->Start();
@@ -215,6 +216,7 @@ absl::Status Server::Listen() {
   HMAR_RETURN_IF_ERROR(StartGrpc(MakeServerCredentials(tls)));
   listener_ = *std::move(listener);
   port_ = listener_->port();
+  HMAR_RETURN_IF_ERROR(ListenForHttp());
   listener_->Start([this](int fd) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.fd = fd;

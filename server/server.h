@@ -27,6 +27,7 @@
 #include "server/devices.h"
 #include "server/discovery/health_service.h"
 #include "server/discovery/reflection_services.h"
+#include "server/http/http_door.h"
 #include "server/keys/key_ring.h"
 #include "server/model_loader.h"
 #include "server/operations/access_log.h"
@@ -78,8 +79,9 @@ class Server {
   // As Drain with no time left.
   ~Server();
 
-  // The ports in use; metrics: 0 if off.
+  // The ports in use; HTTP, metrics: 0 if off.
   int port() const { return port_; }
+  int http_port() const { return http_port_; }
   int metrics_port() const { return metrics_server_ == nullptr ? 0 : metrics_server_->port(); }
 
   // What a scrape reads, also after a drain.
@@ -114,6 +116,8 @@ class Server {
   // Raises the process's limit of descriptors; what fits in it of the connections asked for.
   ConnectionLimits FitToDescriptors() const;
   absl::Status ListenForMetrics();
+  absl::Status OpenHttp();
+  absl::Status ListenForHttp();
   void ProbeModels();
   absl::Status ProbeDevice(size_t device);
   EngineLoopHooks HooksOf(size_t device);
@@ -149,10 +153,12 @@ class Server {
   std::unique_ptr<ReflectionServices> reflection_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<HttpDoor> http_;  // Null: off.
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::thread prober_;
   int port_ = 0;
+  int http_port_ = 0;
   std::atomic<bool> draining_ = false;
   std::atomic<bool> failed_ = false;  // on_fatal has been, or is being, called.
   std::atomic<bool> ready_ = false;   // Has been.

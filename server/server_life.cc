@@ -89,6 +89,7 @@ void Server::AnnounceDrain(absl::Duration delay) {
 bool Server::Drain(absl::Duration limit) {
   if (draining_.exchange(true)) return true;
   if (health_ != nullptr) health_->End();
+  if (http_ != nullptr) http_->BeginDrain();
   if (scheduler_ != nullptr) scheduler_->BeginDrain();
   // What is not read yet is not accepted yet, and would be refused once it is.
   if (upload_readers_ != nullptr) upload_readers_->Stop();
@@ -106,6 +107,7 @@ bool Server::Drain(absl::Duration limit) {
 // Ends what else is open, such as health watches, at once. Then nobody can upload or submit.
 void Server::ClosePort() {
   listener_.reset();
+  http_.reset();
   if (grpc_server_ != nullptr) grpc_server_->Shutdown(std::chrono::system_clock::now());
   metrics_server_.reset();
 }

@@ -74,6 +74,10 @@ std::shared_ptr<ScrapedGauges> Server::MakeGauges() const {
   add_buffer("encoder", options_.encoder_buffer_bytes,
              [this] { return admission_->picture_bytes(); });
   add_buffer("upload", options_.upload_buffer_bytes, [this] { return admission_->upload_bytes(); });
+  if (http_ != nullptr) {
+    add_buffer("http", std::max(options_.http_buffer_bytes, options_.max_message_bytes),
+               [this] { return http_->body_bytes(); });
+  }
   return gauges;
 }
 

@@ -23,8 +23,11 @@ class ImageGenerationService final : public v1::ImageGenerationService::Service 
   // What `context` points to outlives the gRPC server.
   explicit ImageGenerationService(const ServiceContext& context);
 
-  // The open Generate and GenerateImages calls.
-  const ActiveCalls& active_calls() const { return active_calls_; }
+  // The open Generate and GenerateImages calls; other transports count theirs with them.
+  ActiveCalls& active_calls() { return active_calls_; }
+
+  // What its calls work with.
+  const ServiceContext& context() const { return context_; }
 
  private:
   template <typename Request>

@@ -45,6 +45,10 @@ void Reset(Descriptor connection) {
   setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
+absl::Status CannotWatch() {
+  return absl::UnavailableError(absl::StrCat("cannot watch the port: ", std::strerror(errno)));
+}
+
 const char* Why(ConnectionRefusal why) {
   switch (why) {
     case ConnectionRefusal::kTableFull:
@@ -71,21 +75,36 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const std::string& addr
 
 Listener::Listener(ListeningSockets sockets, ConnectionLimits limits, Metrics* metrics,
                    std::shared_ptr<spdlog::logger> log)
-    : sockets_(std::move(sockets)),
-      table_(limits),
+    : table_(limits),
       metrics_(metrics),
       log_(std::move(log)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      spare_(open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
+      spare_(open("/dev/null", O_RDONLY | O_CLOEXEC)) {
+  ports_.push_back(std::move(sockets));
+  handlers_.emplace_back();
+}
 
 absl::Status Listener::Watch() {
-  bool watched = epoll_.ok() && wake_.ok() && AddTo(epoll_.get(), wake_.get(), EPOLLIN);
-  for (const Descriptor& socket : sockets_.sockets) {
-    watched = watched && AddTo(epoll_.get(), socket.get(), EPOLLIN);
+  if (!epoll_.ok() || !wake_.ok() || !AddTo(epoll_.get(), wake_.get(), EPOLLIN)) {
+    return CannotWatch();
   }
-  if (watched) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot watch the port: ", std::strerror(errno)));
+  return WatchPort(ports_.front());
+}
+
+absl::Status Listener::WatchPort(const ListeningSockets& port) {
+  for (const Descriptor& socket : port.sockets) {
+    if (!AddTo(epoll_.get(), socket.get(), EPOLLIN)) return CannotWatch();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Listener::Port> Listener::AddPort(const std::string& address, Handler handler) {
+  HMAR_ASSIGN_OR_RETURN(ListeningSockets sockets, ListenOn(address));
+  HMAR_RETURN_IF_ERROR(WatchPort(sockets));
+  ports_.push_back(std::move(sockets));
+  handlers_.push_back(std::move(handler));
+  return Port{ports_.back().port, ports_.back().loopback_only};
 }
 
 Listener::~Listener() {
@@ -97,7 +116,7 @@ Listener::~Listener() {
 }
 
 void Listener::Start(Handler handler) {
-  handler_ = std::move(handler);
+  handlers_.front() = std::move(handler);
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -117,14 +136,14 @@ bool Listener::HandleEvents() {
   for (int i = 0; i < count; ++i) {
     const int fd = events[static_cast<size_t>(i)].data.fd;
     if (fd == wake_.get()) return false;
-    if (IsListening(fd)) {
+    if (PortOf(fd).has_value()) {
       listening.push_back(fd);
     } else if ((events[static_cast<size_t>(i)].events & EPOLLHUP) != 0) {
       Forget(fd);
     }
   }
   // Last, so that what has closed makes room first.
-  for (const int fd : listening) AcceptFrom(fd);
+  for (const int fd : listening) AcceptFrom(fd, handlers_[*PortOf(fd)]);
   return true;
 }
 
@@ -133,19 +152,23 @@ int Listener::WaitMilliseconds() const {
   return untidy_ ? kQuietMilliseconds : -1;
 }
 
-bool Listener::IsListening(int fd) const {
-  return std::any_of(sockets_.sockets.begin(), sockets_.sockets.end(),
-                     [fd](const Descriptor& socket) { return socket.get() == fd; });
+std::optional<size_t> Listener::PortOf(int fd) const {
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    for (const Descriptor& socket : ports_[i].sockets) {
+      if (socket.get() == fd) return i;
+    }
+  }
+  return std::nullopt;
 }
 
-void Listener::AcceptFrom(int listening) {
+void Listener::AcceptFrom(int listening, const Handler& handler) {
   for (int i = 0; i < kBurst && accepting_; ++i) {
     sockaddr_storage address = {};
     socklen_t length = sizeof(address);
     Descriptor connection(accept4(listening, reinterpret_cast<sockaddr*>(&address), &length,
                                   SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (connection.ok()) {
-      Admit(std::move(connection), PeerOf(address));
+      Admit(std::move(connection), PeerOf(address), handler);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return;
     } else if (IsShortage(errno)) {
@@ -154,7 +177,7 @@ void Listener::AcceptFrom(int listening) {
   }
 }
 
-void Listener::Admit(Descriptor connection, const std::string& peer) {
+void Listener::Admit(Descriptor connection, const std::string& peer, const Handler& handler) {
   if (const auto refusal = table_.Add(peer)) return Refuse(std::move(connection), peer, *refusal);
   Descriptor duplicate(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   // Edge-triggered: of all events only the last is of interest, and it is then dealt with.
@@ -164,7 +187,7 @@ void Listener::Admit(Descriptor connection, const std::string& peer) {
   }
   peers_.emplace(duplicate.Release(), peer);
   metrics_->ConnectionsChanged(table_.size());
-  handler_(connection.Release());
+  handler(connection.Release());
 }
 
 void Listener::Refuse(Descriptor connection, const std::string& peer, ConnectionRefusal why) {
@@ -200,11 +223,13 @@ void Listener::RefuseOneWithoutDescriptors(int listening) {
 
 void Listener::SetAccepting(bool accepting) {
   accepting_ = accepting;
-  for (const Descriptor& socket : sockets_.sockets) {
-    epoll_event event = {};
-    event.events = accepting ? uint32_t{EPOLLIN} : 0;
-    event.data.fd = socket.get();
-    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.get(), &event);
+  for (const ListeningSockets& port : ports_) {
+    for (const Descriptor& socket : port.sockets) {
+      epoll_event event = {};
+      event.events = accepting ? uint32_t{EPOLLIN} : 0;
+      event.data.fd = socket.get();
+      epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.get(), &event);
+    }
   }
 }
 

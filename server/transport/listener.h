@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -44,33 +45,43 @@ class Listener {
   // Closes the port. Connections stay with who took them.
   ~Listener();
 
-  int port() const { return sockets_.port; }
-  bool loopback_only() const { return sockets_.loopback_only; }
+  int port() const { return ports_.front().port; }
+  bool loopback_only() const { return ports_.front().loopback_only; }
 
-  // Call once. The handler is called until the destructor returns, no longer.
+  // Listens on another address, too, whose connections go to a handler of their own: the limits are
+  // on those of all ports together. Call before Start.
+  struct Port {
+    int port = 0;
+    bool loopback_only = true;
+  };
+  absl::StatusOr<Port> AddPort(const std::string& address, Handler handler);
+
+  // Call once. The handlers are called until the destructor returns, no longer.
   void Start(Handler handler);
 
  private:
   Listener(ListeningSockets sockets, ConnectionLimits limits, Metrics* metrics,
            std::shared_ptr<spdlog::logger> log);
   absl::Status Watch();
+  absl::Status WatchPort(const ListeningSockets& port);
   void Run();
   // Handles what epoll reports; false: stop.
   bool HandleEvents();
   int WaitMilliseconds() const;  // For the next event; -1: as long as it takes.
-  bool IsListening(int fd) const;
-  void AcceptFrom(int listening);
-  void Admit(Descriptor connection, const std::string& peer);
+  // The place of the port that the descriptor listens on; nothing if it does not.
+  std::optional<size_t> PortOf(int fd) const;
+  void AcceptFrom(int listening, const Handler& handler);
+  void Admit(Descriptor connection, const std::string& peer, const Handler& handler);
   void Refuse(Descriptor connection, const std::string& peer, ConnectionRefusal why);
   void Forget(int duplicate);
   void RefuseOneWithoutDescriptors(int listening);
   void SetAccepting(bool accepting);
 
-  ListeningSockets sockets_;
+  std::vector<ListeningSockets> ports_;
+  std::vector<Handler> handlers_;  // By port.
   ConnectionTable table_;
   Metrics* const metrics_;
   const std::shared_ptr<spdlog::logger> log_;
-  Handler handler_;
   Descriptor epoll_;
   Descriptor wake_;   // An eventfd; readable: stop.
   Descriptor spare_;  // Given up for a moment to refuse a connection when there is no other.

@@ -119,7 +119,9 @@ absl::StatusOr<Region> ReadRegion(const UploadRegion& region, const Fit& fit, ui
     return KeepBoxRegion(outside->box, fit, side);
   }
   if (const auto* white = std::get_if<GenerateMask>(&region)) {
-    const absl::StatusOr<PictureMask> mask = ReadMask(white->file, limits, cancelled);
+    const absl::StatusOr<PictureMask> mask = white->transparent
+                                                 ? ReadTransparency(white->file, limits, cancelled)
+                                                 : ReadMask(white->file, limits, cancelled);
     if (!mask.ok()) return mask.status();
     return MaskRegion(*mask, fit, side);
   }

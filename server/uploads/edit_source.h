@@ -27,7 +27,8 @@ struct KeepBox {
   PixelBox box;  // Generated: what is outside.
 };
 struct GenerateMask {
-  std::string file;  // Generated: what is white. A picture of the image's size.
+  std::string file;          // Generated: what is white. A picture of the image's size.
+  bool transparent = false;  // Instead: what is wholly transparent (ReadTransparency).
 };
 
 // In the upload's pixels, upright and before any resize. std::monostate: no region given, which

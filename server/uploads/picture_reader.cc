@@ -114,4 +114,23 @@ absl::StatusOr<PictureMask> ReadMask(absl::string_view file, const UploadLimits&
   }
 }
 
+absl::StatusOr<PictureMask> ReadTransparency(absl::string_view file, const UploadLimits& limits,
+                                             CancelCheck cancelled) {
+  HMAR_ASSIGN_OR_RETURN(const Opened opened, Open(file, limits));
+  if (opened.picture.format != FileFormat::kPng) {
+    return absl::InvalidArgumentError("not a PNG, which a mask of what is transparent must be");
+  }
+  const auto& [width, height] = std::pair(opened.picture.width, opened.picture.height);
+  try {
+    PictureMask mask{width, height, std::vector<uint8_t>(size_t{width} * height)};
+    TransparencySink sink(&mask);
+    HMAR_RETURN_IF_ERROR(ReadRows(file, opened, cancelled, &sink));
+    if (sink.has_alpha()) return mask;
+    return absl::InvalidArgumentError(
+        "the PNG has no transparency, which is what its mask is made of");
+  } catch (const std::bad_alloc&) {
+    return NoMemory(opened.picture);
+  }
+}
+
 }  // namespace hmar

@@ -52,6 +52,11 @@ absl::StatusOr<Picture> ReadPicture(absl::string_view file, const UploadLimits& 
 absl::StatusOr<PictureMask> ReadMask(absl::string_view file, const UploadLimits& limits,
                                      CancelCheck cancelled = NeverCancelled);
 
+// The pixels that are wholly transparent, as if they were white: what OpenAI's masks say. A PNG
+// with an alpha channel or a transparent colour; no other file has transparency for us.
+absl::StatusOr<PictureMask> ReadTransparency(absl::string_view file, const UploadLimits& limits,
+                                             CancelCheck cancelled = NeverCancelled);
+
 }  // namespace hmar
 
 #endif  // HMAR_SERVER_UPLOADS_PICTURE_READER_H_

@@ -38,4 +38,13 @@ void MaskSink::Put(const uint8_t* row, int channels, uint32_t count, const RowPa
   }
 }
 
+void TransparencySink::Put(const uint8_t* row, int channels, uint32_t count, const RowPath& path) {
+  if (channels % 2 != 0) return;  // Nothing of it is transparent.
+  has_alpha_ = true;
+  uint8_t* white = mask_->white.data() + path.first;
+  for (uint32_t i = 0; i < count; ++i, row += channels) {
+    white[ptrdiff_t{i} * path.step] = row[channels - 1] == 0;
+  }
+}
+
 }  // namespace hmar

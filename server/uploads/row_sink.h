@@ -58,6 +58,24 @@ class MaskSink final : public RowSink {
   PictureMask* const mask_;
 };
 
+// White is what is wholly transparent, whatever its colour.
+class TransparencySink final : public RowSink {
+ public:
+  // Likewise.
+  explicit TransparencySink(PictureMask* mask) : mask_(mask) {}
+
+  bool wants_alpha() const override { return true; }
+  void Put(const uint8_t* row, int channels, uint32_t count, const RowPath& path) override;
+  uint8_t* whole_rgb() override { return nullptr; }
+
+  // Whether a row has come with its alpha.
+  bool has_alpha() const { return has_alpha_; }
+
+ private:
+  PictureMask* const mask_;
+  bool has_alpha_ = false;
+};
+
 }  // namespace hmar
 
 #endif  // HMAR_SERVER_UPLOADS_ROW_SINK_H_

@@ -1,7 +1,6 @@
 #include "server/wire/status_details.h"
 
 #include <google/rpc/error_details.pb.h>
-#include <google/rpc/status.pb.h>
 #include <grpcpp/support/error_details.h>
 
 #include <algorithm>
@@ -111,8 +110,9 @@ absl::Status ModelNotFound(absl::string_view name, const std::vector<std::string
   return status;
 }
 
-grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_id) {
-  if (status.ok()) return grpc::Status::OK;
+google::rpc::Status ToRpcStatus(const absl::Status& status, absl::string_view request_id) {
+  google::rpc::Status details;
+  if (status.ok()) return details;
   const ReasonRow& row = RowOf(ReasonOf(status));
   google::rpc::ErrorInfo error_info;
   error_info.set_domain(kErrorDomain);
@@ -120,7 +120,6 @@ grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_
   if (!request_id.empty()) {
     (*error_info.mutable_metadata())["request_id"] = std::string(request_id);
   }
-  google::rpc::Status details;
   details.set_code(static_cast<int>(row.code));
   details.set_message(Printable(status.message(), kMaxMessageBytes));
   details.add_details()->PackFrom(error_info);
@@ -141,8 +140,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_
     const absl::Duration delay = RetryDelayOf(status).value_or(kDefaultRetryDelay);
     details.add_details()->PackFrom(RetryInfoOf(delay));
   }
+  return details;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_id) {
+  if (status.ok()) return grpc::Status::OK;
   grpc::Status result;
-  grpc::SetErrorDetails(details, &result);
+  grpc::SetErrorDetails(ToRpcStatus(status, request_id), &result);
   return result;
 }
 

@@ -3,12 +3,13 @@
 
 // The one place where errors get their google.rpc details. Inside the server an error is an
 // absl::Status with a reason (base/errors.h); the functions here attach further details as its
-// payloads, and ToGrpcStatus turns the whole into what goes over the wire.
+// payloads, and ToRpcStatus turns the whole into what goes over the wire.
 //
 // What a client sent may be long, binary or hostile, and gRPC cuts a call whose trailers exceed 8
-// KB. So a value from a request enters a message only through Quoted, and ToGrpcStatus bounds and
+// KB. So a value from a request enters a message only through Quoted, and ToRpcStatus bounds and
 // escapes the rest.
 
+#include <google/rpc/status.pb.h>
 #include <grpcpp/support/status.h>
 
 #include <cstddef>
@@ -36,9 +37,13 @@ absl::Status InvalidRequest(const std::vector<Violation>& violations, size_t mor
 // NOT_FOUND with a ResourceInfo. `known` lists the names the server has, for the message.
 absl::Status ModelNotFound(absl::string_view name, const std::vector<std::string>& known);
 
-// The error as it goes to the client: with ErrorInfo always (reasons not given follow from the
-// code), RetryInfo on RESOURCE_EXHAUSTED and UNAVAILABLE: what RetryAfter said, or one second, kept
-// within 0.1 s to 5 min. Message and details together stay under 8 KB as sent. OK stays OK.
+// The error as it goes to the client, whatever it goes by: with ErrorInfo always (reasons not given
+// follow from the code), RetryInfo on RESOURCE_EXHAUSTED and UNAVAILABLE: what RetryAfter said, or
+// one second, kept within 0.1 s to 5 min. Message and details together stay under 8 KB as sent,
+// printable ASCII. OK stays OK.
+google::rpc::Status ToRpcStatus(const absl::Status& status, absl::string_view request_id);
+
+// The same for gRPC.
 grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view request_id);
 
 }  // namespace hmar

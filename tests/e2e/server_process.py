@@ -88,6 +88,14 @@ class ServerProcess:
             return int(ports[0]) if ports else None
         return self._wait_for("metrics port in the log", read)
 
+    @functools.cached_property
+    def http_port(self):
+        """With the flag --http."""
+        def read():
+            ports = re.findall(r"HTTP on \S+, port (\d+)", "\n".join(self.lines))
+            return int(ports[0]) if ports else None
+        return self._wait_for("HTTP port in the log", read)
+
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"

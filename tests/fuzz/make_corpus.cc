@@ -1,7 +1,7 @@
 // make_corpus FOLDER: writes the seeds of the fuzzers into FOLDER/png, FOLDER/jpeg, FOLDER/webp,
-// FOLDER/edit and FOLDER/weights: a small picture of every kind, bytes for edits, a small file for
-// each reader of a model folder but the .pth files, of which tests/golden/pth has enough. Inputs
-// that once found a fault are kept beside them, by hand.
+// FOLDER/edit, FOLDER/http and FOLDER/weights: a small picture of every kind, bytes for edits,
+// requests, a small file for each reader of a model folder but the .pth files, of which
+// tests/golden/pth has enough. Inputs that once found a fault are kept beside them, by hand.
 
 #include <filesystem>
 #include <fstream>
@@ -81,6 +81,33 @@ std::string Bytes(const char (&literal)[n]) {
   return std::string(literal, n - 1);
 }
 
+// Small requests of every kind that the server knows.
+void WriteHttp(const std::filesystem::path& folder) {
+  const std::string post = "POST /v1/images/edits HTTP/1.1\r\nhost: a\r\n";
+  const std::string json = R"({"prompt":"ship","n":2,"prefix":[[1],[2,3]],"cfg_scale":1.5e0})";
+  const std::string part =
+      "--B\r\ncontent-disposition: form-data; name=\"image\"; "
+      "filename=\"a\"\r\n\r\nb\r\n--B\r\nContent-Disposition: form-data; "
+      "name=prompt\r\n\r\ncat\r\n--B--\r\n";
+  const auto of_length = [](const std::string& body) {
+    return "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  };
+  Write(folder / "get", "GET /v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+  Write(folder / "json", post + "content-type: application/json\r\n" + of_length(json));
+  Write(folder / "multipart",
+        post + "content-type: multipart/form-data; boundary=B\r\n" + of_length(part));
+  Write(folder / "quoted",
+        post + "content-type: multipart/form-data; boundary=\"B\"\r\n" + of_length(part));
+  Write(folder / "chunked",
+        post +
+            "transfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n3;a=b\r\n"
+            "{\"a\r\nA\r\n\":1}      \r\n0\r\nx: y\r\n\r\n");
+  Write(folder / "both", post + "transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n");
+  Write(folder / "old", "GET / HTTP/1.0\r\n\r\n");
+  Write(folder / "form", part);
+  Write(folder / "object", json);
+}
+
 void WriteWeights(const std::filesystem::path& folder) {
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
@@ -106,7 +133,7 @@ void WriteWeights(const std::filesystem::path& folder) {
 
 int main(int argc, char** argv) {
   const std::filesystem::path folder = argc > 1 ? argv[1] : "tests/fuzz/corpus";
-  for (const char* part : {"png", "jpeg", "webp", "edit", "weights"}) {
+  for (const char* part : {"png", "jpeg", "webp", "edit", "weights", "http"}) {
     std::filesystem::create_directories(folder / part);
   }
   WritePngs(folder / "png");
@@ -114,4 +141,5 @@ int main(int argc, char** argv) {
   WriteWebps(folder / "webp");
   WriteEdits(folder / "edit");
   WriteWeights(folder / "weights");
+  WriteHttp(folder / "http");
 }

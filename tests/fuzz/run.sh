@@ -20,7 +20,7 @@ seconds=${1:-30} build_dir=${2:-build-fuzz}
 cmake -S tests/fuzz -B "$build_dir" -G Ninja -DCMAKE_CXX_COMPILER=clang++ >/dev/null
 cmake --build "$build_dir"
 
-for name in png jpeg webp edit weights; do
+for name in png jpeg webp edit weights http; do
   seeds=("tests/fuzz/corpus/$name")
   [ "$name" != weights ] || seeds+=(tests/golden/pth)
   mkdir -p "$build_dir/found/$name" "$build_dir/faults"

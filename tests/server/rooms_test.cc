@@ -29,9 +29,11 @@ const Rooms& MayInclude() {
       {"calls", {"base", "keys", "operations", "uploads", "scheduling", "wire", "transport"}},
       {"transport", {"base", "operations"}},
       {"discovery", {"base", "transport"}},
+      {"http",
+       {"base", "keys", "operations", "uploads", "scheduling", "wire", "calls", "transport"}},
       {"",
        {"base", "keys", "operations", "uploads", "scheduling", "wire", "calls", "transport",
-        "discovery"}},
+        "discovery", "http"}},
   };
   return *rooms;
 }

@@ -1,0 +1,264 @@
+#include "server/http/http_call.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "model/status_macros.h"
+#include "server/base/errors.h"
+
+namespace hmar {
+namespace {
+
+constexpr absl::Duration kTick = absl::Seconds(1);  // How late a passed deadline may be noticed.
+
+// What one answer holds is checked as for GenerateImages, which makes one answer, too.
+absl::StatusOr<ResolvedRequest> ResolveFor(const ImageRequest& request, bool gathers,
+                                           CallScope* call) {
+  if (!gathers) return call->Resolve(request.message);
+  v1::GenerateImagesRequest unary;
+  *unary.mutable_request() = request.message;
+  return call->Resolve(unary);
+}
+
+uint64_t TokensOf(const ModelConfig& config) {
+  return static_cast<uint64_t>(config.total_tokens());
+}
+
+}  // namespace
+
+std::shared_ptr<HttpCall> HttpCall::Open(CallScope scope, int socket, bool gathers,
+                                         const std::atomic<bool>* aborting) {
+  auto call = std::make_shared<HttpCall>(std::move(scope), socket, gathers, aborting);
+  call->account_.Open(call, call->call_.origin().client);
+  return call;
+}
+
+HttpCall::HttpCall(CallScope scope, int socket, bool gathers, const std::atomic<bool>* aborting)
+    : call_(std::move(scope)),
+      socket_(socket),
+      gathers_(gathers),
+      aborting_(*aborting),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      account_(call_.context().deliveries),
+      mailbox_(call_.context().mailbox, &account_) {}
+
+absl::Status HttpCall::Begin(const ImageRequest& request, AnswerContext* answer) {
+  if (!wake_.ok()) return ErrorOf(Reason::kOutOfMemory, "the process is out of descriptors");
+  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved, ResolveFor(request, gathers_, &call_));
+  const ModelConfig& config = call_.context().catalog->models()[resolved.job.model].config;
+  if (request.transparent_mask) {
+    std::get<GenerateMask>(resolved.edit->upload.region).transparent = true;
+  }
+  answer->class_id = resolved.job.prototype.class_id;
+  answer->image_size = config.image_size;
+  answer->tokens_of_image = TokensOf(config);
+  answer->created = call_.arrived_at();
+  auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
+                                                 call_.origin(), shared_from_this());
+  {
+    absl::MutexLock lock(&mutex_);
+    generation_ = generation;
+  }
+  return generation->Start();
+}
+
+std::optional<v1::GenerateResponse> HttpCall::Next() {
+  account_.EndSend();
+  mailbox_.Sent();
+  while (true) {
+    eventfd_t ignored;
+    eventfd_read(wake_.get(), &ignored);  // Before looking: what comes afterwards wakes again.
+    if (auto event = mailbox_.Take()) {
+      completed_ = event->has_completed();
+      if (!gathers_) {
+        account_.BeginSend();
+        call_.context().deliveries->Relieve();  // What is written of it comes on top.
+      }
+      return event;
+    }
+    {
+      absl::MutexLock lock(&mutex_);
+      if (end_.has_value()) return std::nullopt;
+    }
+    Wait();
+  }
+}
+
+void HttpCall::Wait() {
+  if (aborting_) return Abandon(ErrorOf(Reason::kDraining, "the server is going down"));
+  const absl::Duration left = call_.origin().deadline - call_.context().clock->Now();
+  if (left <= absl::ZeroDuration()) return Abandon(call_.WhyCancelled());
+  std::array<pollfd, 2> fds = {};
+  fds[0].fd = wake_.get();
+  fds[0].events = POLLIN;
+  fds[1].fd = socket_;
+  fds[1].events = POLLRDHUP;
+  const absl::Duration most = std::min(kTick, left + absl::Milliseconds(1));
+  poll(fds.data(), fds.size(), static_cast<int>(absl::ToInt64Milliseconds(most)));
+  if (fds[1].revents != 0) Abandon(call_.WhyCancelled());
+}
+
+void HttpCall::Sent(const v1::GenerateResponse& event) {
+  if (event.has_image()) ++images_sent_;
+  if (event.has_preview()) CountPreview();
+}
+
+void HttpCall::SentAll(uint32_t images) { images_sent_ = images; }
+
+void HttpCall::Hold(size_t bytes) {
+  account_.Hold(Deliveries::Holding::kRest, bytes);
+  call_.context().deliveries->Relieve();
+}
+
+void HttpCall::BeginAnswer() {
+  {
+    absl::MutexLock lock(&mutex_);
+    answering_ = true;
+  }
+  account_.BeginSend();
+}
+
+absl::Status HttpCall::status() const {
+  absl::MutexLock lock(&mutex_);
+  return end_.value_or(absl::OkStatus());
+}
+
+bool HttpCall::stopped() const {
+  absl::MutexLock lock(&mutex_);
+  return stopped_ || aborting_;
+}
+
+void HttpCall::Finish(bool delivered) {
+  if (!delivered) Abandon(call_.WhyCancelled());
+  account_.Close();
+  mailbox_.Close();
+  std::shared_ptr<Generation> generation;  // Which holds this call, too.
+  {
+    absl::MutexLock lock(&mutex_);
+    generation = std::move(generation_);
+  }
+  // Whatever was not fetched is not wanted.
+  if (generation != nullptr && !completed_) generation->Cancel();
+  const absl::Status status = this->status();
+  const bool told = status.ok() || !gathers_;
+  call_.Done(status, generation.get(), told ? images_sent_ : 0);
+}
+
+void HttpCall::OnAccepted(v1::Accepted accepted) {
+  v1::GenerateResponse event;
+  *event.mutable_accepted() = std::move(accepted);
+  mailbox_.Open(std::move(event));
+  Wake();
+}
+
+void HttpCall::OnPreview(v1::Preview preview, uint32_t skipped) {
+  v1::GenerateResponse event;
+  *event.mutable_preview() = std::move(preview);
+  CountDropped(mailbox_.PutPreview(std::move(event), skipped));
+  Wake();
+}
+
+void HttpCall::OnImage(v1::Image image) {
+  v1::GenerateResponse event;
+  *event.mutable_image() = std::move(image);
+  PutFinal(std::move(event));
+}
+
+void HttpCall::OnCompleted(v1::Completed completed) {
+  v1::GenerateResponse event;
+  *event.mutable_completed() = std::move(completed);
+  PutFinal(std::move(event));
+}
+
+// What was finished before still goes out.
+void HttpCall::OnFailed(const absl::Status& status) { End(status); }
+
+void HttpCall::PutFinal(v1::GenerateResponse event) {
+  uint32_t dropped = 0;
+  const bool held = mailbox_.PutFinal(std::move(event), &dropped);
+  CountDropped(dropped);
+  if (held) {
+    Wake();
+    return call_.context().deliveries->Relieve();
+  }
+  Abandon(ErrorOf(Reason::kClientTooSlow,
+                  absl::StrCat("more than ", call_.context().mailbox.max_bytes,
+                               " bytes of images wait for the client to read them")));
+}
+
+void HttpCall::DropPreviews() { CountDropped(mailbox_.DropPreviews()); }
+
+// While it gathers, the call waits for the server and not for its client.
+bool HttpCall::Relieve(const std::string& message) {
+  bool ended = false;
+  bool gathering = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    ended = end_.has_value() || answering_;
+    gathering = gathers_ && !answering_;
+  }
+  if (!ended || mailbox_.held_bytes() > 0) {
+    Abandon(ErrorOf(gathering ? Reason::kDeliveryBacklog : Reason::kClientTooSlow, message));
+    return true;
+  }
+  Stop(message);
+  return false;
+}
+
+void HttpCall::Stop(const std::string& message) {
+  const absl::Status status = ErrorOf(Reason::kClientTooSlow, message);
+  Abandon(status);
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  Wake();
+}
+
+void HttpCall::End(const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!end_.has_value()) end_ = status;
+  }
+  Wake();
+}
+
+// Ends the call now: nothing more is made, what is unsent is dropped.
+void HttpCall::Abandon(const absl::Status& status) {
+  if (const std::shared_ptr<Generation> generation = this->generation()) generation->Cancel();
+  mailbox_.Close();
+  End(status);
+}
+
+void HttpCall::Wake() { eventfd_write(wake_.get(), 1); }
+
+void HttpCall::CountPreview() {
+  const bool first = !std::exchange(preview_sent_, true);
+  const std::shared_ptr<Generation> generation = this->generation();
+  Metrics* const metrics = call_.context().metrics;
+  if (metrics == nullptr || generation == nullptr) return;
+  const ResolvedRequest& request = generation->request();
+  metrics->PreviewSent(request.job.model, request.job.prototype.preview_mode);
+  if (first) {
+    metrics->FirstPreview(request.job.model, call_.context().clock->Now() - call_.arrived_at());
+  }
+}
+
+void HttpCall::CountDropped(uint32_t previews) {
+  if (previews == 0) return;
+  if (const std::shared_ptr<Generation> generation = this->generation()) {
+    generation->CountDroppedPreviews(previews);
+  }
+}
+
+std::shared_ptr<Generation> HttpCall::generation() const {
+  absl::MutexLock lock(&mutex_);
+  return generation_;
+}
+
+}  // namespace hmar

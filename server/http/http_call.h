@@ -1,0 +1,111 @@
+#ifndef HMAR_SERVER_HTTP_HTTP_CALL_H_
+#define HMAR_SERVER_HTTP_HTTP_CALL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "hmar/v1/image_generation.pb.h"
+#include "server/calls/call_scope.h"
+#include "server/calls/deliveries.h"
+#include "server/calls/generation.h"
+#include "server/calls/mailbox.h"
+#include "server/http/image_answers.h"
+#include "server/transport/descriptors.h"
+
+namespace hmar {
+
+// One generating call that came by HTTP: the life of a call as GenerateReactor has it, but that a
+// worker's thread waits for the events, writes them, and watches whether its client is still there.
+//
+// The worker calls Begin, Next, Hold, Sent and Finish; all else comes from any thread.
+class HttpCall final : public EventSink,
+                       public Deliverer,
+                       public std::enable_shared_from_this<HttpCall> {
+ public:
+  // `socket`: the client's, watched for its end. `gathers`: the answer waits for all images.
+  // `aborting`, which outlives the call, says when nobody is to wait any longer.
+  static std::shared_ptr<HttpCall> Open(CallScope scope, int socket, bool gathers,
+                                        const std::atomic<bool>* aborting);
+
+  // Use Open; public for std::make_shared.
+  HttpCall(CallScope scope, int socket, bool gathers, const std::atomic<bool>* aborting);
+
+  // Validates and submits the request, and fills `answer` with what is known of it now. An error:
+  // why it was refused.
+  absl::Status Begin(const ImageRequest& request, AnswerContext* answer);
+
+  // The call has failed for this before it began.
+  void Refuse(const absl::Status& status) { Abandon(status); }
+
+  // Waits for the next event, which is then being sent. Nothing: the call has failed, see status().
+  std::optional<v1::GenerateResponse> Next();
+
+  // The event of Next, or so many images of an answer, have been taken by the client.
+  void Sent(const v1::GenerateResponse& event);
+  void SentAll(uint32_t images);
+
+  // So many more bytes wait to become an answer.
+  void Hold(size_t bytes);
+  // They are on their way now.
+  void BeginAnswer();
+
+  absl::Status status() const;
+  const std::string& request_id() const { return call_.request_id(); }
+
+  // Readable when there may be something new; whether what is being sent is to be given up.
+  int wake_fd() const { return wake_.get(); }
+  bool stopped() const;
+
+  // Closes the books; `delivered`: all that was said last has been taken. Call once, last.
+  void Finish(bool delivered);
+
+  void OnAccepted(v1::Accepted accepted) override;
+  void OnPreview(v1::Preview preview, uint32_t skipped) override;
+  void OnImage(v1::Image image) override;
+  void OnCompleted(v1::Completed completed) override;
+  void OnFailed(const absl::Status& status) override;
+
+  void DropPreviews() override;
+  bool Relieve(const std::string& message) override;
+  void Stop(const std::string& message) override;
+
+ private:
+  void PutFinal(v1::GenerateResponse event);
+  void End(const absl::Status& status);
+  void Abandon(const absl::Status& status);
+  void Wake();
+  // Until something happens, or the client or its deadline has gone.
+  void Wait();
+  void CountDropped(uint32_t previews);
+  void CountPreview();
+  std::shared_ptr<Generation> generation() const;
+
+  CallScope call_;  // Begin and Finish change it; constant in between.
+  const int socket_;
+  const bool gathers_;
+  const std::atomic<bool>& aborting_;
+  const Descriptor wake_;
+  Deliveries::Account account_;
+  Mailbox mailbox_;
+
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<Generation> generation_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+  bool answering_ ABSL_GUARDED_BY(mutex_) = false;  // What was gathered is being sent.
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // The worker's.
+  bool completed_ = false;
+  uint32_t images_sent_ = 0;
+  bool preview_sent_ = false;
+};
+
+}  // namespace hmar
+
+#endif  // HMAR_SERVER_HTTP_HTTP_CALL_H_
