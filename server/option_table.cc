@@ -274,7 +274,8 @@ std::vector<OptionRow> UploadRows(ServerOptions* o) {
        "memory, more of a progressive JPEG or a lossless WebP",
        1024, 1 << 30},
       {"upload-threads", "N", &o->upload_threads,
-       "Threads that read uploaded pictures, one of them small uploads alone; 0: half the cores, at "
+       "Threads that read uploaded pictures, one of them small uploads alone; 0: half the cores, "
+       "at "
        "least 2 and at most 16",
        0, 256},
       {"upload-buffer-bytes", "N", &o->upload_buffer_bytes,

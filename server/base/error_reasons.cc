@@ -26,8 +26,9 @@ constexpr std::array kTable = {
         "not fit the model."},
     ReasonRow{Reason::kPrefixInvalid, "PREFIX_INVALID", Code::kInvalidArgument,
               "The scale prefix does not fit the model's scales or its codebook."},
-    ReasonRow{Reason::kImageInvalid, "IMAGE_INVALID", Code::kInvalidArgument,
-              "An uploaded image or mask is no picture that is read, damaged or larger than allowed."},
+    ReasonRow{
+        Reason::kImageInvalid, "IMAGE_INVALID", Code::kInvalidArgument,
+        "An uploaded image or mask is no picture that is read, damaged or larger than allowed."},
     ReasonRow{Reason::kImageSizeMismatch, "IMAGE_SIZE_MISMATCH", Code::kInvalidArgument,
               "An uploaded image has another size than the model, or a mask than its image."},
     ReasonRow{Reason::kReplyTooLarge, "REPLY_TOO_LARGE", Code::kInvalidArgument,

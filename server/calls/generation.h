@@ -84,8 +84,7 @@ class Generation final : public WorkListener, public std::enable_shared_from_thi
   void NoteCosts(const FinishedImage& image);
   absl::Status EncodePreview(uint32_t index, uint32_t scale, Picture picture, uint32_t skipped);
   absl::Status EncodeImage(uint32_t index, FinishedImage image, absl::Time finished_at);
-  absl::StatusOr<std::string> PictureBytes(const Picture& picture,
-                                           const std::string& receipt_json);
+  absl::StatusOr<std::string> PictureBytes(const Picture& picture, const std::string& receipt_json);
   void ImageSent();
   void CountEstimate() const;
   void PostPreview(uint32_t index, uint32_t scale, Picture picture);

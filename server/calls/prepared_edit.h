@@ -15,8 +15,8 @@
 
 namespace hmar {
 
-// An edit whose files have been read: what the scheduler takes, and what puts the source back around
-// the pictures that come out. Never changed once made.
+// An edit whose files have been read: what the scheduler takes, and what puts the source back
+// around the pictures that come out. Never changed once made.
 struct PreparedEdit {
   std::shared_ptr<const EditPicture> picture;
   std::shared_ptr<const std::vector<KeepMap>> keep;

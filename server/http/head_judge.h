@@ -19,7 +19,8 @@ namespace hmar {
 class HeadJudge final : public Judge {
  public:
   // All outlive it. `is_full`: as many calls wait for a worker as may, of this client or of all.
-  HeadJudge(const HttpOptions& options, const HttpContext* context, std::function<bool(const std::string& client)> is_full);
+  HeadJudge(const HttpOptions& options, const HttpContext* context,
+            std::function<bool(const std::string& client)> is_full);
 
   Ruling Rule(const Connection& connection) override;
 
