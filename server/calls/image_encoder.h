@@ -13,8 +13,9 @@ namespace hmar {
 // a text chunk; JPEG and WebP, in XMP (receipt_xmp.h); RGB8, nowhere. The same picture and options
 // give the same bytes: encoders run on this thread alone, by fixed methods.
 //
-// But for the receipt no picture takes more than MaxPictureBytes (wire/request.h). A JPEG that
-// would, of noise at the highest qualities, is encoded at the next lower quality that does not.
+// But for the receipt no picture takes more than MaxPictureBytes (wire/request.h). A JPEG or
+// lossy WebP that would, of noise at the highest qualities, is encoded at a lower one that does
+// not.
 //
 // INTERNAL: the encoder refused (an empty or oversized picture, no memory). REQUIRES: rgb has width
 // * height * 3 bytes. Thread-safe.

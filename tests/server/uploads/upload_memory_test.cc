@@ -102,7 +102,9 @@ void ExpectAsTheHeaderSays(const std::string& file) {
     });
     EXPECT_TRUE(read);
     EXPECT_LT(megabytes, most + 8) << (mask ? "mask" : "picture");
-    EXPECT_GT(megabytes, most * 0.35) << "this measures something else";
+    if (mask) continue;  // It may get by with memory that the picture has left.
+    const double pixels = 3.0 * header->width * header->height / kMegabyte;
+    EXPECT_GT(megabytes, 0.9 * pixels) << "this measures something else";
   }
 }
 
