@@ -23,7 +23,9 @@ absl::StatusOr<std::unique_ptr<HttpDoor>> HttpDoor::Open(const HttpOptions& opti
 }
 
 HttpDoor::HttpDoor(const HttpOptions& options, const HttpContext& context, TlsContext tls)
-    : context_(context), judge_(options, &context_, [this](const std::string& client) { return workers_->IsFull(client); }) {
+    : context_(context), judge_(options, &context_, [this](const std::string& client) {
+        return workers_->IsFull(client);
+      }) {
   if (tls != nullptr) tls_.emplace(options.tls, std::move(tls), context_.steady_clock);
   const absl::Time started = absl::Now();
   WorkersOptions workers;
