@@ -126,6 +126,21 @@ def test_an_edit_streams(client):
     assert (pixels_of(events[-1].b64_json)[16:] == UPLOAD[16:]).all()
 
 
+def test_other_formats_have_the_bytes_that_they_have_over_grpc(door, client):
+    for name, format_ in (("jpeg", pb.OutputOptions.FORMAT_JPEG), ("webp", pb.OutputOptions.FORMAT_WEBP)):
+        answer = client.images.generate(prompt="ship", output_format=name, output_compression=60, extra_body={"seed": 7})
+        expected = grpc_images(door, output=pb.OutputOptions(format=format_, quality=60))[0].picture
+        assert base64.b64decode(answer.data[0].b64_json) == expected.data and answer.output_format == name
+        event = list(client.images.generate(prompt="ship", output_format=name, stream=True, partial_images=1))[0]
+        assert event.output_format == name and pixels_of(event.b64_json).shape == (IMAGE_SIZE, IMAGE_SIZE, 3)
+
+
+def test_a_receipt_may_be_in_the_picture(door, client):
+    answer = client.images.generate(prompt="ship", extra_body={"seed": 7, "embed_receipt": True})
+    told = json.loads(Image.open(io.BytesIO(base64.b64decode(answer.data[0].b64_json))).text["hmar-receipt"])
+    assert told["seed"] == "7"
+
+
 def test_models_are_listed_and_found(client):
     models = client.models.list().data
     assert [model.id for model in models] == ["hmar-cifar10"]

@@ -59,9 +59,9 @@ def status_over_tls(server, context, path="/v1/models"):
         connection.close()
 
 
-def test_a_key_is_asked_for_and_says_what_may_be_done(start_door, hmar, tmp_path):
-    keys = Keys(hmar, tmp_path / "keys.toml").add("alice", "--images-per-minute=2").add("bob", "--models=none").write()
-    server = start_door(f"--keys={keys.file}")
+def test_a_key_is_asked_for_and_says_what_may_be_done(start_door, hmar, model_folder, tmp_path):
+    keys = Keys(hmar, tmp_path / "keys.toml").add("alice", "--images-per-minute=2").add("bob", "--models=other").write()
+    server = start_door(f"--model=other={model_folder}", f"--keys={keys.file}")
     plain = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
     for path in ("/", "/healthz", "/readyz"):
         assert ask(plain, path)[0] == 200
@@ -75,9 +75,9 @@ def test_a_key_is_asked_for_and_says_what_may_be_done(start_door, hmar, tmp_path
         with pytest.raises(openai.RateLimitError) as used_up:
             alice.images.generate(prompt="ship", n=2)
         assert used_up.value.code == "QUOTA_IMAGES" and int(used_up.value.response.headers["retry-after"]) >= 1
-        assert [model.id for model in alice.models.list().data] == [MODEL]
+        assert [model.id for model in alice.models.list().data] == [MODEL, "other"]
     with client_with(server, keys.keys["bob"]) as bob:
-        assert bob.models.list().data == []
+        assert [model.id for model in bob.models.list().data] == ["other"]
         with pytest.raises(openai.PermissionDeniedError) as forbidden:
             bob.images.generate(prompt="ship")
         assert forbidden.value.code == "MODEL_NOT_ALLOWED" and forbidden.value.type == "permission_error"

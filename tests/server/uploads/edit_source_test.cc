@@ -106,6 +106,47 @@ TEST(EditSourceTest, AMaskMayBeAllBlackOrAllWhite) {
   }
 }
 
+// Whatever its colour, and in every way that a PNG can be transparent.
+TEST(EditSourceTest, AMaskMayBeWhatIsTransparent) {
+  const Fit fit = FitInto(kSide, kSide, kSide, ResizeMode::kNone);
+  const PixelBox hole{3, 4, 10, 9};
+  const auto inside = [&](uint32_t x, uint32_t y) {
+    return x >= hole.x0 && x < hole.x1 && y >= hole.y0 && y < hole.y1;
+  };
+  const auto png_of = [&](PngSpec spec, std::vector<uint16_t> in, std::vector<uint16_t> out) {
+    spec.width = spec.height = kSide;
+    std::vector<uint16_t> samples;
+    for (uint32_t i = 0; i < kSide * kSide; ++i) {
+      const std::vector<uint16_t>& pixel = inside(i % kSide, i / kSide) ? in : out;
+      samples.insert(samples.end(), pixel.begin(), pixel.end());
+    }
+    return MakePng(spec, samples);
+  };
+  const std::string rgba =
+      png_of({.color_type = PNG_COLOR_TYPE_RGBA}, {255, 255, 255, 0}, {0, 0, 0, 1});
+  const std::string gray =
+      png_of({.color_type = PNG_COLOR_TYPE_GRAY_ALPHA, .interlaced = true}, {0, 0}, {255, 255});
+  const std::string palette = png_of({.color_type = PNG_COLOR_TYPE_PALETTE,
+                                      .palette = {{9, 9, 9}, {1, 2, 3}},
+                                      .palette_alpha = {0, 255}},
+                                     {0}, {1});
+  for (const std::string& mask : {rgba, gray, palette}) {
+    const EditSource source =
+        Read({RgbPng(kSide, kSide), GenerateMask{mask, /*transparent=*/true}});
+    EXPECT_EQ(source.region, BoxRegion(hole, fit, kSide));
+  }
+}
+
+TEST(EditSourceTest, AMaskWithoutTransparencyIsRefusedWhereThatCounts) {
+  const EditUpload opaque{RgbPng(kSide, kSide),
+                          GenerateMask{RgbPng(kSide, kSide), /*transparent=*/true}};
+  const auto source = ReadEditSource(opaque, kSide, kLimits);
+  ASSERT_TRUE(std::holds_alternative<Violation>(source));
+  EXPECT_EQ(TextOf({std::get<Violation>(source)}),
+            "edit.mask: the PNG has no transparency, which is what its mask is made of "
+            "[IMAGE_INVALID]\n");
+}
+
 TEST(EditSourceTest, WhatIsMissingIsNamed) {
   ExpectRefused({},
                 "edit.image: missing; a PNG, JPEG or WebP of what to edit [FIELD_MISSING]\n"
