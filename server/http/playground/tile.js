@@ -1,0 +1,94 @@
+// One picture of a run as it grows.
+import { make } from './dom.js';
+
+/** Bars, one a scale, as high as its grid is wide: how far a picture is. `setDone(n)` fills the first n. */
+export function ladder(patchNums) {
+  const finest = Math.max(...patchNums);
+  const bars = patchNums.map((side) => {
+    const bar = make('i');
+    bar.style.setProperty('--height', `${(100 * side) / finest}%`);
+    return bar;
+  });
+  const element = make('span', { className: 'ladder', 'aria-hidden': 'true' }, ...bars);
+  const setDone = (done) => bars.forEach((bar, i) => bar.classList.toggle('done', i < done));
+  return { element, setDone };
+}
+
+/**
+ * Shows a Picture in an img once it is decoded, so that nothing flickers; a later call wins over an earlier one.
+ * Resolves when it is shown, to whether it was.
+ */
+export async function showPicture(img, picture) {
+  img.dataset.wanted = picture.url;
+  const decoder = Object.assign(new Image(), { src: picture.url });
+  await decoder.decode().catch(() => {});  // A picture that is no picture shows as broken.
+  if (img.dataset.wanted !== picture.url) return false;
+  img.src = picture.url;
+  img.width = picture.width;
+  img.height = picture.height;
+  img.classList.toggle('small', picture.width < 256);
+  return true;
+}
+
+/** A figure of a Drawing: its button calls `open(drawing)`. Call `update` when the drawing has changed. */
+export class Tile {
+  #drawing;
+  #img = make('img', { alt: '' });
+  #button;
+  #bars;
+  #seed = make('span', { className: 'seed' });
+  #save = make('a', { className: 'button plain', hidden: true }, 'Save');
+
+  constructor(drawing, open) {
+    this.#drawing = drawing;
+    this.#bars = ladder(drawing.run.recipe.patchNums);
+    this.#button = make('button', { type: 'button', className: 'picture', onclick: () => open(drawing) }, this.#img);
+    const caption = make('figcaption', {}, this.#bars.element, this.#seed, this.#save);
+    this.element = make('figure', { className: 'tile' }, this.#button, caption);
+    this.update();
+  }
+
+  focus() {
+    this.#button.focus();
+  }
+
+  /** Marks it as the one that is looked at, where one of several is. */
+  setPressed(pressed) {
+    this.#button.setAttribute('aria-pressed', String(pressed));
+  }
+
+  update() {
+    const drawing = this.#drawing;
+    this.#button.disabled = drawing.picture === null;
+    this.element.classList.toggle('waiting', drawing.latest === null && drawing.run.running);
+    this.#bars.setDone(drawing.scalesDone);
+    this.#seed.textContent = drawing.seed === null ? '' : `Seed ${drawing.seed}${drawing.degraded ? ', ended early' : ''}`;
+    this.#button.setAttribute('aria-label', this.#label());
+    if (drawing.picture) this.#offer(drawing);
+    if (drawing.latest) this.#show(drawing.latest);
+  }
+
+  #label() {
+    const { picture, title, scalesDone, run } = this.#drawing;
+    if (picture) return `${title}: open`;
+    return scalesDone > 0 ? `${title}: scale ${scalesDone} of ${run.scales}` : `${title}: waiting`;
+  }
+
+  #offer(drawing) {
+    Object.assign(this.#save, { hidden: false, href: drawing.picture.url, download: drawing.picture.name });
+    this.#save.setAttribute('aria-label', `Save ${drawing.title}`);
+  }
+
+  async #show(picture) {
+    if (this.#img.dataset.wanted === picture.url || !await showPicture(this.#img, picture)) return;
+    requestAnimationFrame(() => this.#mark());
+  }
+
+  /** For who measures: when the first picture of a run could be seen, since it was asked for. */
+  #mark() {
+    const { run } = this.#drawing;
+    if (run.seen) return;
+    run.seen = true;
+    performance.measure('hmar-first-preview', 'hmar-request');
+  }
+}
