@@ -31,7 +31,7 @@ const workbench = new Workbench({ modelOf, start, currentSettings: () => drawSet
 
 const visit = new Visit({
   open: (drawing) => workbench.openDrawing(drawing),
-  again: (run) => start(run.recipe),
+  again: (run) => start(run.asked),
   reuse: (run) => {
     restoreSettings(form, run.recipe.settings, run.drawings[0].seed);
     byId('class').focus();

@@ -40,13 +40,8 @@ export class RunView {
     this.#update(null);
   }
 
-  /** The tile of a drawing of this run, or undefined. */
-  tileOf(drawing) {
-    return this.#tiles[this.#run.drawings.indexOf(drawing)];
-  }
-
   #update(drawing) {
-    const tiles = drawing ? [this.tileOf(drawing)] : this.#tiles;
+    const tiles = drawing ? [this.#tiles[drawing.index]] : this.#tiles;
     for (const tile of tiles) tile.update();
     this.#bar.value = this.#run.progress;
     this.#tell();

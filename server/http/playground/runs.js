@@ -40,9 +40,13 @@ export class Drawing {
   }
 }
 
+/** A seed where none is asked for: of few digits, since people note them down. */
+const shortSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000);
+
 /**
  * One request and what comes of it. Fires `change` after every event, its `drawing` the one that changed or null.
  * `state`: sent, accepted, done, failed (`error` is the ApiError) or cancelled.
+ * `asked` is the recipe as it came, `recipe` the same with a seed.
  * A recipe is {settings, patchNums, prefix?: tokens by scale, parent?: Drawing, edit?: {source: Picture, region, ...}}.
  */
 export class Run extends EventTarget {
@@ -50,7 +54,8 @@ export class Run extends EventTarget {
 
   constructor(recipe) {
     super();
-    this.recipe = recipe;
+    this.asked = recipe;
+    this.recipe = { ...recipe, settings: { seed: shortSeed(), ...recipe.settings } };
     this.state = 'sent';
     this.accepted = null;  // {ahead, seconds, at}: at is performance.now().
     this.completed = null;
@@ -60,9 +65,9 @@ export class Run extends EventTarget {
   }
 
   get title() {
-    const target = this.recipe.settings.class;
-    if (!this.recipe.edit) return target;
-    return target === '' ? 'Edit' : `Edit: ${target}`;
+    const { settings: { class: target }, edit, prefix } = this.recipe;
+    const kind = (edit && 'Edit') || (prefix && 'Branch');
+    return [kind, target].filter(Boolean).join(': ');
   }
 
   get running() {
@@ -76,7 +81,7 @@ export class Run extends EventTarget {
 
   /** Draws by the api until done, failed or cancelled. Never throws. */
   async follow(api) {
-    performance.mark('hmar-request');
+    this.sentAt = performance.now();
     try {
       for await (const event of api.draw(this.recipe, this.#abort.signal)) this.#take(event);
     } catch (error) {

@@ -5,8 +5,9 @@ import { counted } from './sentences.js';
 import { showPicture } from './tile.js';
 
 /**
- * Shows a subject ({picture, title, drawing|null}) and, beside it, results of what was asked for. `onContinue(drawing)` is called
- * for the result that is to be worked on next.
+ * Shows a subject ({picture, title, drawing|null}) and, beside it, results of what was asked for. `onShow(drawing, title, picture)` is
+ * called with what is looked at: a finished Drawing (the subject's while a result grows, null for an upload), and the Picture of
+ * it, or null. `onContinue(drawing)` is called for the result that is to be worked on next.
  */
 export class Stage {
   #subject = null;
@@ -16,7 +17,10 @@ export class Stage {
   #editable = false;
   #noted = null;  // The Drawing whose comparison is shown, or being made.
 
-  constructor(onContinue) {
+  #onShow;
+
+  constructor(onShow, onContinue) {
+    this.#onShow = onShow;
     byId('show-source').onclick = () => this.showSource();
     byId('show-result').onclick = () => this.showResult(this.#result);
     byId('continue').onclick = () => onContinue(this.#result);
@@ -66,6 +70,7 @@ export class Stage {
     this.#showCompare();
     this.#showStrip(drawing);
     this.#showNote(drawing);
+    this.#onShow(drawing?.picture ? drawing : this.#subject.drawing, title, picture);
   }
 
   #picture(drawing) {

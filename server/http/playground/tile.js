@@ -43,18 +43,9 @@ export class Tile {
     this.#drawing = drawing;
     this.#bars = ladder(drawing.run.recipe.patchNums);
     this.#button = make('button', { type: 'button', className: 'picture', onclick: () => open(drawing) }, this.#img);
-    const caption = make('figcaption', {}, this.#bars.element, this.#seed, this.#save);
+    const caption = make('figcaption', {}, this.#seed, this.#bars.element, this.#save);
     this.element = make('figure', { className: 'tile' }, this.#button, caption);
     this.update();
-  }
-
-  focus() {
-    this.#button.focus();
-  }
-
-  /** Marks it as the one that is looked at, where one of several is. */
-  setPressed(pressed) {
-    this.#button.setAttribute('aria-pressed', String(pressed));
   }
 
   update() {
@@ -63,7 +54,8 @@ export class Tile {
     this.element.classList.toggle('waiting', drawing.latest === null && drawing.run.running);
     this.#bars.setDone(drawing.scalesDone);
     this.#seed.textContent = drawing.seed === null ? '' : `Seed ${drawing.seed}${drawing.degraded ? ', ended early' : ''}`;
-    this.#button.setAttribute('aria-label', this.#label());
+    const label = this.#label();
+    if (this.#button.getAttribute('aria-label') !== label) this.#button.setAttribute('aria-label', label);
     if (drawing.picture) this.#offer(drawing);
     if (drawing.latest) this.#show(drawing.latest);
   }
@@ -74,7 +66,9 @@ export class Tile {
     return scalesDone > 0 ? `${title}: scale ${scalesDone} of ${run.scales}` : `${title}: waiting`;
   }
 
+  /** A finished picture is for saving; how far it is has been said. */
   #offer(drawing) {
+    this.#bars.element.hidden = true;
     Object.assign(this.#save, { hidden: false, href: drawing.picture.url, download: drawing.picture.name });
     this.#save.setAttribute('aria-label', `Save ${drawing.title}`);
   }
@@ -89,6 +83,6 @@ export class Tile {
     const { run } = this.#drawing;
     if (run.seen) return;
     run.seen = true;
-    performance.measure('hmar-first-preview', 'hmar-request');
+    performance.measure('hmar-first-preview', { start: run.sentAt });
   }
 }

@@ -22,11 +22,7 @@ export class Visit {
     byId('runs').prepend(view.element);
     this.#trim();
     this.#show();
-  }
-
-  /** Moves the focus to a drawing's tile, where there is one. */
-  focus(drawing) {
-    this.#runs.find(({ run }) => run === drawing.run)?.view.tileOf(drawing)?.focus();
+    view.element.scrollIntoView({ block: 'nearest' });  // On a narrow page it is below the form.
   }
 
   #trim() {

@@ -15,12 +15,11 @@ import { Tabs } from './tabs.js';
 export class Workbench {
   #dialog = byId('workbench');
   #site;
-  #stage = new Stage((drawing) => this.openDrawing(drawing));
+  #stage = new Stage((...shown) => this.#showFacts(...shown), (drawing) => this.openDrawing(drawing));
   #tabs = new Tabs(byId('tabs'), () => this.#tabChanged());
   #branch = new BranchPanel((keep) => this.#stage.showSource(keep - 1), (recipe) => this.#start(recipe));
   #edit;
-  #views = [];
-  #subject = null;
+  #facts;  // The Drawing whose receipt and commands are shown, or null.
 
   constructor(site) {
     this.#site = site;
@@ -43,55 +42,46 @@ export class Workbench {
   }
 
   #open(subject, model, settings) {
-    this.#subject = { ...subject, model };
-    this.#views = [];
     byId('bench-runs').replaceChildren();
-    byId('workbench-title').textContent = subject.title;
-    Object.assign(byId('download'), { href: subject.picture.url, download: subject.picture.name });
-    this.#stage.load(subject);
     this.#edit.open(subject.picture, model, settings);
-    this.#showPanels();
+    const canBranch = subject.drawing !== null && BranchPanel.canBranch(subject.drawing, model);
+    byId('tab-branch').hidden = !canBranch;
+    if (canBranch) this.#branch.open(subject.drawing, model);
+    this.#stage.load(subject);
+    this.#tabs.choose('tab-edit');
     if (!this.#dialog.open) this.#dialog.showModal();
     byId('workbench-title').focus();
     this.#dialog.scrollTop = 0;
   }
 
-  #showPanels() {
-    const { drawing, model } = this.#subject;
-    const canBranch = drawing !== null && BranchPanel.canBranch(drawing, model);
-    byId('tab-branch').hidden = !canBranch;
+  /** Title, download, receipt and commands are those of what is on the stage. */
+  #showFacts(drawing, title, picture) {
+    byId('workbench-title').textContent = title;
+    if (picture) Object.assign(byId('download'), { href: picture.url, download: picture.name });
+    if (drawing === this.#facts) return;
+    this.#facts = drawing;
     byId('tab-receipt').hidden = drawing === null;
     byId('tab-commands').hidden = drawing === null;
-    if (canBranch) this.#branch.open(drawing, model);
     if (drawing) {
-      showReceipt(byId('panel-receipt'), drawing, model.patch_nums);
+      showReceipt(byId('panel-receipt'), drawing, drawing.run.recipe.patchNums);
       showCommands(byId('panel-commands'), drawing, this.#site.hasKey());
-    }
-    this.#tabs.choose('tab-edit');
+    } else if (['tab-receipt', 'tab-commands'].includes(this.#tabs.chosen)) this.#tabs.choose('tab-edit');
   }
 
   #tabChanged() {
-    this.#stage.setEditable(this.#tabs.chosen === 'tab-edit');
-    this.#stage.showSource(this.#tabs.chosen === 'tab-branch' ? this.#branch.keep - 1 : null);
+    const tab = this.#tabs.chosen;
+    this.#stage.setEditable(tab === 'tab-edit');
+    if (tab === 'tab-branch') this.#stage.showSource(this.#branch.keep - 1);
+    else if (tab === 'tab-edit') this.#stage.showSource();
   }
 
   /** Runs what a form asks for; its first picture takes the stage while it grows. */
   #start(recipe) {
     const run = this.#site.start(recipe);
-    const subject = this.#subject;
-    let shown = run.drawings[0];
-    const view = new RunView(run, {
-      open: (drawing) => {
-        shown = drawing;
-        this.#stage.showResult(drawing);
-      },
-      again: () => this.#start(recipe),
-    });
-    this.#views.push(view);
+    run.addEventListener('change', ({ drawing }) => drawing && this.#stage.resultChanged(drawing));
+    const view = new RunView(run, { open: (drawing) => this.#stage.showResult(drawing), again: () => this.#start(recipe) });
     byId('bench-runs').prepend(view.element);
-    this.#stage.showResult(shown);
-    run.addEventListener('change', (event) => {
-      if (this.#subject === subject && event.drawing === shown) this.#stage.resultChanged(shown);
-    });
+    this.#stage.showResult(run.drawings[0]);
+    byId('stage').scrollIntoView({ block: 'nearest' });
   }
 }
