@@ -12,7 +12,7 @@ from PIL import Image
 
 CHROMIUM = pathlib.Path("/usr/bin/chromium")
 MISSING = "THE PLAYGROUND IS NOT TESTED: {} is missing; tests/README.md says how to install it"
-WAIT_MS = int(os.environ.get("W","60000"))
+WAIT_MS = 60_000
 
 #: What a page must not do, noted from its first line on.
 WATCH = """
