@@ -1,4 +1,5 @@
 // What is being drawn: a run is one request, its drawings are the request's pictures. No elements here.
+import { ApiError } from './api.js';
 import { pictureOf } from './pictures.js';
 
 /** One picture of a run, from nothing to finished. */
@@ -43,6 +44,9 @@ export class Drawing {
 /** A seed where none is asked for: of few digits, since people note them down. */
 const shortSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000);
 
+/** What is no picture, or no event, of the server's. */
+const notShown = (error) => new ApiError(500, { message: `This page cannot read the answer: ${error.message}` });
+
 /**
  * One request and what comes of it. Fires `change` after every event, its `drawing` the one that changed or null.
  * `state`: sent, accepted, done, failed (`error` is the ApiError) or cancelled.
@@ -86,8 +90,7 @@ export class Run extends EventTarget {
       for await (const event of api.draw(this.recipe, this.#abort.signal)) this.#take(event);
     } catch (error) {
       this.state = error.name === 'AbortError' ? 'cancelled' : 'failed';
-      this.error = error;
-      if (this.state === 'failed' && !('status' in error)) console.error(error);  // A fault of this page.
+      this.error = error instanceof ApiError ? error : notShown(error);
     }
     this.#changed();
   }

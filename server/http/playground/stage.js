@@ -45,6 +45,12 @@ export class Stage {
     this.render();
   }
 
+  /** What is shown, but finished. */
+  showWhole() {
+    this.#scale = null;
+    this.render();
+  }
+
   showResult(drawing) {
     this.#result = drawing;
     this.#side = 'result';

@@ -51,6 +51,7 @@ export class Tile {
   update() {
     const drawing = this.#drawing;
     this.#button.disabled = drawing.picture === null;
+    this.element.hidden = drawing.latest === null && !drawing.run.running;
     this.element.classList.toggle('waiting', drawing.latest === null && drawing.run.running);
     this.#bars.setDone(drawing.scalesDone);
     this.#seed.textContent = drawing.seed === null ? '' : `Seed ${drawing.seed}${drawing.degraded ? ', ended early' : ''}`;

@@ -19,6 +19,7 @@ export class Workbench {
   #tabs = new Tabs(byId('tabs'), () => this.#tabChanged());
   #branch = new BranchPanel((keep) => this.#stage.showSource(keep - 1), (recipe) => this.#start(recipe));
   #edit;
+  #unused = null;  // The upload that is open, until something is made of it.
   #facts;  // The Drawing whose receipt and commands are shown, or null.
 
   constructor(site) {
@@ -26,7 +27,7 @@ export class Workbench {
     const editor = new RegionEditor(byId('region'), byId('brush-cursor'));
     this.#edit = new EditPanel(editor, () => this.#stage.showSource(), (recipe) => this.#start(recipe));
     byId('close').onclick = () => this.#dialog.close();
-    this.#dialog.addEventListener('close', () => byId('bench-runs').replaceChildren());
+    this.#dialog.addEventListener('close', () => this.#leave());
   }
 
   /** Opens a finished Drawing. */
@@ -42,7 +43,8 @@ export class Workbench {
   }
 
   #open(subject, model, settings) {
-    byId('bench-runs').replaceChildren();
+    this.#leave();
+    this.#unused = subject.drawing ? null : subject.picture;
     this.#edit.open(subject.picture, model, settings);
     const canBranch = subject.drawing !== null && BranchPanel.canBranch(subject.drawing, model);
     byId('tab-branch').hidden = !canBranch;
@@ -52,6 +54,13 @@ export class Workbench {
     if (!this.#dialog.open) this.#dialog.showModal();
     byId('workbench-title').focus();
     this.#dialog.scrollTop = 0;
+  }
+
+  /** An upload of which nothing was made is needed no more. */
+  #leave() {
+    byId('bench-runs').replaceChildren();
+    this.#unused?.release();
+    this.#unused = null;
   }
 
   /** Title, download, receipt and commands are those of what is on the stage. */
@@ -73,10 +82,12 @@ export class Workbench {
     this.#stage.setEditable(tab === 'tab-edit');
     if (tab === 'tab-branch') this.#stage.showSource(this.#branch.keep - 1);
     else if (tab === 'tab-edit') this.#stage.showSource();
+    else this.#stage.showWhole();
   }
 
   /** Runs what a form asks for; its first picture takes the stage while it grows. */
   #start(recipe) {
+    this.#unused = null;
     const run = this.#site.start(recipe);
     run.addEventListener('change', ({ drawing }) => drawing && this.#stage.resultChanged(drawing));
     const view = new RunView(run, { open: (drawing) => this.#stage.showResult(drawing), again: () => this.#start(recipe) });
