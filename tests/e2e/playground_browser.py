@@ -20,11 +20,11 @@ window.violations = [];
 addEventListener('securitypolicyviolation', (event) => window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
 """
 
-#: Calls of a page's own labels for its first run's pictures, in order; each change of a label is one entry.
+#: Notes each label that a picture of a run had before it got another: what a screen reader would have read.
 WATCH_LABELS = """
 window.labels = [];
 new MutationObserver((changes) => {
-  for (const { target, oldValue } of changes) if (target.matches('.tile button')) window.labels.push([target.dataset.n, oldValue]);
+  for (const { target, oldValue } of changes) if (target.matches('.tile button')) window.labels.push(oldValue);
 }).observe(document.getElementById('runs'), { subtree: true, attributes: true, attributeFilter: ['aria-label'], attributeOldValue: true });
 """
 
@@ -83,9 +83,9 @@ class Playground:
         page.add_init_script(WATCH)
 
     def _on_console(self, message):
-        if message.type in ("error", "warning"):
-            if not (self.refusals_expected and "Failed to load resource" in message.text):
-                self.trouble.append(f"console {message.type}: {message.text}")
+        expected = self.refusals_expected and "Failed to load resource" in message.text
+        if message.type in ("error", "warning") and not expected:
+            self.trouble.append(f"console {message.type}: {message.text}")
 
     def open(self):
         self.page.goto(self.site.url)

@@ -46,7 +46,7 @@ def pictures_on(page, selector):
 def test_pictures_grow_scale_by_scale(playground, by_grpc, screenshot, capsys):
     playground.page.evaluate(WATCH_LABELS)
     run = playground.draw("ship", seed=7, count=3)
-    labels = [old for _, old in playground.page.evaluate("window.labels")]
+    labels = playground.page.evaluate("window.labels")
     for i, picture in enumerate(run.locator(".tile").all()):
         title = f"ship, seed {7 + i}"
         grown = [old for old in labels if old.startswith(f"{title}:")]

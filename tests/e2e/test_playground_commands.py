@@ -28,11 +28,11 @@ def package(tmp_path_factory):
 
 @pytest.fixture
 def shell(build_dir, package, tmp_path):
-    """shell(text, python=False): runs it in a folder of its own, as who pastes it would. Returns the folder."""
+    """shell(name, text): runs the command of this name in a folder of its own, as who pastes it would. Returns the folder."""
     def run(name, text):
         program = [sys.executable, "-c", text] if name == "Python" else ["bash", "-euo", "pipefail", "-c", text]
         environment = {**os.environ, "PATH": f"{build_dir / 'client'}:{os.environ['PATH']}", "PYTHONPATH": str(package)}
-        done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, f"{text}\n{done.stderr}"
         return tmp_path
 

@@ -6,7 +6,8 @@ import { basicSettings, checkFields } from './settings.js';
 
 const CORNERS = ['x0', 'y0', 'x1', 'y1'];
 const HELP = {
-  box: 'Drag on the picture, or give its edges in pixels. With the keyboard on the picture, arrows move the box, with Shift they resize it.',
+  box: 'Drag on the picture, or give its edges in pixels. With the keyboard on the picture, arrows move the box; with Shift they '
+    + 'resize it.',
   brush: 'Paint what is to be generated. With the keyboard on the picture, arrows move the brush and the space bar paints.',
   eraser: 'Take away from what is painted. With the keyboard on the picture, arrows move the eraser and the space bar erases.',
 };

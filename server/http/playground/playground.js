@@ -5,7 +5,7 @@ import { byId, make } from './dom.js';
 import { askForKey } from './key_dialog.js';
 import { setUpLooks } from './looks.js';
 import { Run } from './runs.js';
-import { advice, sentence } from './sentences.js';
+import { advice, counted, sentence } from './sentences.js';
 import { checkFields, drawSettings, restoreSettings, showDefaults } from './settings.js';
 import { ladder } from './tile.js';
 import { setUpUploads } from './uploads.js';
@@ -50,7 +50,10 @@ function showModel() {
   classes.options = model.classes;
   if (!wasKnown) byId('class').value = model.classes[Math.floor(Math.random() * model.classes.length)] ?? '';
   showDefaults(form, model);
-  byId('server').textContent = `${model.image_size} × ${model.image_size} pixels, ${model.classes.length} classes, ${model.precision} on ${model.devices.join(', ')}`;
+  byId('server').textContent = [
+    `${model.image_size} × ${model.image_size} pixels`, counted(model.classes.length, 'class', 'classes'),
+    `${model.precision} on ${model.devices.join(', ')}`,
+  ].join(', ');
   const { element, setDone } = ladder(model.patch_nums);
   setDone(model.patch_nums.length);
   byId('ladder').replaceChildren(element);

@@ -16,12 +16,14 @@ export function showReceipt(panel, { receipt, degraded }, patchNums) {
   return panel.replaceChildren(
     factList(facts), costTable(scales, patchNums),
     make('details', {}, make('summary', {}, 'All of it as JSON'),
-      make('div', { className: 'code' }, copyButton(() => json, 'the receipt'), make('pre', { tabindex: 0, 'aria-label': 'The receipt as JSON' }, json))));
+      make('div', { className: 'code' }, copyButton(() => json, 'the receipt'),
+        make('pre', { tabindex: 0, 'aria-label': 'The receipt as JSON' }, json))));
 }
 
 function factList(facts) {
   const known = Object.entries(facts).filter(([, value]) => value !== undefined);
-  return make('dl', { className: 'facts' }, ...known.flatMap(([name, value]) => [make('dt', {}, name), make('dd', {}, shortNumber(value))]));
+  const rows = known.map(([name, value]) => [make('dt', {}, name), make('dd', {}, shortNumber(value))]);
+  return make('dl', { className: 'facts' }, ...rows.flat());
 }
 
 /** Floats of the wire are of 32 bits: 0.97 comes as 0.9700000286102295. */
@@ -29,9 +31,11 @@ const shortNumber = (value) => String(typeof value === 'number' ? Number(value.t
 
 function costTable(scales, patchNums) {
   const heads = ['Scale', 'Grid', 'Passes', 'Device time', 'Shared with'];
-  const rows = scales.map(({ scale = 0, passes = 0, device_seconds: seconds = 0, max_batch_images: batch = 1 }) => make('tr', {},
-    make('th', { scope: 'row' }, String(scale + 1)),
-    ...[`${patchNums[scale]} × ${patchNums[scale]}`, passes, `${(seconds * 1000).toFixed(1)} ms`, batch - 1].map((cell) => make('td', {}, String(cell)))));
+  const rows = scales.map(({ scale = 0, passes = 0, device_seconds: seconds = 0, max_batch_images: batch = 1 }) => {
+    const cells = [`${patchNums[scale]} × ${patchNums[scale]}`, passes, `${(seconds * 1000).toFixed(1)} ms`, batch - 1];
+    return make('tr', {}, make('th', { scope: 'row' }, String(scale + 1)), ...cells.map((cell) => make('td', {}, String(cell))));
+  });
   return make('table', {}, make('caption', {}, 'What each scale took'),
-    make('thead', {}, make('tr', {}, ...heads.map((head) => make('th', { scope: 'col' }, head)))), make('tbody', {}, ...rows));
+    make('thead', {}, make('tr', {}, ...heads.map((head) => make('th', { scope: 'col' }, head)))),
+    make('tbody', {}, ...rows));
 }

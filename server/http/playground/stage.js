@@ -108,11 +108,11 @@ export class Stage {
 
   #step(drawing, scale) {
     const picture = scale === null ? drawing.picture : drawing.previews[scale];
-    const side = drawing.run.recipe.patchNums[scale ?? drawing.run.scales - 1];
-    const name = `${side}×${side}`;
+    const index = scale ?? drawing.run.scales - 1;
+    const side = drawing.run.recipe.patchNums[index];
     const button = make('button', {
-      type: 'button', 'aria-pressed': String(scale === this.#scale), 'aria-label': `Scale ${(scale ?? drawing.run.scales - 1) + 1}, ${side} by ${side}`,
-    }, make('img', { src: picture.url, alt: '', className: picture.width < 256 ? 'small' : '' }), make('span', {}, name));
+      type: 'button', 'aria-pressed': String(scale === this.#scale), 'aria-label': `Scale ${index + 1}, ${side} by ${side}`,
+    }, make('img', { src: picture.url, alt: '', className: picture.width < 256 ? 'small' : '' }), make('span', {}, `${side}×${side}`));
     button.onclick = () => {
       this.#scale = scale;
       this.render();
