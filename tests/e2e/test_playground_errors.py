@@ -27,7 +27,7 @@ def test_a_refusal_of_the_server_is_a_sentence(playground, screenshot):
     playground.fill(custom="[[1],[1,3]]")
     playground.page.click("#draw-button")
     text = problem(playground).locator("[role=alert]").text_content()
-    assert "mask_schedule" in text and text.endswith("Change it and draw again.")
+    assert text == "Schedule: has 2 entries; the model has 7 scales. Change it and draw again."
     screenshot(playground, "refused")
 
 

@@ -13,14 +13,6 @@ export function duration(seconds) {
 /** A protobuf duration of a receipt ("0.093s"), or a number, in seconds. */
 export const secondsOf = (value) => Number.parseFloat(value ?? 0) || 0;
 
-/** Closed by a full stop, begun by a capital. */
-export function sentence(text) {
-  const trimmed = text.trim();
-  if (trimmed === '') return '';
-  const begun = trimmed[0].toUpperCase() + trimmed.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
-}
-
 const FIELD_NAMES = {
   model: 'Model', class: 'Class', prompt: 'Class', seed: 'Seed', n: 'Pictures', num_images: 'Pictures', cfg_scale: 'Guidance',
   top_k: 'Top k', top_p: 'Top p', temperature: 'Temperature', mask_schedule: 'Schedule', max_scales: 'End after scales',
@@ -30,6 +22,14 @@ const FIELD_NAMES = {
 
 /** A field as the page labels it; as the server names it where the page has none. */
 export const fieldName = (path) => FIELD_NAMES[path.split(/[.[]/).filter((part) => part in FIELD_NAMES).pop()] ?? path;
+
+/** An error's text as a sentence: begun by a capital, closed by a full stop, its leading field named as the page names it. */
+export function sentence(text) {
+  const named = text.trim().replace(/^[a-z_][\w.[\]]*(?=: )/, fieldName);
+  if (named === '') return '';
+  const begun = named[0].toUpperCase() + named.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
 
 const ADVICE = {
   UNKNOWN_CLASS: 'Choose one from the list of classes.',
