@@ -30,13 +30,14 @@ def browser():
 
 @pytest.fixture
 def visit(browser, site):
-    """visit(**context): an open Playground in a context of its own; in the end none of them may have had trouble."""
+    """visit(**context): an open Playground in a context of its own, of the shared site unless `at` is another; in the end none
+    of them may have had trouble."""
     visits = []
 
-    def start(width=1200, height=860, **context):
+    def start(width=1200, height=860, at=site, asks_for_key=False, **context):
         page = browser.new_context(viewport={"width": width, "height": height}, **context).new_page()
-        visits.append(playground_browser.Playground(page, site))
-        return visits[-1].open()
+        visits.append(playground_browser.Playground(page, at))
+        return visits[-1].open(asks_for_key)
 
     yield start
     for playground in visits:

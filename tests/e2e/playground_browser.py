@@ -87,9 +87,10 @@ class Playground:
         if message.type in ("error", "warning") and not expected:
             self.trouble.append(f"console {message.type}: {message.text}")
 
-    def open(self):
+    def open(self, asks_for_key=False):
+        self.refusals_expected = asks_for_key
         self.page.goto(self.site.url)
-        self.page.wait_for_selector("#draw-button:not(:disabled)")
+        self.page.wait_for_selector("#key[open]" if asks_for_key else "#draw-button:not(:disabled)")
         return self
 
     def close(self):

@@ -1,8 +1,11 @@
 """What the playground says when something is wrong: sentences, with what to do. Answers that a calm server does not give are made
 here, in the API's own shape."""
+import hashlib
 import json
 
 import pytest
+
+from playground_browser import Site
 
 DONE = "#runs > article:first-child"
 GENERATIONS = "**/v1/images/generations"
@@ -154,6 +157,23 @@ def test_a_key_is_asked_for_and_sent(visit):
     playground.page.click("#tab-commands")
     commands = playground.page.text_content("#panel-commands")
     assert "$HMAR_KEY" in commands and "sesame" not in commands
+
+
+def test_a_server_with_keys(visit, start_server, model_folder, tmp_path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text(f'[[key]]\nname = "alice"\nsha256 = "{hashlib.sha256(b"open-sesame").hexdigest()}"\n')
+    server = start_server(f"--model=hmar-cifar10={model_folder}", "--http=127.0.0.1:0", f"--keys={keys}")
+    server.wait_until_ready()
+    playground = visit(at=Site(f"http://127.0.0.1:{server.http_port}", server.address), asks_for_key=True)
+    playground.page.fill("#key-value", "sesame")
+    playground.page.press("#key-value", "Enter")
+    playground.page.get_by_text("Who runs it can give you one.").wait_for(state="hidden")
+    playground.page.wait_for_selector("#key[open]")
+    playground.page.fill("#key-value", "open-sesame")
+    playground.page.press("#key-value", "Enter")
+    playground.page.wait_for_selector("#draw-button:not(:disabled)")
+    playground.draw("ship")
+    assert "sesame" not in server.output
 
 
 def test_without_a_key_the_page_says_so(visit):
