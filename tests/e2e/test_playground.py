@@ -60,6 +60,26 @@ def test_pictures_grow_scale_by_scale(playground, by_grpc, screenshot, capsys):
         print(f"\nfirst preview on the page after {measures[0]:.0f} ms")
 
 
+def test_previews_that_come_faster_than_they_can_be_shown_are_not_all_left_out(playground):
+    pictures = [base64.b64encode(encode(photo(seed=i))).decode() for i in range(40)]
+    shown = playground.page.evaluate("""async (pictures) => {
+      const { showPicture } = await import('/tile.js');
+      const { pictureOf } = await import('/pictures.js');
+      const img = new Image();
+      let shown = 0;
+      img.addEventListener('shown', () => { shown += 1; });
+      const all = pictures.map((b64_json) => pictureOf({ b64_json, width: 32, height: 32 }, 'picture'));
+      const done = showPicture(img, all[0]);
+      for (const picture of all.slice(1)) {
+        showPicture(img, picture);
+        await new Promise((resolve) => { setTimeout(resolve); });
+      }
+      await done;
+      return [shown, img.src === all.at(-1).url];
+    }""", pictures)
+    assert shown[0] > 1 and shown[1]
+
+
 def test_settings_reach_the_server_and_come_back(playground, by_grpc):
     playground.page.select_option("#schedule", "none")
     run = playground.draw("8", seed=2**64 - 1, cfg_scale=1.5, top_k=50, top_p=0.9, temperature=1.1, max_scales=5)

@@ -14,20 +14,35 @@ export function ladder(patchNums) {
   return { element, setDone };
 }
 
+const waiting = new WeakMap();  // By img: {next}, the Picture to show after the one that is being loaded.
+
+const loaded = (url) => new Promise((resolve) => {
+  const image = new Image();
+  image.onload = image.onerror = resolve;
+  image.src = url;
+});
+
 /**
- * Shows a Picture in an img once it is decoded, so that nothing flickers; a later call wins over an earlier one.
- * Resolves when it is shown, to whether it was.
+ * Shows a Picture in an img once it is loaded, so that nothing flickers. Where several come meanwhile, the last is next: pictures
+ * that come faster than they can be shown never hold each other up. Resolves when there is nothing more to show.
  */
 export async function showPicture(img, picture) {
-  img.dataset.wanted = picture.url;
-  const decoder = Object.assign(new Image(), { src: picture.url });
-  await decoder.decode().catch(() => {});  // A picture that is no picture shows as broken.
-  if (img.dataset.wanted !== picture.url) return false;
-  img.src = picture.url;
-  img.width = picture.width;
-  img.height = picture.height;
-  img.classList.toggle('small', picture.width < 256);
-  return true;
+  if (waiting.has(img)) {
+    waiting.get(img).next = picture;
+    return;
+  }
+  if (img.src === picture.url) return;
+  const line = { next: picture };
+  waiting.set(img, line);
+  while (line.next) {
+    const { url, width, height } = line.next;
+    line.next = null;
+    await loaded(url);  // A picture that is none shows as broken.
+    Object.assign(img, { src: url, width, height });
+    img.classList.toggle('small', width < 256);
+    img.dispatchEvent(new Event('shown'));
+  }
+  waiting.delete(img);
 }
 
 /** A figure of a Drawing: its button calls `open(drawing)`. Call `update` when the drawing has changed. */
@@ -44,6 +59,7 @@ export class Tile {
     this.#bars = ladder(drawing.run.recipe.patchNums);
     this.#button = make('button', { type: 'button', className: 'picture', onclick: () => open(drawing) }, this.#img);
     const caption = make('figcaption', {}, this.#seed, this.#bars.element, this.#save);
+    this.#img.addEventListener('shown', () => requestAnimationFrame(() => this.#mark()), { once: true });
     this.element = make('figure', { className: 'tile' }, this.#button, caption);
     this.update();
   }
@@ -58,7 +74,7 @@ export class Tile {
     const label = this.#label();
     if (this.#button.getAttribute('aria-label') !== label) this.#button.setAttribute('aria-label', label);
     if (drawing.picture) this.#offer(drawing);
-    if (drawing.latest) this.#show(drawing.latest);
+    if (drawing.latest) showPicture(this.#img, drawing.latest);
   }
 
   #label() {
@@ -72,11 +88,6 @@ export class Tile {
     this.#bars.element.hidden = true;
     Object.assign(this.#save, { hidden: false, href: drawing.picture.url, download: drawing.picture.name });
     this.#save.setAttribute('aria-label', `Save ${drawing.title}`);
-  }
-
-  async #show(picture) {
-    if (this.#img.dataset.wanted === picture.url || !await showPicture(this.#img, picture)) return;
-    requestAnimationFrame(() => this.#mark());
   }
 
   /** For who measures: when the first picture of a run could be seen, since it was asked for. */
