@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import urllib.request
+import warnings
 
 import numpy as np
 import pytest
@@ -49,12 +50,15 @@ def launch(playwright):
 
 
 def playwright_or_skip():
+    """sync_playwright; where it, or the browser, is missing, the test is skipped and the run's summary has a warning."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        pytest.skip(MISSING.format("playwright"))
-    if not CHROMIUM.exists():
-        pytest.skip(MISSING.format(CHROMIUM))
+        sync_playwright = None
+    missing = "playwright" if sync_playwright is None else str(CHROMIUM) if not CHROMIUM.exists() else None
+    if missing:
+        warnings.warn(MISSING.format(missing), stacklevel=2)
+        pytest.skip(MISSING.format(missing))
     return sync_playwright
 
 
