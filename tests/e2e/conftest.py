@@ -7,6 +7,7 @@ import playground_browser
 @pytest.fixture(scope="session")
 def site(hmar_server, model_folder, tmp_path_factory):
     """A server with a page. One that runs already may be named by HMAR_PAGE_URL, to work on the page."""
+    playground_browser.playwright_or_skip()  # Before a server is started for nothing.
     given = playground_browser.site_from_environment()
     if given:
         yield given
