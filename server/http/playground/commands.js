@@ -2,7 +2,7 @@
 import { boxText, fieldsOf } from './api.js';
 
 /** A word of a POSIX shell: whatever the text, one argument. */
-export const shellWord = (text) => (/^[A-Za-z0-9_./:=,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+const shellWord = (text) => (/^[A-Za-z0-9_./:=,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** A Python literal: JSON's strings, numbers and lists are. */
 const pythonValue = JSON.stringify;

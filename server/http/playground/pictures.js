@@ -1,7 +1,7 @@
 // Pictures: from bytes to what the page shows, and back.
 
 /** Longest side of an upload that is sent as it is; larger ones are reduced here, to what no model sees the difference of. */
-export const MAX_SIDE = 2048;
+const MAX_SIDE = 2048;
 
 /** A picture file: its bytes, what shows it, and its size in pixels. `url` lives until `release`. */
 export class Picture {

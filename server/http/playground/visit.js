@@ -4,7 +4,7 @@ import { counted } from './sentences.js';
 import { RunView } from './run_view.js';
 
 /** Pictures that are kept; the oldest finished runs leave beyond it, so that a long visit does not fill the memory. */
-export const MOST_PICTURES = 256;
+const MOST_PICTURES = 256;
 
 /** Keeps runs and shows them. `actions` as RunView's, without remove. */
 export class Visit {
