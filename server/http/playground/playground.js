@@ -22,8 +22,8 @@ const modelOf = (name) => models.find(({ id }) => id === name) ?? models[0];
 /** Starts a run and shows it. */
 function start(recipe) {
   const run = new Run(recipe);
+  run.follow(api);  // First, so that the request is on its way while the page makes room for it.
   visit.add(run);
-  run.follow(api);
   return run;
 }
 
