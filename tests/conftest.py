@@ -14,6 +14,7 @@ for folder in ("e2e", "hostile", "monitoring"):
 
 def pytest_addoption(parser):
     parser.addoption("--build-dir", default=str(REPO / "build"), help="where server/hmar-server and client/hmar are")
+    parser.addoption("--screenshots", help="folder for the screenshots of the playground; default: each test's own")
     parser.addoption("--attack-scale", type=int, default=1, help="how many times longer the attacks of tests/hostile are")
 
 
