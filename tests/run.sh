@@ -34,8 +34,10 @@ build_dir=${build_dir:-build${sanitize:+-${sanitize//,/-}}}
 # What runs on many threads. LibTorch has no instrumentation, so nothing that makes real images.
 thread_tests=(operations/{histogram,line_writer,metrics_server,process_signals,metrics,reloader}
               scheduling/{scheduler,several_devices,late_reports,engine_loop,upload_scheduling,engine_faults,step_watch}
-              calls/{mailbox,encoder_pool,deliveries,upload_readers})
-grpc_thread_tests=(calls/{generate,edit,refusal} discovery/discovery)
+              keys/{key_ring,image_allowance}
+              calls/{mailbox,encoder_pool,deliveries,doorkeeper,upload_readers}
+              http/{answer_stream,receiver,workers})
+grpc_thread_tests=(calls/{generate,edit,refusal} discovery/discovery http/http_door)
 targets=() parts=()
 if [ "$sanitize" = thread ]; then
   for name in "${thread_tests[@]}" "${grpc_thread_tests[@]}"; do targets+=("$(basename "$name")_test"); done
