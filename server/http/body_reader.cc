@@ -35,7 +35,7 @@ std::optional<HttpFault> BodyReader::Feed(absl::string_view* bytes) {
   }
   while (!bytes->empty() && !complete()) {
     const bool data = state_ == State::kFixed || state_ == State::kData;
-    if (const auto fault = data ? FeedData(bytes) : FeedLine(bytes)) return fault;
+    if (auto fault = data ? FeedData(bytes) : FeedLine(bytes)) return fault;
   }
   return std::nullopt;
 }
@@ -60,7 +60,7 @@ std::optional<HttpFault> BodyReader::FeedLine(absl::string_view* bytes) {
   if (line_.back() != '\n') return std::nullopt;
   if (line_.size() < 2 || line_[line_.size() - 2] != '\r') return Bad("a chunk's line ends in LF");
   line_.resize(line_.size() - 2);
-  const auto fault = TakeLine();
+  auto fault = TakeLine();
   line_.clear();
   return fault;
 }

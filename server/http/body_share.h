@@ -28,7 +28,7 @@ class BodyShare {
     const size_t missing = bytes - held_;
     for (const size_t amount : {std::max(missing, std::max(kStep, held_ / 2)), missing}) {
       Quota::Ticket ticket;
-      const std::optional<Shortage> shortage = quota_->Take(principal_, amount, &ticket);
+      std::optional<Shortage> shortage = quota_->Take(principal_, amount, &ticket);
       if (shortage.has_value() && amount == missing) return shortage;
       if (shortage.has_value()) continue;
       tickets_.push_back(std::move(ticket));
@@ -41,7 +41,7 @@ class BodyShare {
   // Takes all of what a body of a known length needs.
   std::optional<Shortage> CoverExactly(size_t bytes) {
     Quota::Ticket ticket;
-    if (const auto shortage = quota_->Take(principal_, bytes, &ticket)) return shortage;
+    if (auto shortage = quota_->Take(principal_, bytes, &ticket)) return shortage;
     tickets_.push_back(std::move(ticket));
     held_ += bytes;
     return std::nullopt;

@@ -36,7 +36,7 @@ std::optional<HttpFault> ReadMultipartForm(absl::string_view body, absl::string_
   }
   fields->as_text = true;
   std::vector<Part> parts;
-  if (const auto fault = ReadMultipart(body, content_type, &parts)) return fault;
+  if (auto fault = ReadMultipart(body, content_type, &parts)) return fault;
   for (const Part& part : parts) {
     const std::string name = part.name == "image[]" ? "image" : part.name;
     if (fields->values.contains(name) || fields->files.contains(name)) {

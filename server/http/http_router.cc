@@ -50,7 +50,7 @@ void HttpRouter::AddRoutes() {
   set_exception_handler([this](const Request&, Response& response, std::exception_ptr thrown) {
     absl::Status status;
     try {
-      std::rethrow_exception(thrown);
+      std::rethrow_exception(std::move(thrown));
     } catch (...) {
       status = StatusOfException("the request");
     }
@@ -89,11 +89,7 @@ void HttpRouter::Answer(std::unique_ptr<Connection> connection) {
                                            context_.steady_clock);
   stream_->EndWith(-1, [this] { return state_.aborting.load(); });
   const bool close = WillClose();
-  bool closed = false;
-  const bool written = process_request(*stream_, close, closed, [this](Request& request) {
-    request.headers.clear();  // What handlers look at has been read strictly.
-    if (!connection_->head.keep_alive) request.set_header("Connection", "close");
-  });
+  const bool written = Process(close);
   const bool delivered = written && !stream_->failed();
   if (call_ != nullptr && stream_->timed_out()) {
     call_->Stop(absl::StrCat("the client has not taken a message within ",
@@ -107,6 +103,21 @@ void HttpRouter::Answer(std::unique_ptr<Connection> connection) {
   if (delivered && close) receiver_()->Linger(std::move(connection_));
   if (delivered && !close) receiver_()->Return(std::move(connection_));
   connection_.reset();
+}
+
+// Handlers' exceptions are cpp-httplib's to catch; those of a stream on its way, as where there is
+// no memory, end the connection.
+bool HttpRouter::Process(bool close) {
+  bool closed = false;
+  try {
+    return process_request(*stream_, close, closed, [this](Request& request) {
+      request.headers.clear();  // What handlers look at has been read strictly.
+      if (!connection_->head.keep_alive) request.set_header("Connection", "close");
+    });
+  } catch (...) {
+    if (call_ != nullptr) call_->Refuse(StatusOfException("the answer"));
+    return false;
+  }
 }
 
 // What comes after a body that was not read, or after one in chunks, which proxies might count

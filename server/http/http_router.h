@@ -35,6 +35,8 @@ class HttpRouter final : public Answerer, private httplib::Server {
   using Response = httplib::Response;
 
   void AddRoutes();
+  // False: not all of the answer is written.
+  bool Process(bool close);
   // For a request that is refused: answers it, and there is nothing to look for.
   HandlerResponse Precheck(Response* response);
   void AddHeaders(Response* response) const;

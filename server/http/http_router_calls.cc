@@ -70,6 +70,7 @@ void HttpRouter::Gather(const AnswerContext& answer, Response* response) {
     if (event->has_completed()) {
       std::sort(items.begin(), items.end());
       std::vector<std::string> sorted;
+      sorted.reserve(items.size());
       for (auto& [index, item] : items) sorted.push_back(std::move(item));
       call_->SentAll(static_cast<uint32_t>(sorted.size()));
       call_->BeginAnswer();

@@ -109,7 +109,7 @@ std::optional<HttpFault> ReadMultipart(absl::string_view body, absl::string_view
       return Bad(absl::StrCat("a part's headers do not end within ", kMaxPartHeadBytes, " bytes"));
     }
     Part part;
-    if (const auto fault = ReadPartHead(body.substr(0, head), &part.name)) return fault;
+    if (auto fault = ReadPartHead(body.substr(0, head), &part.name)) return fault;
     body.remove_prefix(head + 2);  // An empty part's delimiter starts with the last line end.
     const size_t end = body.find(delimiter);
     if (end == absl::string_view::npos) return Bad("the last part does not end");

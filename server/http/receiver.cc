@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include <array>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 
@@ -130,7 +131,12 @@ void Receiver::Begin(std::unique_ptr<Connection> connection, State state) {
 
 void Receiver::Advance(Table::iterator at) {
   reads_left_ = kReadsAtOnce;
-  while (Step(at) == Progress::kMore) {
+  const int fd = at->first;
+  try {
+    while (Step(at) == Progress::kMore) {
+    }
+  } catch (const std::bad_alloc&) {  // No memory for this one: the others are served on.
+    if (const auto left = table_.find(fd); left != table_.end()) Remove(left);
   }
 }
 

@@ -157,11 +157,11 @@ std::optional<HttpFault> ReadHead(absl::string_view bytes, RequestHead* head) {
     const absl::string_view line = bytes.substr(0, end);
     bytes.remove_prefix(end + sizeof(kLineEnd) - 1);
     if (line.empty() && !first) break;
-    const auto fault = first ? ReadRequestLine(line, head) : ReadHeaderLine(line, head);
+    auto fault = first ? ReadRequestLine(line, head) : ReadHeaderLine(line, head);
     if (fault.has_value()) return fault;
     first = false;
   }
-  if (const auto fault = ReadLength(head)) return fault;
+  if (auto fault = ReadLength(head)) return fault;
   return ReadExpectations(head);
 }
 

@@ -21,7 +21,9 @@ void CountDown(std::map<std::string, size_t>* counts, const std::string& client)
 Workers::Workers(const WorkersOptions& options,
                  const std::function<std::unique_ptr<Answerer>()>& make)
     : most_of_client_(std::max<size_t>(1, options.threads / 2)),
-      most_generating_(std::max<size_t>(1, options.threads - (options.threads + 7) / 8)) {
+      most_generating_(std::max<size_t>(1, options.threads - (options.threads + 7) / 8)),
+      most_with_short_(most_of_client_ +
+                       std::max<size_t>(1, (options.threads - most_generating_) / 2)) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, options.stack_bytes);
@@ -69,7 +71,8 @@ bool Workers::IsFull(const std::string& client) const {
 
 bool Workers::MayRun(const Connection& connection) const {
   if (connection.ruling.waits() && generating_ >= most_generating_) return false;
-  return CountOf(running_, connection.ruling.client) < most_of_client_;
+  const size_t most = connection.ruling.waits() ? most_of_client_ : most_with_short_;
+  return CountOf(running_, connection.ruling.client) < most;
 }
 
 bool Workers::HasWork() const {

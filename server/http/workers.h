@@ -31,7 +31,8 @@ struct WorkersOptions {
 };
 
 // A bounded number of threads that answer requests. Of these one client has at most half, and those
-// whose answers wait for images leave an eighth, so that the others' never wait for a picture.
+// whose answers wait for images leave an eighth, so that the others' never wait for a picture: of
+// that part one client's have half, beyond its half of all.
 // Requests beyond that wait in line, each until its client and its kind have room: twice as many of
 // those that wait for images as there are threads, of which one client has half, and few of the
 // others, which end soon. Thread-safe.
@@ -67,6 +68,7 @@ class Workers {
 
   const size_t most_of_client_;
   const size_t most_generating_;
+  const size_t most_with_short_;  // Of a client, as long as the last are short.
   mutable absl::Mutex mutex_;
   std::deque<std::unique_ptr<Connection>> line_ ABSL_GUARDED_BY(mutex_);
   Counts waiting_ ABSL_GUARDED_BY(mutex_);  // In line, of those that wait for images.

@@ -90,7 +90,7 @@ class WorkersTest : public testing::Test {
 
 TEST_F(WorkersTest, OneClientHasHalfOfThem) {
   Workers& workers = Make(8);
-  for (int i = 0; i < 8; ++i) workers.Post(Request("loud", false));
+  for (int i = 0; i < 8; ++i) workers.Post(Request("loud", true));
   ASSERT_TRUE(office_.AwaitInside(4));
   workers.Post(Request("quiet", false));
   ASSERT_TRUE(office_.AwaitInside(5));
@@ -111,6 +111,20 @@ TEST_F(WorkersTest, ThoseThatWaitForImagesLeaveSomeForTheOthers) {
   EXPECT_EQ(office_.Inside("health"), 1);
   office_.Open();
   EXPECT_TRUE(office_.AwaitServed(13));
+}
+
+TEST_F(WorkersTest, AShortAnswerDoesNotWaitForItsClientsPictures) {
+  Workers& workers = Make(8);
+  for (int i = 0; i < 6; ++i) workers.Post(Request("loud", true));
+  ASSERT_TRUE(office_.AwaitInside(4));
+  auto refused = Request("loud", true);
+  refused->ruling.status = absl::ResourceExhaustedError("no room");
+  workers.Post(std::move(refused));
+  ASSERT_TRUE(office_.AwaitInside(5));
+  workers.Post(Request("loud", false));  // But one short one alone, so that others have theirs.
+  workers.Post(Request("quiet", false));
+  ASSERT_TRUE(office_.AwaitInside(6));
+  EXPECT_EQ(office_.Inside("quiet"), 1);
 }
 
 TEST_F(WorkersTest, TheLineIsBoundedForEachAndForAll) {
