@@ -168,8 +168,9 @@ class GenerationTest : public ::testing::Test {
   }
 
   std::shared_ptr<Generation> Make(ResolvedRequest request) {
-    return std::make_shared<Generation>(&context_, std::move(request),
-                                        CallOrigin{"client", absl::InfiniteFuture()}, sink_);
+    CallOrigin origin;
+    origin.client = "client";
+    return std::make_shared<Generation>(&context_, std::move(request), std::move(origin), sink_);
   }
 
   static SchedulerOptions OneDevice() {

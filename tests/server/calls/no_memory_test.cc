@@ -174,8 +174,10 @@ class PicturePathTest : public ::testing::Test {
       ResolvedRequest request;
       request.job.prototype = FakeTask(FakeEngineInfo());
       request.output.format = PictureFormat::kRgb8;
-      const auto generation = std::make_shared<Generation>(
-          &context_, std::move(request), CallOrigin{"client", absl::InfiniteFuture()}, sink);
+      CallOrigin origin;
+      origin.client = "client";
+      const auto generation = std::make_shared<Generation>(&context_, std::move(request),
+                                                           std::move(origin), sink);
       ASSERT_TRUE(generation->Start().ok());
       FinishedImage image;
       image.picture = {kSide, kSide, std::vector<uint8_t>(size_t{3} * kSide * kSide, 7)};
