@@ -75,7 +75,7 @@ TEST(MixTest, AMistakeNamesTheFieldTheValueAndTheLimit) {
       {"method = \"draw\"", "mix[1].method: was 'draw', must be one of generate, generate_images"},
       {"method = 3", "mix[1].method: was of TOML's type integer, must be a string"},
       {"previews = \"all\"", "mix[1].previews: was 'all', must be one of none, fast, full"},
-      {"format = \"jpeg\"", "mix[1].format: was 'jpeg', must be one of png, rgb"},
+      {"format = \"bmp\"", "mix[1].format: was 'bmp', must be one of png, jpeg, webp, rgb"},
       {"on_deadline = \"skip\"",
        "mix[1].on_deadline: was 'skip', must be one of fail, refuse, degrade"},
       {"priority = 3000000000", "mix[1].priority: was '3000000000'"},

@@ -158,9 +158,9 @@ TEST_F(WorkersTest, OneAloneServesEverybody) {
 TEST_F(WorkersTest, WhatIsInLineAtTheEndIsDropped) {
   Workers& workers = Make(2);
   auto [client, channel] = ClientEnd::Connect();
-  workers.Post(Request("a", false));
+  workers.Post(Request("a", true));
   ASSERT_TRUE(office_.AwaitInside(1));
-  auto waiting = Request("a", false);
+  auto waiting = Request("a", true);
   waiting->channel = std::move(channel);
   workers.Post(std::move(waiting));
   std::thread stop([&] { workers.Stop(); });
