@@ -176,8 +176,8 @@ class PicturePathTest : public ::testing::Test {
       request.output.format = PictureFormat::kRgb8;
       CallOrigin origin;
       origin.client = "client";
-      const auto generation = std::make_shared<Generation>(&context_, std::move(request),
-                                                           std::move(origin), sink);
+      const auto generation =
+          std::make_shared<Generation>(&context_, std::move(request), std::move(origin), sink);
       ASSERT_TRUE(generation->Start().ok());
       FinishedImage image;
       image.picture = {kSide, kSide, std::vector<uint8_t>(size_t{3} * kSide * kSide, 7)};
