@@ -39,8 +39,8 @@ std::string Bytes(double bytes) {
     bytes /= 1024;
   }
   if (!std::isfinite(bytes)) return "?";
-  return absl::StrFormat(unit == 0 || bytes >= 100 ? "%.0f %s" : "%.1f %s", std::min(bytes, 1e6),
-                         kUnits[unit]);
+  const bool whole = unit == 0 || bytes >= 100;
+  return absl::StrFormat("%.*f %s", whole ? 0 : 1, std::min(bytes, 1e6), kUnits[unit]);
 }
 
 std::string SecondsText(std::optional<double> seconds) {
