@@ -25,8 +25,8 @@ class WatchedFiles {
   const Clock& clock() const { return clock_; }
 
  private:
-  const RealClock clock_;
-  const SteadyClock steady_;
+  const RealClock clock_{};
+  const SteadyClock steady_{};
   std::unique_ptr<KeyRing> keys_;
   std::unique_ptr<BasicAuth> metrics_auth_;
 };
