@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
+#include "server/base/file_signature.h"
 #include "server/option_checks.h"
 
 namespace hmar {
@@ -17,7 +18,7 @@ template <typename File, typename Open>
 absl::Status OpenOne(const char* flag, const std::string& path, Reloader* reloader, Open open,
                      std::unique_ptr<File>* file) {
   if (path.empty()) return absl::OkStatus();
-  const std::string seen = Reloader::SignatureOf(path);
+  const std::string seen = SignatureOf(path);
   absl::StatusOr<std::unique_ptr<File>> opened = open(path);
   if (!opened.ok()) {
     return absl::Status(opened.status().code(),

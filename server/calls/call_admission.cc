@@ -34,7 +34,7 @@ absl::StatusOr<Quota::Ticket> CallAdmission::AdmitCall(const std::string& princi
   Quota::Ticket ticket;
   const std::optional<Shortage> shortage = calls_.Take(principal, 1, &ticket);
   if (!shortage.has_value()) return ticket;
-  return Refused(Reason::kTooManyCalls, RejectReason::kTooManyCalls,
+  return Refused(Reason::kTooManyCalls,
                  absl::StrCat(shortage->held, " calls", OfWhom(*shortage), " are open; at most ",
                               shortage->limit),
                  shortage->wait);
@@ -48,7 +48,7 @@ absl::StatusOr<Quota::Ticket> CallAdmission::AdmitUpload(const std::string& prin
   if (!shortage.has_value()) return ticket;
   const absl::Duration reading = upload_readers_.backlog_time();
   return Refused(
-      Reason::kUploadBacklog, RejectReason::kUploadBacklog,
+      Reason::kUploadBacklog,
       absl::StrCat("the request's upload needs ", bytes, " bytes, other uploads", OfWhom(*shortage),
                    " hold ", shortage->held, "; the limit is ", shortage->limit),
       reading > absl::ZeroDuration() ? reading : shortage->wait);
@@ -56,13 +56,13 @@ absl::StatusOr<Quota::Ticket> CallAdmission::AdmitUpload(const std::string& prin
 
 absl::Status CallAdmission::CheckWayOut(const std::string& principal) const {
   if (const std::optional<Shortage> shortage = encoder_bytes_.ShortOf(principal, 0)) {
-    return Refused(Reason::kEncoderBacklog, RejectReason::kEncoderBacklog,
+    return Refused(Reason::kEncoderBacklog,
                    absl::StrCat(shortage->held, " bytes of pictures", OfWhom(*shortage),
                                 " wait for the encoder; at most ", shortage->limit),
                    encoder_.TimeFor(shortage->held - shortage->limit));
   }
   if (const std::optional<Shortage> shortage = deliveries_.ShortFor(principal)) {
-    return Refused(Reason::kDeliveryBacklog, RejectReason::kDeliveryBacklog,
+    return Refused(Reason::kDeliveryBacklog,
                    absl::StrCat(shortage->held, " bytes of pictures", OfWhom(*shortage),
                                 " wait to be read; new requests are taken below ", shortage->limit),
                    shortage->wait);
@@ -74,9 +74,9 @@ Quota::Ticket CallAdmission::HoldPicture(const std::string& principal, size_t by
   return encoder_bytes_.TakeAnyway(principal, bytes);
 }
 
-absl::Status CallAdmission::Refused(Reason reason, RejectReason counted, const std::string& message,
+absl::Status CallAdmission::Refused(Reason reason, const std::string& message,
                                     absl::Duration wait) const {
-  if (metrics_ != nullptr) metrics_->AdmissionRejected(counted);
+  if (metrics_ != nullptr) metrics_->AdmissionRejected(reason);
   return RetryAfter(ErrorOf(reason, message), wait);
 }
 

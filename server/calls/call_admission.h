@@ -57,8 +57,7 @@ class CallAdmission {
   size_t picture_bytes() const { return encoder_bytes_.held(); }
 
  private:
-  absl::Status Refused(Reason reason, RejectReason counted, const std::string& message,
-                       absl::Duration wait) const;
+  absl::Status Refused(Reason reason, const std::string& message, absl::Duration wait) const;
 
   const UploadReaders& upload_readers_;
   const EncoderPool& encoder_;

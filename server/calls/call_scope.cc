@@ -68,25 +68,16 @@ absl::StatusOr<ResolvedRequest> CallScope::ResolveAs(const Request& request,
                         hmar::Resolve(request, request_id(), context_->validation()));
   Describe(resolved);
   if (caller_.key != nullptr) {
-    HMAR_RETURN_IF_ERROR(Refused(caller_.key->CheckPriority(resolved.job.priority),
-                                 RejectReason::kPriorityNotAllowed));
+    HMAR_RETURN_IF_ERROR(Counted(caller_.key->CheckPriority(resolved.job.priority)));
   }
-  HMAR_RETURN_IF_ERROR(CheckOpen());
+  HMAR_RETURN_IF_ERROR(Counted(context_->scheduler->CheckOpen()));
   HMAR_RETURN_IF_ERROR(TakeImages(resolved));
   return resolved;
 }
 
 absl::Status CallScope::CheckModel(const std::string& name) const {
   if (caller_.key == nullptr) return absl::OkStatus();
-  return Refused(AllowedModel(*context_->catalog, caller_.key.get(), name).status(),
-                 RejectReason::kModelNotAllowed);
-}
-
-absl::Status CallScope::CheckOpen() const {
-  const absl::Status status = context_->scheduler->CheckOpen();
-  if (status.ok()) return status;
-  const bool early = ReasonOf(status) == Reason::kNotReady;
-  return Refused(status, early ? RejectReason::kNotReady : RejectReason::kDraining);
+  return Counted(AllowedModel(*context_->catalog, caller_.key.get(), name).status());
 }
 
 absl::Status CallScope::TakeImages(const ResolvedRequest& request) {
@@ -99,12 +90,13 @@ absl::Status CallScope::TakeImages(const ResolvedRequest& request) {
           absl::StrCat(images, "; key ", caller_.principal, " may make ", most, " a minute")}});
   }
   if (request.validate_only) return absl::OkStatus();
-  return Refused(caller_.key->TakeImages(images, &images_), RejectReason::kQuotaImages);
+  return Counted(caller_.key->TakeImages(images, &images_));
 }
 
-absl::Status CallScope::Refused(absl::Status status, RejectReason counted) const {
-  const bool refused = !status.ok() && !absl::IsNotFound(status);
-  if (refused && context_->metrics != nullptr) context_->metrics->AdmissionRejected(counted);
+absl::Status CallScope::Counted(absl::Status status) const {
+  if (!status.ok() && context_->metrics != nullptr) {
+    context_->metrics->AdmissionRejected(ReasonOf(status));
+  }
   return status;
 }
 

@@ -33,7 +33,8 @@ class CallScope {
   // What the request resolves to (wire/validation.h), if it may be made now. Errors beside those of
   // a bad request: PERMISSION_DENIED, where the caller's key is not for this; UNAVAILABLE before
   // readiness (NOT_READY) and in a drain (DRAINING); QUOTA_IMAGES, when its key's images are used
-  // up. Those of the call's images that come of it are its key's until Done. REQUIRES: called once.
+  // up. Images that are taken of its key's allowance here are given back at Done, if the scheduler
+  // has never taken them in. REQUIRES: called once.
   absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateRequest& request);
   absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateImagesRequest& request);
 
@@ -48,12 +49,11 @@ class CallScope {
   template <typename Request>
   absl::StatusOr<ResolvedRequest> ResolveAs(const Request& request, const std::string& model);
   absl::Status CheckModel(const std::string& name) const;
-  absl::Status CheckOpen() const;
   absl::Status TakeImages(const ResolvedRequest& request);
   // For the records.
   void Describe(const ResolvedRequest& request);
-  // Counts a refusal that is not the request's fault.
-  absl::Status Refused(absl::Status status, RejectReason counted) const;
+  // `status`, counted if it refuses what is not the request's fault.
+  absl::Status Counted(absl::Status status) const;
 
   const ServiceContext* const context_;
   ActiveCalls* const active_calls_;

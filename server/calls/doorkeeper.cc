@@ -7,20 +7,6 @@
 #include "server/calls/principal.h"
 
 namespace hmar {
-namespace {
-
-RejectReason CountedAs(Reason reason) {
-  switch (reason) {
-    case Reason::kKeyMissing:
-      return RejectReason::kKeyMissing;
-    case Reason::kKeyExpired:
-      return RejectReason::kKeyExpired;
-    default:
-      return RejectReason::kKeyUnknown;
-  }
-}
-
-}  // namespace
 
 Visit Doorkeeper::Admit(CallHeaders headers) const {
   Visit visit;
@@ -43,7 +29,7 @@ absl::Status Doorkeeper::Identify(const CallHeaders& headers, Caller* caller) co
   }
   absl::StatusOr<std::shared_ptr<const KeyHolder>> holder = keys_->Identify(headers.authorization);
   if (!holder.ok()) {
-    if (metrics_ != nullptr) metrics_->AdmissionRejected(CountedAs(ReasonOf(holder.status())));
+    if (metrics_ != nullptr) metrics_->AdmissionRejected(ReasonOf(holder.status()));
     return holder.status();
   }
   caller->principal = (*holder)->key.name;

@@ -17,11 +17,11 @@ namespace {
 constexpr absl::Duration kTick = absl::Seconds(1);  // How late a passed deadline may be noticed.
 
 // What one answer holds is checked as for GenerateImages, which makes one answer, too.
-absl::StatusOr<ResolvedRequest> ResolveFor(const ImageRequest& request, bool gathers,
+absl::StatusOr<ResolvedRequest> ResolveFor(v1::GenerateRequest message, bool gathers,
                                            CallScope* call) {
-  if (!gathers) return call->Resolve(request.message);
+  if (!gathers) return call->Resolve(message);
   v1::GenerateImagesRequest unary;
-  *unary.mutable_request() = request.message;
+  *unary.mutable_request() = std::move(message);
   return call->Resolve(unary);
 }
 
@@ -47,11 +47,12 @@ HttpCall::HttpCall(CallScope scope, int socket, bool gathers, const std::atomic<
       account_(call_.context().deliveries),
       mailbox_(call_.context().mailbox, &account_) {}
 
-absl::Status HttpCall::Begin(const ImageRequest& request, AnswerContext* answer) {
+absl::Status HttpCall::Begin(AnswerContext* answer) {
   if (!wake_.ok()) return ErrorOf(Reason::kOutOfMemory, "the process is out of descriptors");
-  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved, ResolveFor(request, gathers_, &call_));
+  HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved,
+                        ResolveFor(std::move(answer->request.message), gathers_, &call_));
   const ModelConfig& config = call_.context().catalog->models()[resolved.job.model].config;
-  if (request.transparent_mask) {
+  if (answer->request.transparent_mask) {
     std::get<GenerateMask>(resolved.edit->upload.region).transparent = true;
   }
   answer->class_id = resolved.job.prototype.class_id;

@@ -36,9 +36,9 @@ class HttpCall final : public EventSink,
   // Use Open; public for std::make_shared.
   HttpCall(CallScope scope, int socket, bool gathers, const std::atomic<bool>* aborting);
 
-  // Validates and submits the request, and fills `answer` with what is known of it now. An error:
-  // why it was refused.
-  absl::Status Begin(const ImageRequest& request, AnswerContext* answer);
+  // Validates and submits answer->request, takes its message out of it, and fills the rest with
+  // what is known now. An error: why it was refused.
+  absl::Status Begin(AnswerContext* answer);
 
   // The call has failed for this before it began.
   void Refuse(const absl::Status& status) { Abandon(status); }

@@ -55,8 +55,7 @@ void HttpRouter::Generate(bool edit, Response* response) {
     call_->Refuse(StatusOf(*fault));
     return Fail(ErrorOfFault(*fault, request_id_), response);
   }
-  if (status.ok()) status = call_->Begin(request, &answer);
-  request.message.Clear();
+  if (status.ok()) status = call_->Begin(&answer);
   if (!status.ok()) {
     call_->Refuse(status);
     return Fail(status, request.class_field, response);

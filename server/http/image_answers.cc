@@ -35,6 +35,13 @@ std::string GeneratedJson(const v1::Image& image) {
                       "]");
 }
 
+// What was asked for beside the picture.
+void WriteExtras(const AnswerContext& context, const v1::Image& image, JsonWriter* json) {
+  if (!image.tokens().empty()) json->Raw("tokens", TokensJson(image));
+  if (!image.generated_tokens().empty()) json->Raw("generated_tokens", GeneratedJson(image));
+  if (context.request.receipt) json->Raw("receipt", ReceiptJson(image.receipt()));
+}
+
 // What an item and our own event of an image have in common.
 void WriteImage(const AnswerContext& context, const v1::Image& image, JsonWriter* json) {
   json->Base64("b64_json", image.picture().data()).Wide("seed", image.seed());
@@ -47,9 +54,7 @@ void WriteImage(const AnswerContext& context, const v1::Image& image, JsonWriter
       .Number("height", image.picture().height())
       .Flag("degraded", image.degraded())
       .Number("scales_run", image.scales_run());
-  if (!image.tokens().empty()) json->Raw("tokens", TokensJson(image));
-  if (!image.generated_tokens().empty()) json->Raw("generated_tokens", GeneratedJson(image));
-  if (context.request.receipt) json->Raw("receipt", ReceiptJson(image.receipt()));
+  WriteExtras(context, image, json);
 }
 
 std::string SizeText(const AnswerContext& context) {
@@ -147,9 +152,7 @@ std::string OpenAiCompleted(const AnswerContext& context, const v1::Image& image
   const std::string type = OpenAiType(context, "completed");
   JsonWriter json = OpenAiEvent(context, type, image.picture());
   json.Raw("usage", UsageJson(context.tokens_of_image)).Wide("seed", image.seed());
-  if (!image.tokens().empty()) json.Raw("tokens", TokensJson(image));
-  if (!image.generated_tokens().empty()) json.Raw("generated_tokens", GeneratedJson(image));
-  if (context.request.receipt) json.Raw("receipt", ReceiptJson(image.receipt()));
+  WriteExtras(context, image, &json);
   return Event(type, json.Take());
 }
 

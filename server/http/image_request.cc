@@ -7,7 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/http/field_reader.h"
 #include "server/wire/violations.h"
@@ -50,28 +49,20 @@ class ImageRequestReader {
     message_.set_model(fields_.Text("model").value_or(""));
     const std::optional<std::string> prompt = fields_.Text("prompt");
     std::optional<std::string> name = prompt;
-    if (fields_.Has("class")) {
+    if (const nlohmann::json* const value = fields_.Raw("class"); value != nullptr) {
       request_.class_field = "class";
-      name = ClassText();
+      if (value->is_number()) return ReadClassId();
+      name = fields_.Text("class");
     }
-    if (name.has_value() && !name->empty()) return SetClass(*name);
+    // A text of digits may be a class's name: what it means is for the model's names to say.
+    if (name.has_value() && !name->empty()) return message_.set_class_name(*name);
     if (request_.edit || request_.class_field == "class") return;
     fields_.Add(Reason::kFieldMissing, "prompt", "missing; the name or the number of a class");
   }
 
-  // A name, or a number in either form.
-  std::optional<std::string> ClassText() {
-    const nlohmann::json* const value = fields_.Raw("class");
-    if (!value->is_number()) return fields_.Text("class");
-    const auto number = fields_.Integer("class", 0, kMaxUint32);
-    return number.has_value() ? std::optional(absl::StrCat(*number)) : std::nullopt;
-  }
-
-  void SetClass(const std::string& name) {
-    uint32_t id = 0;
-    const bool digits = name.find_first_not_of("0123456789") == std::string::npos;
-    if (digits && absl::SimpleAtoi(name, &id)) return message_.set_class_id(id);
-    message_.set_class_name(name);
+  void ReadClassId() {
+    const auto id = fields_.Integer("class", 0, kMaxUint32);
+    if (id.has_value()) message_.set_class_id(static_cast<uint32_t>(*id));
   }
 
   void ReadHow() {

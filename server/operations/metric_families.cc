@@ -12,15 +12,13 @@ using Buckets = Histogram::Buckets;
 
 constexpr std::array<const char*, MetricFamilies::kImageOutcomes> kImageOutcomeNames = {
     "done", "degraded", "failed", "cancelled", "expired"};
-constexpr std::array<const char*, MetricFamilies::kRejectReasons> kRejectReasonNames = {
-    "QUEUE_FULL",        "DRAINING",
-    "UPLOAD_BACKLOG",    "ENCODER_BACKLOG",
-    "NOT_READY",         "DEADLINE_UNREACHABLE",
-    "CLIENT_QUEUE_FULL", "TOO_MANY_CALLS",
-    "DELIVERY_BACKLOG",  "KEY_MISSING",
-    "KEY_UNKNOWN",       "KEY_EXPIRED",
-    "MODEL_NOT_ALLOWED", "PRIORITY_NOT_ALLOWED",
-    "QUOTA_IMAGES"};
+// Of requests that were not taken in: for want of room or of leave, too early or too late.
+constexpr std::array kRejections = {
+    Reason::kQueueFull,       Reason::kDraining,           Reason::kUploadBacklog,
+    Reason::kEncoderBacklog,  Reason::kNotReady,           Reason::kDeadlineUnreachable,
+    Reason::kClientQueueFull, Reason::kTooManyCalls,       Reason::kDeliveryBacklog,
+    Reason::kKeyMissing,      Reason::kKeyUnknown,         Reason::kKeyExpired,
+    Reason::kModelNotAllowed, Reason::kPriorityNotAllowed, Reason::kQuotaImages};
 constexpr char kOtherPrincipals[] = "other";
 constexpr std::array<const char*, MetricFamilies::kPreviewModes> kPreviewModeNames = {
     "none", "fast", "full"};
@@ -72,9 +70,10 @@ MetricFamilies::MetricFamilies(const std::vector<Metrics::Model>& served,
   AddMemory(devices);
   encode_duration = &encode_duration_.Add({}, WorkSeconds());
   upload_read = &upload_read_.Add({}, WorkSeconds());
-  for (size_t i = 0; i < kRejectReasons; ++i) {
-    rejected[i] = &rejected_.Add({{"reason", kRejectReasonNames[i]}});
+  for (const Reason reason : kRejections) {
+    rejected[reason] = &rejected_.Add({{"reason", RowOf(reason).name}});
   }
+  rejected[Reason::kDeviceLost] = rejected[Reason::kDraining];  // Its end, whatever brings it.
   connections = &connections_.Add({});
   for (size_t i = 0; i < kConnectionRefusals; ++i) {
     connections_refused[i] = &connections_refused_.Add({{"reason", kConnectionRefusalNames[i]}});

@@ -42,7 +42,6 @@ class MetricFamilies {
 
   static constexpr size_t kStatusCodes = 17;  // OK .. UNAUTHENTICATED.
   static constexpr size_t kImageOutcomes = 5;
-  static constexpr size_t kRejectReasons = 15;
   static constexpr size_t kPreviewModes = 3;
   static constexpr size_t kConnectionRefusals = 3;
 
@@ -86,7 +85,7 @@ class MetricFamilies {
   PerModel no_model;  // Requests that named no model: only `requests` is set.
   Histogram* encode_duration = nullptr;
   Histogram* upload_read = nullptr;
-  std::array<Counter*, kRejectReasons> rejected = {};
+  std::map<Reason, Counter*> rejected;  // Those that are counted; constant.
   Gauge* connections = nullptr;
   std::array<Counter*, kConnectionRefusals> connections_refused = {};
 

@@ -64,8 +64,9 @@ void Metrics::PictureEncoded(absl::Duration took) {
   families_->encode_duration->Observe(absl::ToDoubleSeconds(took));
 }
 
-void Metrics::AdmissionRejected(RejectReason reason) {
-  families_->rejected[static_cast<size_t>(reason)]->Increment();
+void Metrics::AdmissionRejected(Reason reason) {
+  const auto found = families_->rejected.find(reason);
+  if (found != families_->rejected.end()) found->second->Increment();
 }
 
 void Metrics::QueueChanged(size_t model, uint32_t queued_images) {

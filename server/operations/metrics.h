@@ -69,6 +69,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "model/engine.h"
+#include "server/base/error_reasons.h"
 
 namespace prometheus {
 class Collectable;
@@ -81,25 +82,6 @@ class MetricFamilies;
 
 // How an image ended.
 enum class ImageOutcome { kDone, kDegraded, kFailed, kCancelled, kExpired };
-
-// Why a request was not taken in.
-enum class RejectReason {
-  kQueueFull,            // QUEUE_FULL
-  kDraining,             // DRAINING
-  kUploadBacklog,        // UPLOAD_BACKLOG
-  kEncoderBacklog,       // ENCODER_BACKLOG
-  kNotReady,             // NOT_READY
-  kDeadlineUnreachable,  // DEADLINE_UNREACHABLE
-  kClientQueueFull,      // CLIENT_QUEUE_FULL
-  kTooManyCalls,         // TOO_MANY_CALLS
-  kDeliveryBacklog,      // DELIVERY_BACKLOG
-  kKeyMissing,           // KEY_MISSING
-  kKeyUnknown,           // KEY_UNKNOWN
-  kKeyExpired,           // KEY_EXPIRED
-  kModelNotAllowed,      // MODEL_NOT_ALLOWED
-  kPriorityNotAllowed,   // PRIORITY_NOT_ALLOWED
-  kQuotaImages,          // QUOTA_IMAGES
-};
 
 // Why a connection was closed at once.
 enum class ConnectionRefusal {
@@ -166,7 +148,8 @@ class Metrics {
   PrincipalMeter* MeterOf(const std::string& principal);
 
   // Scheduler.
-  void AdmissionRejected(RejectReason reason);
+  // A refusal; none where `reason` is a fault of the request, which is no want of ours.
+  void AdmissionRejected(Reason reason);
   void QueueChanged(size_t model, uint32_t queued_images);
   void RunningChanged(size_t device, size_t model, uint32_t running_images);
   void ImageStarted(size_t model, absl::Duration queued);

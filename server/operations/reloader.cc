@@ -1,10 +1,9 @@
 #include "server/operations/reloader.h"
 
 #include <spdlog/logger.h>
-#include <sys/stat.h>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "server/base/file_signature.h"
 
 namespace hmar {
 namespace {
@@ -32,14 +31,6 @@ void Reloader::Add(std::string name, Hook hook) {
 void Reloader::Watch(std::string name, std::string file, std::string seen, Hook hook) {
   absl::MutexLock lock(&mutex_);
   parts_.push_back({std::move(name), std::move(hook), std::move(file), std::move(seen)});
-}
-
-std::string Reloader::SignatureOf(const std::string& file) {
-  struct stat now = {};
-  if (stat(file.c_str(), &now) != 0) return "";
-  return absl::StrCat(now.st_dev, " ", now.st_ino, " ", now.st_size, " ",
-                      absl::ToUnixNanos(absl::TimeFromTimespec(now.st_mtim)), " ",
-                      absl::ToUnixNanos(absl::TimeFromTimespec(now.st_ctim)));
 }
 
 void Reloader::Request() {

@@ -35,13 +35,9 @@ class Reloader {
   // `name`, for the log, says what is read: "log level".
   void Add(std::string name, Hook hook);
 
-  // Likewise; runs also once `file` is another than `seen`: its SignatureOf, taken before it was
-  // read last. Looks once a second.
+  // Likewise; runs also once `file` is another than `seen`: its SignatureOf
+  // (base/file_signature.h), taken before it was read last. Looks once a second.
   void Watch(std::string name, std::string file, std::string seen, Hook hook);
-
-  // What differs when a file, or the file behind a link, is written or replaced. "" where there is
-  // none.
-  static std::string SignatureOf(const std::string& file);
 
   // Runs all hooks soon, in the order they were added. Requests during a run are one more run.
   void Request();

@@ -69,20 +69,7 @@ absl::StatusOr<Admission> AdmissionController::Quote(const Work& work,
 }
 
 void AdmissionController::CountRefusal(const absl::Status& status) const {
-  if (metrics_ == nullptr) return;
-  switch (ReasonOf(status)) {
-    case Reason::kQueueFull:
-      return metrics_->AdmissionRejected(RejectReason::kQueueFull);
-    case Reason::kClientQueueFull:
-      return metrics_->AdmissionRejected(RejectReason::kClientQueueFull);
-    case Reason::kDeadlineUnreachable:
-      return metrics_->AdmissionRejected(RejectReason::kDeadlineUnreachable);
-    case Reason::kDraining:
-    case Reason::kDeviceLost:
-      return metrics_->AdmissionRejected(RejectReason::kDraining);
-    default:  // A fault of the request, not of ours.
-      return;
-  }
+  if (metrics_ != nullptr) metrics_->AdmissionRejected(ReasonOf(status));
 }
 
 absl::Duration AdmissionController::BacklogTime() const {

@@ -1,12 +1,12 @@
 #include "server/transport/tls_context.h"
 
 #include <openssl/err.h>
-#include <sys/stat.h>
 
 #include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/file_signature.h"
 
 namespace hmar {
 namespace {
@@ -69,7 +69,6 @@ RenewedTlsContext::RenewedTlsContext(TlsFiles files, TlsContext context, const C
     : files_(std::move(files)),
       clock_(*clock),
       context_(std::move(context)),
-      stamp_(Stamp()),
       looked_at_(clock_.Now()) {}
 
 TlsContext RenewedTlsContext::Get() {
@@ -87,14 +86,8 @@ TlsContext RenewedTlsContext::Get() {
 }
 
 std::string RenewedTlsContext::Stamp() const {
-  std::string stamp;
-  for (const std::string& file : {files_.certificate, files_.key, files_.client_ca}) {
-    struct stat found = {};
-    if (file.empty() || stat(file.c_str(), &found) != 0) continue;
-    absl::StrAppend(&stamp, found.st_dev, ":", found.st_ino, ":", found.st_size, ":",
-                    found.st_mtim.tv_sec, ".", found.st_mtim.tv_nsec, " ");
-  }
-  return stamp;
+  return absl::StrCat(SignatureOf(files_.certificate), ";", SignatureOf(files_.key), ";",
+                      SignatureOf(files_.client_ca));
 }
 
 }  // namespace hmar

@@ -39,7 +39,7 @@ class RenewedTlsContext {
   const TlsFiles files_;
   const Clock& clock_;
   TlsContext context_;
-  std::string stamp_;
+  std::string stamp_;  // Of what is in use; "": not known, as `context` was made before.
   absl::Time looked_at_;
 };
 

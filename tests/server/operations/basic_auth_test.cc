@@ -17,10 +17,10 @@ namespace {
 using ::testing::HasSubstr;
 using Answer = BasicAuth::Answer;
 
-// By a fast setting of a slow hash.
+// By a fast setting of a slow hash, of the kind that htpasswd -B makes.
 std::string HashOf(const std::string& password) {
   const auto state = std::make_unique<crypt_data>();
-  return crypt_r(password.c_str(), "$2b$04$abcdefghijklmnopqrstuu", state.get());
+  return crypt_r(password.c_str(), "$2y$04$abcdefghijklmnopqrstuu", state.get());
 }
 
 class BasicAuthTest : public ::testing::Test {

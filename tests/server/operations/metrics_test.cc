@@ -63,7 +63,7 @@ TEST(MetricsTest, EventsReachTheirSeries) {
   metrics->FirstPreview(0, absl::Milliseconds(40));
   metrics->RequestEstimated(0, absl::Seconds(2), absl::Seconds(3));
   metrics->PictureEncoded(absl::Milliseconds(2));
-  metrics->AdmissionRejected(RejectReason::kDraining);
+  metrics->AdmissionRejected(Reason::kDraining);
   metrics->QueueChanged(1, 7);
   metrics->RunningChanged(0, 1, 3);
   metrics->ImageStarted(1, absl::Seconds(4));

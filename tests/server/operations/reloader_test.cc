@@ -11,6 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/base/file_signature.h"
 
 namespace hmar {
 namespace {
@@ -85,7 +86,7 @@ TEST_F(ReloaderTest, AWatchedFileIsReadAgainWhenItIsAnother) {
   const std::string file = ::testing::TempDir() + "reloader_test_file";
   const auto write = [&file](const std::string& text) { std::ofstream(file) << text; };
   write("one");
-  const std::string seen = Reloader::SignatureOf(file);
+  const std::string seen = SignatureOf(file);
   write("two, before the watch began");
   reloader_.Watch("keys", file, seen, [&file]() -> absl::StatusOr<std::string> {
     std::string text;
