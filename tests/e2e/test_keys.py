@@ -187,6 +187,17 @@ def test_a_faulty_file_is_refused_with_its_line(lines, what, hmar_server, model_
     assert f"--keys: {file}{what}" in ended.stderr
 
 
+def test_a_load_shows_a_key(keys, start_with, build_dir, tmp_path):
+    server = start_with(keys.add("alice").write())
+    file = tmp_path / "key"
+    file.write_text(keys.keys["alice"] + "\n")
+    command = [build_dir / "client" / "hmar-load", "--server", server.address, "--quiet", "--requests=4"]
+    assert subprocess.run([*command, "--api-key-file", file], capture_output=True).returncode == 0
+    assert server.metric("hmar_principal_images_total", principal="alice") == 4
+    stranger = subprocess.run(command, capture_output=True, text=True)
+    assert stranger.returncode == 3 and "KEY_MISSING" in stranger.stderr
+
+
 def test_a_key_expires(keys, start_with):
     keys.add("alice", "--expires=2020-02-29").add("bob", "--expires=2999-12-31T00:00:00Z").write()
     server = start_with(keys)

@@ -1,6 +1,5 @@
 """Strangers at a server that asks for keys: they cost it nothing but a look at their headers."""
 import contextlib
-import subprocess
 import threading
 
 import grpc
@@ -8,6 +7,7 @@ import pytest
 from hmar.v1 import image_generation_pb2 as pb
 
 from http2 import DATA, GOAWAY, HEADERS, RST_STREAM, Http2Connection, frame, message
+from keys_file import Keys
 from memory import bounded_memory
 from requests_under_test import images_of, one_pass, request
 
@@ -21,12 +21,10 @@ def guarded(start_server, model_folder, hmar, tmp_path):
     """guarded(*flags): a ready server on one thread that knows one key, and that key's metadata."""
 
     def start(*flags):
-        made = subprocess.run([hmar, "key", "new", "--name=alice"], capture_output=True, text=True, check=True)
-        file = tmp_path / "keys.toml"
-        file.write_text(made.stdout)
-        server = start_server(f"--model=m={model_folder}", "--threads=1", f"--keys={file}", *flags)
+        keys = Keys(hmar, tmp_path / "keys.toml").add("alice").write()
+        server = start_server(f"--model=m={model_folder}", "--threads=1", f"--keys={keys.file}", *flags)
         server.wait_until_ready()
-        return server, (("authorization", "Bearer " + made.stderr.split()[-1]),)
+        return server, keys.of("alice")
 
     return start
 

@@ -9,6 +9,7 @@ import trustme
 from hmar.v1 import image_generation_pb2 as pb
 from PIL import Image
 
+from keys_file import Keys
 from requests_under_test import images_of, request
 
 
@@ -188,6 +189,32 @@ def test_tls_with_an_authority_of_ones_own(hmar_client, start_server, model_fold
         assert client.models()[0].name == "m"
     with hmar_client.Client(address, tls=True, retry=hmar_client.NO_RETRIES) as client, pytest.raises(hmar_client.Unavailable):
         client.models()
+
+
+def test_a_key_goes_with_every_call(hmar_client, hmar, start_server, model_folder, tmp_path, monkeypatch):
+    keys = Keys(hmar, tmp_path / "keys.toml").add("alice", "--images-per-minute=2").write()
+    server = start_server(f"--model=m={model_folder}", f"--keys={keys.file}")
+    server.wait_for_line("ready")
+    monkeypatch.delenv("HMAR_KEY", raising=False)
+    with hmar_client.Client(server.address) as client:
+        for call in (client.models, lambda: client.images("ship")):
+            with pytest.raises(hmar_client.Unauthenticated) as raised:
+                call()
+            assert raised.value.reason == "KEY_MISSING"
+        assert client.health()
+    with hmar_client.Client(server.address, key=keys.keys["alice"], retry=hmar_client.NO_RETRIES) as client:
+        assert client.models()[0].name == "m"
+        assert len(client.images("ship", n=2, schedule="none")) == 2
+        with pytest.raises(hmar_client.Overloaded) as raised:
+            client.images("ship", n=2, schedule="none")
+        assert raised.value.reason == "QUOTA_IMAGES" and 0 < raised.value.retry_after <= 60
+    monkeypatch.setenv("HMAR_KEY", keys.keys["alice"])
+
+    async def ask():
+        async with hmar_client.AsyncClient(server.address) as client:
+            return await client.models()
+
+    assert asyncio.run(ask())[0].name == "m"
 
 
 def test_threads_share_a_client(client):
