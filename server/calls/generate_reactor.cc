@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 #include "server/base/exceptions.h"
@@ -27,10 +26,7 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Start(
 }
 
 GenerateReactor::GenerateReactor(CallScope scope, grpc::CallbackServerContext* call)
-    : call_(std::move(scope)),
-      canceller_(call),
-      account_(call_.context().deliveries),
-      mailbox_(call_.context().mailbox, &account_) {}
+    : StreamedCall(std::move(scope)), canceller_(call) {}
 
 void GenerateReactor::Begin(const ReceivedRequest<v1::GenerateRequest>& request) {
   absl::Status status;
@@ -45,58 +41,8 @@ void GenerateReactor::Begin(const ReceivedRequest<v1::GenerateRequest>& request)
 absl::Status GenerateReactor::Admit(const ReceivedRequest<v1::GenerateRequest>& request) {
   HMAR_RETURN_IF_ERROR(request.status);
   HMAR_ASSIGN_OR_RETURN(ResolvedRequest resolved, call_.Resolve(request.message));
-  auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
-                                                 call_.origin(), shared_from_this());
-  {
-    absl::MutexLock lock(&mutex_);
-    generation_ = generation;
-  }
-  return generation->Start();
+  return StartGeneration(std::move(resolved), shared_from_this());
 }
-
-void GenerateReactor::OnAccepted(v1::Accepted accepted) {
-  v1::GenerateResponse event;
-  *event.mutable_accepted() = std::move(accepted);
-  mailbox_.Open(std::move(event));
-  Pump();
-}
-
-void GenerateReactor::OnPreview(v1::Preview preview, uint32_t skipped) {
-  v1::GenerateResponse event;
-  *event.mutable_preview() = std::move(preview);
-  CountDropped(mailbox_.PutPreview(std::move(event), skipped));
-  Pump();
-}
-
-void GenerateReactor::OnImage(v1::Image image) {
-  v1::GenerateResponse event;
-  *event.mutable_image() = std::move(image);
-  PutFinal(std::move(event));
-}
-
-void GenerateReactor::OnCompleted(v1::Completed completed) {
-  v1::GenerateResponse event;
-  *event.mutable_completed() = completed;
-  PutFinal(std::move(event));
-}
-
-// What was finished before still goes out.
-void GenerateReactor::OnFailed(const absl::Status& status) { End(status); }
-
-void GenerateReactor::PutFinal(v1::GenerateResponse event) {
-  uint32_t dropped = 0;
-  const bool held = mailbox_.PutFinal(std::move(event), &dropped);
-  CountDropped(dropped);
-  if (held) {
-    Pump();
-    return call_.context().deliveries->Relieve();
-  }
-  Abandon(ErrorOf(Reason::kClientTooSlow,
-                  absl::StrCat("more than ", call_.context().mailbox.max_bytes,
-                               " bytes of images wait for the client to read them")));
-}
-
-void GenerateReactor::DropPreviews() { CountDropped(mailbox_.DropPreviews()); }
 
 bool GenerateReactor::Relieve(const std::string& message) {
   bool ended = false;
@@ -141,13 +87,12 @@ void GenerateReactor::OnDone() {
   account_.Close();
   mailbox_.Close();
   std::shared_ptr<GenerateReactor> self;
-  std::shared_ptr<Generation> generation;
+  const std::shared_ptr<Generation> generation = TakeGeneration();
   absl::Status status;
   uint32_t images_sent = 0;
   {
     absl::MutexLock lock(&mutex_);
     self = std::move(self_);
-    generation = std::move(generation_);
     status = end_.value_or(absl::OkStatus());
     images_sent = images_sent_;
   }
@@ -160,13 +105,6 @@ void GenerateReactor::End(const absl::Status& status) {
     if (!end_.has_value() && !finished_) end_ = status;
   }
   Pump();
-}
-
-// Ends the call now: nothing more is made, what is unsent is dropped.
-void GenerateReactor::Abandon(const absl::Status& status) {
-  if (const std::shared_ptr<Generation> generation = this->generation()) generation->Cancel();
-  mailbox_.Close();
-  End(status);
 }
 
 void GenerateReactor::Pump() {
@@ -194,34 +132,9 @@ void GenerateReactor::Pump() {
 }
 
 void GenerateReactor::CountWritten() {
-  bool first_preview = false;
-  std::shared_ptr<Generation> generation;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (current_.has_image()) ++images_sent_;
-    if (!current_.has_preview()) return;
-    first_preview = !std::exchange(preview_sent_, true);
-    generation = generation_;
-  }
-  Metrics* metrics = call_.context().metrics;
-  if (metrics == nullptr || generation == nullptr) return;
-  const ResolvedRequest& request = generation->request();
-  metrics->PreviewSent(request.job.model, request.job.prototype.preview_mode);
-  if (first_preview) {
-    metrics->FirstPreview(request.job.model, call_.context().clock->Now() - call_.arrived_at());
-  }
-}
-
-void GenerateReactor::CountDropped(uint32_t previews) {
-  if (previews == 0) return;
-  if (const std::shared_ptr<Generation> generation = this->generation()) {
-    generation->CountDroppedPreviews(previews);
-  }
-}
-
-std::shared_ptr<Generation> GenerateReactor::generation() const {
+  if (current_.has_preview()) CountPreviewSent();
   absl::MutexLock lock(&mutex_);
-  return generation_;
+  if (current_.has_image()) ++images_sent_;
 }
 
 }  // namespace hmar

@@ -12,10 +12,8 @@
 #include "hmar/v1/image_generation.pb.h"
 #include "server/calls/call_canceller.h"
 #include "server/calls/call_scope.h"
-#include "server/calls/deliveries.h"
-#include "server/calls/generation.h"
-#include "server/calls/mailbox.h"
 #include "server/calls/received_request.h"
+#include "server/calls/streamed_call.h"
 
 namespace hmar {
 
@@ -26,8 +24,7 @@ namespace hmar {
 // itself (self_) until OnDone, and its Generation shares it. After Finish nothing reaches gRPC any
 // more, so late events are harmless. No lock is held while gRPC or the scheduler is called.
 class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateResponse>,
-                              public EventSink,
-                              public Deliverer,
+                              public StreamedCall,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
   // Resolves, admits and starts the call; what the service's handler returns. Does not block. A
@@ -39,13 +36,6 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   // Use Start; public for std::make_shared.
   GenerateReactor(CallScope scope, grpc::CallbackServerContext* call);
 
-  void OnAccepted(v1::Accepted accepted) override;
-  void OnPreview(v1::Preview preview, uint32_t skipped) override;
-  void OnImage(v1::Image image) override;
-  void OnCompleted(v1::Completed completed) override;
-  void OnFailed(const absl::Status& status) override;
-
-  void DropPreviews() override;
   bool Relieve(const std::string& message) override;
   void Stop(const std::string& message) override;
 
@@ -56,28 +46,19 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
  private:
   void Begin(const ReceivedRequest<v1::GenerateRequest>& request);
   absl::Status Admit(const ReceivedRequest<v1::GenerateRequest>& request);
-  void PutFinal(v1::GenerateResponse event);
-  void End(const absl::Status& status);
-  void Abandon(const absl::Status& status);
-  void Pump();
-  void CountDropped(uint32_t previews);
+  void End(const absl::Status& status) override;
+  void Pump() override;
   void CountWritten();
-  std::shared_ptr<Generation> generation() const;
 
-  CallScope call_;  // Begin and OnDone change it; constant in between.
   CallCanceller canceller_;
-  Deliveries::Account account_;
-  Mailbox mailbox_;
 
-  mutable absl::Mutex mutex_;
+  absl::Mutex mutex_;
   std::shared_ptr<GenerateReactor> self_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<Generation> generation_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;   // A write is with gRPC.
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;  // Finish has been or is being called.
   std::optional<absl::Status> end_
       ABSL_GUARDED_BY(mutex_);  // How to finish once nothing is unsent.
   uint32_t images_sent_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool preview_sent_ ABSL_GUARDED_BY(mutex_) = false;
 
   v1::GenerateResponse current_;  // Belongs to gRPC while writing_.
 };

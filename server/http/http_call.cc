@@ -7,7 +7,6 @@
 #include <array>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
 #include "server/base/errors.h"
 
@@ -39,13 +38,11 @@ std::shared_ptr<HttpCall> HttpCall::Open(CallScope scope, int socket, bool gathe
 }
 
 HttpCall::HttpCall(CallScope scope, int socket, bool gathers, const std::atomic<bool>* aborting)
-    : call_(std::move(scope)),
+    : StreamedCall(std::move(scope)),
       socket_(socket),
       gathers_(gathers),
       aborting_(*aborting),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      account_(call_.context().deliveries),
-      mailbox_(call_.context().mailbox, &account_) {}
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 absl::Status HttpCall::Begin(AnswerContext* answer) {
   if (!wake_.ok()) return ErrorOf(Reason::kOutOfMemory, "the process is out of descriptors");
@@ -59,13 +56,7 @@ absl::Status HttpCall::Begin(AnswerContext* answer) {
   answer->image_size = config.image_size;
   answer->tokens_of_image = TokensOf(config);
   answer->created = call_.arrived_at();
-  auto generation = std::make_shared<Generation>(&call_.context(), std::move(resolved),
-                                                 call_.origin(), shared_from_this());
-  {
-    absl::MutexLock lock(&mutex_);
-    generation_ = generation;
-  }
-  return generation->Start();
+  return StartGeneration(std::move(resolved), shared_from_this());
 }
 
 std::optional<v1::GenerateResponse> HttpCall::Next() {
@@ -106,7 +97,7 @@ void HttpCall::Wait() {
 
 void HttpCall::Sent(const v1::GenerateResponse& event) {
   if (event.has_image()) ++images_sent_;
-  if (event.has_preview()) CountPreview();
+  if (event.has_preview()) CountPreviewSent();
 }
 
 void HttpCall::SentAll(uint32_t images) { images_sent_ = images; }
@@ -138,61 +129,13 @@ void HttpCall::Finish(bool delivered) {
   if (!delivered) Abandon(call_.WhyCancelled());
   account_.Close();
   mailbox_.Close();
-  std::shared_ptr<Generation> generation;  // Which holds this call, too.
-  {
-    absl::MutexLock lock(&mutex_);
-    generation = std::move(generation_);
-  }
+  const std::shared_ptr<Generation> generation = TakeGeneration();
   // Whatever was not fetched is not wanted.
   if (generation != nullptr && !completed_) generation->Cancel();
   const absl::Status status = this->status();
   const bool told = status.ok() || !gathers_;
   call_.Done(status, generation.get(), told ? images_sent_ : 0);
 }
-
-void HttpCall::OnAccepted(v1::Accepted accepted) {
-  v1::GenerateResponse event;
-  *event.mutable_accepted() = std::move(accepted);
-  mailbox_.Open(std::move(event));
-  Wake();
-}
-
-void HttpCall::OnPreview(v1::Preview preview, uint32_t skipped) {
-  v1::GenerateResponse event;
-  *event.mutable_preview() = std::move(preview);
-  CountDropped(mailbox_.PutPreview(std::move(event), skipped));
-  Wake();
-}
-
-void HttpCall::OnImage(v1::Image image) {
-  v1::GenerateResponse event;
-  *event.mutable_image() = std::move(image);
-  PutFinal(std::move(event));
-}
-
-void HttpCall::OnCompleted(v1::Completed completed) {
-  v1::GenerateResponse event;
-  *event.mutable_completed() = std::move(completed);
-  PutFinal(std::move(event));
-}
-
-// What was finished before still goes out.
-void HttpCall::OnFailed(const absl::Status& status) { End(status); }
-
-void HttpCall::PutFinal(v1::GenerateResponse event) {
-  uint32_t dropped = 0;
-  const bool held = mailbox_.PutFinal(std::move(event), &dropped);
-  CountDropped(dropped);
-  if (held) {
-    Wake();
-    return call_.context().deliveries->Relieve();
-  }
-  Abandon(ErrorOf(Reason::kClientTooSlow,
-                  absl::StrCat("more than ", call_.context().mailbox.max_bytes,
-                               " bytes of images wait for the client to read them")));
-}
-
-void HttpCall::DropPreviews() { CountDropped(mailbox_.DropPreviews()); }
 
 // While it gathers, the call waits for the server and not for its client.
 bool HttpCall::Relieve(const std::string& message) {
@@ -218,7 +161,7 @@ void HttpCall::Stop(const std::string& message) {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
   }
-  Wake();
+  Pump();
 }
 
 void HttpCall::End(const absl::Status& status) {
@@ -226,40 +169,9 @@ void HttpCall::End(const absl::Status& status) {
     absl::MutexLock lock(&mutex_);
     if (!end_.has_value()) end_ = status;
   }
-  Wake();
+  Pump();
 }
 
-// Ends the call now: nothing more is made, what is unsent is dropped.
-void HttpCall::Abandon(const absl::Status& status) {
-  if (const std::shared_ptr<Generation> generation = this->generation()) generation->Cancel();
-  mailbox_.Close();
-  End(status);
-}
-
-void HttpCall::Wake() { eventfd_write(wake_.get(), 1); }
-
-void HttpCall::CountPreview() {
-  const bool first = !std::exchange(preview_sent_, true);
-  const std::shared_ptr<Generation> generation = this->generation();
-  Metrics* const metrics = call_.context().metrics;
-  if (metrics == nullptr || generation == nullptr) return;
-  const ResolvedRequest& request = generation->request();
-  metrics->PreviewSent(request.job.model, request.job.prototype.preview_mode);
-  if (first) {
-    metrics->FirstPreview(request.job.model, call_.context().clock->Now() - call_.arrived_at());
-  }
-}
-
-void HttpCall::CountDropped(uint32_t previews) {
-  if (previews == 0) return;
-  if (const std::shared_ptr<Generation> generation = this->generation()) {
-    generation->CountDroppedPreviews(previews);
-  }
-}
-
-std::shared_ptr<Generation> HttpCall::generation() const {
-  absl::MutexLock lock(&mutex_);
-  return generation_;
-}
+void HttpCall::Pump() { eventfd_write(wake_.get(), 1); }
 
 }  // namespace hmar

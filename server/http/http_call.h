@@ -12,9 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "hmar/v1/image_generation.pb.h"
 #include "server/calls/call_scope.h"
-#include "server/calls/deliveries.h"
-#include "server/calls/generation.h"
-#include "server/calls/mailbox.h"
+#include "server/calls/streamed_call.h"
 #include "server/http/image_answers.h"
 #include "server/transport/descriptors.h"
 
@@ -24,9 +22,7 @@ namespace hmar {
 // worker's thread waits for the events, writes them, and watches whether its client is still there.
 //
 // The worker calls Begin, Next, Hold, Sent and Finish; all else comes from any thread.
-class HttpCall final : public EventSink,
-                       public Deliverer,
-                       public std::enable_shared_from_this<HttpCall> {
+class HttpCall final : public StreamedCall, public std::enable_shared_from_this<HttpCall> {
  public:
   // `socket`: the client's, watched for its end. `gathers`: the answer waits for all images.
   // `aborting`, which outlives the call, says when nobody is to wait any longer.
@@ -65,37 +61,22 @@ class HttpCall final : public EventSink,
   // Closes the books; `delivered`: all that was said last has been taken. Call once, last.
   void Finish(bool delivered);
 
-  void OnAccepted(v1::Accepted accepted) override;
-  void OnPreview(v1::Preview preview, uint32_t skipped) override;
-  void OnImage(v1::Image image) override;
-  void OnCompleted(v1::Completed completed) override;
-  void OnFailed(const absl::Status& status) override;
-
-  void DropPreviews() override;
   bool Relieve(const std::string& message) override;
   void Stop(const std::string& message) override;
 
  private:
-  void PutFinal(v1::GenerateResponse event);
-  void End(const absl::Status& status);
-  void Abandon(const absl::Status& status);
-  void Wake();
+  void End(const absl::Status& status) override;
+  // Wakes the worker.
+  void Pump() override;
   // Until something happens, or the client or its deadline has gone.
   void Wait();
-  void CountDropped(uint32_t previews);
-  void CountPreview();
-  std::shared_ptr<Generation> generation() const;
 
-  CallScope call_;  // Begin and Finish change it; constant in between.
   const int socket_;
   const bool gathers_;
   const std::atomic<bool>& aborting_;
   const Descriptor wake_;
-  Deliveries::Account account_;
-  Mailbox mailbox_;
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<Generation> generation_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
   bool answering_ ABSL_GUARDED_BY(mutex_) = false;  // What was gathered is being sent.
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
@@ -103,7 +84,6 @@ class HttpCall final : public EventSink,
   // The worker's.
   bool completed_ = false;
   uint32_t images_sent_ = 0;
-  bool preview_sent_ = false;
 };
 
 }  // namespace hmar

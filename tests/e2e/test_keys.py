@@ -191,7 +191,7 @@ def test_a_load_shows_a_key(keys, start_with, build_dir, tmp_path):
     server = start_with(keys.add("alice").write())
     file = tmp_path / "key"
     file.write_text(keys.keys["alice"] + "\n")
-    command = [build_dir / "client" / "hmar-load", "--server", server.address, "--quiet", "--requests=4"]
+    command = [build_dir / "client" / "hmar-load", "--server", server.address, "--quiet", "--requests=4", "--concurrency=2"]
     assert subprocess.run([*command, "--api-key-file", file], capture_output=True).returncode == 0
     assert server.metric("hmar_principal_images_total", principal="alice") == 4
     stranger = subprocess.run(command, capture_output=True, text=True)
