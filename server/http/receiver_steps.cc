@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{16} << 10;
 constexpr size_t kFreeHeadBytes = 4096;
+constexpr absl::Duration kRetry = absl::Seconds(1);
 constexpr char kContinue[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
@@ -59,8 +60,12 @@ Receiver::Progress Receiver::StepHead(Table::iterator at) {
     return Refuse(at, {431, absl::StrCat("the head has more than ", kMaxHeadBytes, " bytes")});
   }
   parked.looked_at = received.size();
-  if (!CountHead(&parked)) {
-    return Refuse(at, {431, "the heads of all requests take more memory than they may"});
+  if (!CountHead(&parked)) {  // Which passes, as heads do.
+    return RefuseFor(at, RetryAfter(ErrorOf(Reason::kTooManyCalls,
+                                            absl::StrCat("the heads of all requests that are on "
+                                                         "their way take more than ",
+                                                         options_.head_bytes, " bytes")),
+                                    kRetry));
   }
   return ReadMore(at);
 }
