@@ -5,13 +5,14 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-deploy/setup.sh [--test] [--browser] [--oracle]   install what is missing of deploy/packages.txt
+deploy/setup.sh [--test] [--browser] [--java] [--oracle]   install what is missing of deploy/packages.txt
 deploy/setup.sh --print-site-packages   print the environment's site-packages folder; changes nothing
 deploy/setup.sh --print-python          print its python; changes nothing
 
   (none)    what building and running the server and the client takes
   --test    and what tests/run.sh and .ci/run take
   --browser and a browser for the tests of the page: half a GB, so they are skipped without it
+  --java    and Java with its gRPC for one test: half a GB, so it is skipped without them
   --oracle  and what Python's `import torch` takes, for tests/reference and the yardstick benchmark: small where a CUDA
             13 toolkit is installed, 3 GB elsewhere
 
@@ -141,13 +142,14 @@ install_oracle() {
 }
 
 main() {
-  local test=false browser=false oracle=false argument
+  local test=false browser=false java=false oracle=false argument
   for argument in "$@"; do
     case $argument in
       --print-site-packages) print_site_packages; return ;;
       --print-python) print_site_packages >/dev/null; echo "$venv/bin/python"; return ;;
       --test) test=true ;;
       --browser) browser=true ;;
+      --java) java=true ;;
       --oracle) oracle=true ;;
       -h | --help) usage; return ;;
       *) usage >&2; exit 2 ;;
@@ -156,6 +158,7 @@ main() {
   install_apt build
   if $test; then install_apt test; fi
   if $browser; then install_apt browser; fi
+  if $java; then install_apt java; fi
   make_venv
   install_pip build --no-deps
   if $test; then install_pip test; fi

@@ -42,15 +42,37 @@ absl::StatusOr<ModelFacts> AskModel(Client& client, const std::string& name, Can
   return ModelFacts{static_cast<uint32_t>(model->classes_size()), model->image_size()};
 }
 
-absl::StatusOr<std::vector<RequestMaker>> MakeMakers(const LoadOptions& options, Client& client,
-                                                     Canceller& canceller) {
-  std::map<std::string, ModelFacts> models;
-  std::vector<RequestMaker> makers;
+// How each kind reaches the server.
+struct Access {
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  std::vector<std::string> keys;  // One a kind; "": none.
+};
+
+absl::StatusOr<Access> MakeAccess(const LoadOptions& options) {
+  Access access;
+  HMAR_ASSIGN_OR_RETURN(access.credentials, MakeCredentials(options.tls));
+  HMAR_ASSIGN_OR_RETURN(const std::string key, ReadApiKey(options.api_key));
   for (const Kind& kind : options.kinds) {
-    if (!models.contains(kind.model)) {
-      HMAR_ASSIGN_OR_RETURN(models[kind.model], AskModel(client, kind.model, canceller));
+    access.keys.push_back(key);
+    if (kind.api_key_file.empty()) continue;
+    HMAR_ASSIGN_OR_RETURN(access.keys.back(), ReadApiKey({.key = "", .file = kind.api_key_file}));
+  }
+  return access;
+}
+
+// A key sees its own models: each is asked for by who will call it.
+absl::StatusOr<std::vector<RequestMaker>> MakeMakers(const LoadOptions& options,
+                                                     const Access& access, Canceller& canceller) {
+  std::map<std::pair<std::string, std::string>, ModelFacts> models;  // By key and name.
+  std::vector<RequestMaker> makers;
+  for (size_t i = 0; i < options.kinds.size(); ++i) {
+    const Kind& kind = options.kinds[i];
+    const auto [facts, is_new] = models.try_emplace({access.keys[i], kind.model});
+    if (is_new) {
+      Client client(options.server, access.credentials, access.keys[i]);
+      HMAR_ASSIGN_OR_RETURN(facts->second, AskModel(client, kind.model, canceller));
     }
-    HMAR_ASSIGN_OR_RETURN(RequestMaker maker, RequestMaker::Make(kind, models[kind.model]));
+    HMAR_ASSIGN_OR_RETURN(RequestMaker maker, RequestMaker::Make(kind, facts->second));
     makers.push_back(std::move(maker));
   }
   return makers;
@@ -107,10 +129,10 @@ struct Start {
   std::vector<MetricSample> metrics;
 };
 
-absl::StatusOr<Start> Prepare(const LoadOptions& options, Client& client, Canceller& canceller,
-                              Channels& channels) {
+absl::StatusOr<Start> Prepare(const LoadOptions& options, const Access& access,
+                              Canceller& canceller, Channels& channels) {
   Start start;
-  HMAR_ASSIGN_OR_RETURN(start.makers, MakeMakers(options, client, canceller));
+  HMAR_ASSIGN_OR_RETURN(start.makers, MakeMakers(options, access, canceller));
   HMAR_RETURN_IF_ERROR(channels.Connect(kStartTimeout));
   if (!options.metrics) return start;
   HMAR_ASSIGN_OR_RETURN(start.metrics, Scrape(*options.metrics));
@@ -120,19 +142,13 @@ absl::StatusOr<Start> Prepare(const LoadOptions& options, Client& client, Cancel
 }  // namespace
 
 int RunLoad(const LoadOptions& options, Canceller& canceller, StopSignal& stop) {
-  const auto credentials = MakeCredentials(options.tls);
-  if (!credentials.ok()) {
-    Say(credentials.status());
+  const absl::StatusOr<Access> access = MakeAccess(options);
+  if (!access.ok()) {
+    Say(access.status());
     return kLoadUsage;
   }
-  const absl::StatusOr<std::string> key = ReadApiKey(options.api_key);
-  if (!key.ok()) {
-    Say(key.status());
-    return kLoadUsage;
-  }
-  Client client(options.server, *credentials, *key);
-  Channels channels(options.server, options.kinds, options.connections, *credentials);
-  const absl::StatusOr<Start> start = Prepare(options, client, canceller, channels);
+  Channels channels(options.server, options.kinds, options.connections, access->credentials);
+  const absl::StatusOr<Start> start = Prepare(options, *access, canceller, channels);
   if (!start.ok()) {
     Say(start.status());
     return stop.stopped() ? kLoadInterrupted : kLoadNothing;
@@ -144,7 +160,8 @@ int RunLoad(const LoadOptions& options, Canceller& canceller, StopSignal& stop) 
                 .verified = options.verify};
   Seen seen;
   RunLoads(options,
-           {options.kinds, start->makers, channels, options.verify ? &memory : nullptr, stop, *key},
+           {options.kinds, start->makers, channels, options.verify ? &memory : nullptr, stop,
+            access->keys},
            seen, report);
   if (options.metrics) {
     auto rows = CompareAfter(*options.metrics, start->metrics, seen);

@@ -124,7 +124,8 @@ void AddKindOptions(CLI::App& app, RawOptions& raw) {
       app.add_option("--mix", raw.mix, "TOML file of several kinds, drawn by their weights")
           ->group(group);
   for (const KindField& field : KindFields()) {
-    if (field.name == "weight") continue;  // One kind has all.
+    // One kind has all of the calls, and the load's key.
+    if (field.name == "weight" || field.name == "api_key_file") continue;
     const std::string flag = absl::StrCat("--", absl::StrReplaceAll(field.name, {{"_", "-"}}));
     const auto set = [&raw, &field, flag](const std::string& value) {
       const absl::Status status = SetField(field, value, raw.kind);

@@ -115,7 +115,8 @@ bool LoadRun::HasRoom() const {
 }
 
 void LoadRun::StartCall(const PlannedCall& planned, absl::Duration due) {
-  const CallContext context{clock_, timers_, parts_.memory, shape_.timeout, parts_.key};
+  const CallContext context{clock_, timers_, parts_.memory, shape_.timeout,
+                            parts_.keys[planned.kind]};
   const auto call = std::make_shared<Call>(
       context, parts_.kinds[planned.kind], planned,
       parts_.makers[planned.kind].Request(planned.seed), parts_.channels.ForwardedFor(planned.kind),

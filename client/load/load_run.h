@@ -59,7 +59,7 @@ struct LoadParts {
   Channels& channels;
   ImageMemory* memory;  // Null: bytes are not compared.
   StopSignal& stop;
-  std::string key = {};  // See client/api_key.h.
+  const std::vector<std::string>& keys;  // One a kind (client/api_key.h); "": none.
 };
 
 // One load from its first call to the end of its last. Calls are sent from the thread that runs it;

@@ -31,6 +31,7 @@ struct Kind {
   int64_t cancel_after_ms = 0;       // Cancelled by the client so long after it is due; 0: never.
   int64_t read_delay_ms = 0;         // Waits so long before each read: a slow client.
   std::string principal;             // Who calls: a channel and a forwarded address of their own.
+  std::string api_key_file;          // Of the key its calls show; empty: the load's key.
   int64_t uploads = 8;               // Different pictures that edits send, by seed.
 
   friend bool operator==(const Kind&, const Kind&) = default;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -13,6 +14,7 @@ namespace hmar::load {
 namespace {
 
 constexpr size_t kMaxNameBytes = 64;
+constexpr size_t kMaxPathBytes = 4096;
 constexpr int64_t kMaxImages = 4096;
 constexpr int64_t kMaxMs = 3'600'000;
 constexpr int64_t kMaxReadDelayMs = 60'000;
@@ -67,6 +69,14 @@ struct Setter {
     kind.*field.member = std::string(value);
     return absl::OkStatus();
   }
+
+  absl::Status operator()(const PathField& field) const {
+    if (value.empty() || value.size() > kMaxPathBytes || absl::StrContains(value, '\0')) {
+      return Wrong(value, absl::StrCat("a file's name, 1 .. ", kMaxPathBytes, " bytes"));
+    }
+    kind.*field.member = std::string(value);
+    return absl::OkStatus();
+  }
 };
 
 std::vector<KindField> MakeFields() {
@@ -93,6 +103,8 @@ std::vector<KindField> MakeFields() {
        WholeField{&Kind::read_delay_ms, 0, kMaxReadDelayMs}},
       {"principal", "Who calls: each has connections and an x-forwarded-for address of its own",
        NameField{&Kind::principal}},
+      {"api_key_file", "File that holds the key of these calls; default: the key of the load",
+       PathField{&Kind::api_key_file}},
       {"uploads", "Different pictures that edits send", WholeField{&Kind::uploads, 1, kMaxUploads}},
   };
 }

@@ -30,11 +30,14 @@ struct ChoiceField {
 struct NameField {  // 1 .. 64 of A-Z, a-z, 0-9, dot, dash, underscore and slash.
   std::string Kind::*member;
 };
+struct PathField {  // 1 .. 4096 bytes, no NUL.
+  std::string Kind::*member;
+};
 
 struct KindField {
   std::string name;
   std::string meaning;
-  std::variant<WholeField, NumberField, ChoiceField, NameField> type;
+  std::variant<WholeField, NumberField, ChoiceField, NameField, PathField> type;
 };
 
 // In the order of --help. Thread-safe.

@@ -32,9 +32,10 @@ constexpr std::array kTable = {
     ReasonRow{Reason::kImageSizeMismatch, "IMAGE_SIZE_MISMATCH", Code::kInvalidArgument,
               "An uploaded image has another size than the model, or a mask than its image."},
     ReasonRow{Reason::kReplyTooLarge, "REPLY_TOO_LARGE", Code::kInvalidArgument,
-              "The images would not fit one reply: ask for fewer, or call Generate."},
+              "The images would not fit one reply: ask for fewer, or for a stream (Generate)."},
     ReasonRow{Reason::kMessageInvalid, "MESSAGE_INVALID", Code::kInvalidArgument,
-              "The bytes of the request are no message of the method's type."},
+              "The request is none that is understood: by its bytes, or over HTTP by its path, "
+              "method or headers."},
     ReasonRow{Reason::kKeyMissing, "KEY_MISSING", Code::kUnauthenticated,
               "The server asks for a key and the call has none: authorization: Bearer KEY."},
     ReasonRow{Reason::kKeyUnknown, "KEY_UNKNOWN", Code::kUnauthenticated,

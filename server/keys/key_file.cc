@@ -74,8 +74,8 @@ Complaint ReadHashes(const toml::node& node, Key* key) {
 
 Complaint ReadModels(const toml::node& node, absl::Span<const std::string> served, Key* key) {
   const toml::array* array = node.as_array();
-  Complaint complaint = absl::StrCat(
-      "must be an array of names of models that this server has: ", absl::StrJoin(served, ", "));
+  Complaint complaint = absl::StrCat("must be an array of names of models that this server has: ",
+                                     absl::StrJoin(served, ", "));
   if (array == nullptr || array->size() > served.size()) return complaint;
   std::vector<std::string> models;
   for (const toml::node& each : *array) {

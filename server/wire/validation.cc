@@ -172,9 +172,10 @@ absl::StatusOr<ResolvedRequest> Resolve(const v1::GenerateImagesRequest& request
   const ModelConfig& config = context.catalog->models()[resolved.job.model].config;
   const size_t fit = context.limits.max_reply_bytes / ImageBytes(config, resolved);
   if (resolved.job.images > fit && resolved.job.images <= context.limits.max_images) {
-    violations.Add(Reason::kReplyTooLarge, "num_images",
-                   absl::StrCat(resolved.job.images, "; ", fit, " fit one reply of ",
-                                context.limits.max_reply_bytes, " bytes; call Generate"));
+    violations.Add(
+        Reason::kReplyTooLarge, "num_images",
+        absl::StrCat(resolved.job.images, "; ", fit, " fit one reply of ",
+                     context.limits.max_reply_bytes, " bytes; ask for fewer, or for a stream"));
   }
   HMAR_RETURN_IF_ERROR(violations.ToStatus());
   return resolved;

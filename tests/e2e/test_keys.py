@@ -198,6 +198,21 @@ def test_a_load_shows_a_key(keys, start_with, build_dir, tmp_path):
     assert stranger.returncode == 3 and "KEY_MISSING" in stranger.stderr
 
 
+def test_each_kind_of_a_load_shows_a_key_of_its_own(keys, start_with, build_dir, tmp_path):
+    server = start_with(keys.add("alice").add("bob", "--images-per-minute=1").write())
+    kinds = ""
+    for name in ("alice", "bob"):
+        (tmp_path / name).write_text(keys.keys[name])
+        kinds += f'[[mix]]\nname = "{name}"\napi_key_file = "{tmp_path / name}"\n'
+    (tmp_path / "mix.toml").write_text(kinds)
+    command = [build_dir / "client" / "hmar-load", "--server", server.address, "--quiet", "--requests=8", "--concurrency=2",
+               "--mix", tmp_path / "mix.toml"]
+    load = subprocess.run(command, capture_output=True, text=True)
+    assert "QUOTA_IMAGES" in load.stdout, load.stderr
+    ok = int(re.search(r"^ +alice(?: +\d+){2} +(\d+)", load.stdout, re.M)[1])  # After DUE and UNSENT.
+    assert server.metric("hmar_principal_images_total", principal="alice") == ok > 0
+
+
 def test_a_key_expires(keys, start_with):
     keys.add("alice", "--expires=2020-02-29").add("bob", "--expires=2999-12-31T00:00:00Z").write()
     server = start_with(keys)

@@ -1,5 +1,6 @@
 """Fixtures of monitoring/: Debian's Prometheus, a server under a load of all sorts, and one that watches the other."""
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ PROMETHEUS = REPO / "deploy" / "prometheus"
 MIX = """
 [[mix]]
 name = "drafts"
+principal = "fritz"
 weight = 4
 previews = "fast"
 [[mix]]
@@ -24,6 +26,7 @@ previews = "full"
 principal = "alice"
 [[mix]]
 name = "edits"
+principal = "fritz"
 weight = 2
 method = "edit"
 uploads = 8
@@ -51,9 +54,10 @@ images = 8
 format = "rgb"
 principal = "carol"
 """
+CALLERS = ["alice", "bob", "carol", "dora", "erin", "fritz"]
 # A cache that holds some of the pictures that edits send, not all.
 SERVER_FLAGS = ["--max-images-in-flight=8", "--max-queued-images=64", "--max-queued-images-per-client=16",
-                "--trust-forwarded-for", "--upload-cache-bytes=4000"]
+                "--upload-cache-bytes=4000"]
 
 
 def program(name):
@@ -82,16 +86,22 @@ def promtool():
 
 
 @pytest.fixture(scope="session")
-def watched(hmar_server, model_folder, build_dir, tmp_path_factory):
+def watched(hmar_server, hmar, model_folder, build_dir, tmp_path_factory):
     """A Prometheus, and the server that it scrapes while a load of all sorts goes on: (prometheus, server)."""
+    from keys_file import Keys
     from prometheus_process import PrometheusProcess
     from server_process import ServerProcess
 
     binary = program("prometheus")
     folder = tmp_path_factory.mktemp("monitoring")
+    keys = Keys(hmar, folder / "keys.toml")
+    for caller in CALLERS:
+        (folder / caller).write_text(keys.add(caller).keys[caller])
+    keys.write()
     mix = folder / "mix.toml"
-    mix.write_text(MIX)
-    with ServerProcess(hmar_server, [f"--model=hmar-cifar10={model_folder}", *SERVER_FLAGS], folder) as server:
+    mix.write_text(re.sub('principal = "(.*)"', rf'\g<0>\napi_key_file = "{folder}/\1"', MIX))
+    flags = [f"--model=hmar-cifar10={model_folder}", f"--keys={keys.file}", *SERVER_FLAGS]
+    with ServerProcess(hmar_server, flags, folder) as server:
         server.wait_until_ready()
         load = subprocess.Popen(
             [build_dir / "client" / "hmar-load", "--server", server.address, "--concurrency", "24", "--duration", "3600",

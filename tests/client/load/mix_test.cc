@@ -36,6 +36,7 @@ TEST(MixTest, EveryFieldIsRead) {
     cancel_after_ms = 200
     read_delay_ms = 10
     principal = "alice"
+api_key_file = "keys/alice"
     uploads = 5
     [[mix]]
     method = "edit"
@@ -56,6 +57,7 @@ TEST(MixTest, EveryFieldIsRead) {
                     .cancel_after_ms = 200,
                     .read_delay_ms = 10,
                     .principal = "alice",
+                    .api_key_file = "keys/alice",
                     .uploads = 5};
   EXPECT_EQ(kinds->front(), wanted);
   Kind plain;
@@ -84,6 +86,8 @@ TEST(MixTest, AMistakeNamesTheFieldTheValueAndTheLimit) {
       {"read_delay_ms = 60001", "mix[1].read_delay_ms: was '60001', must be a whole number, 0 .."},
       {"uploads = 0", "mix[1].uploads: was '0', must be a whole number, 1 .. 256"},
       {"principal = \"\"", "mix[1].principal: was '', must be 1 .. 64 of"},
+      {"api_key_file = \"\"",
+       "mix[1].api_key_file: was '', must be a file's name, 1 .. 4096 bytes"},
       {"model = \"a b\"", "mix[1].model: was 'a b', must be 1 .. 64 of"},
       {"name = \"<b>\"", "mix[1].name: was '<b>', must be 1 .. 64 of"},
       {"colour = 1", "mix[1].colour: no such field; there are name, weight, method"},
@@ -98,7 +102,7 @@ TEST(MixTest, AMistakeNamesTheFieldTheValueAndTheLimit) {
 TEST(MixTest, EveryFieldHasAMistakeOfItsOwn) {
   for (const KindField& field : KindFields()) {
     Kind kind;
-    EXPECT_FALSE(SetField(field, "?", kind).ok()) << field.name;
+    EXPECT_FALSE(SetField(field, absl::string_view("?\0", 2), kind).ok()) << field.name;
     EXPECT_EQ(kind, Kind()) << field.name;
   }
 }

@@ -91,6 +91,7 @@ TEST(LoadOptionsTest, EveryFieldOfAKindIsAFlag) {
                     .cancel_after_ms = 6,
                     .read_delay_ms = 7,
                     .principal = "p",
+                    .api_key_file = "",
                     .uploads = 9};
   EXPECT_EQ(kind, wanted);
 }

@@ -39,7 +39,8 @@ class LoadRunTest : public testing::Test {
     for (const Kind& kind : kinds) makers.push_back(RequestMaker::Make(kind, kTiny).value());
     Channels channels(server_.address(), kinds, 2);
     EXPECT_TRUE(channels.Connect(absl::Seconds(60)).ok());
-    return LoadRun(shape_, {kinds, makers, channels, memory, stop_}).Execute(seen_);
+    const std::vector<std::string> keys(kinds.size());
+    return LoadRun(shape_, {kinds, makers, channels, memory, stop_, keys}).Execute(seen_);
   }
 
   std::vector<ReceivedCall> Received() { return server_.service().calls(); }
