@@ -5,7 +5,7 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-deploy/setup.sh [--test] [--browser] [--java] [--oracle]   install what is missing of deploy/packages.txt
+deploy/setup.sh [--test] [--browser] [--java] [--deploy] [--oracle]   install what is missing of deploy/packages.txt
 deploy/setup.sh --print-site-packages   print the environment's site-packages folder; changes nothing
 deploy/setup.sh --print-python          print its python; changes nothing
 
@@ -13,6 +13,7 @@ deploy/setup.sh --print-python          print its python; changes nothing
   --test    and what tests/run.sh and .ci/run take
   --browser and a browser for the tests of the page: half a GB, so they are skipped without it
   --java    and Java with its gRPC for one test: half a GB, so it is skipped without them
+  --deploy  and the tools that try what deploy/ has for operators: a GB, so those tests are skipped without them
   --oracle  and what Python's `import torch` takes, for tests/reference and the yardstick benchmark: small where a CUDA
             13 toolkit is installed, 3 GB elsewhere
 
@@ -142,7 +143,7 @@ install_oracle() {
 }
 
 main() {
-  local test=false browser=false java=false oracle=false argument
+  local test=false browser=false java=false deploy=false oracle=false argument
   for argument in "$@"; do
     case $argument in
       --print-site-packages) print_site_packages; return ;;
@@ -150,6 +151,7 @@ main() {
       --test) test=true ;;
       --browser) browser=true ;;
       --java) java=true ;;
+      --deploy) deploy=true ;;
       --oracle) oracle=true ;;
       -h | --help) usage; return ;;
       *) usage >&2; exit 2 ;;
@@ -159,10 +161,12 @@ main() {
   if $test; then install_apt test; fi
   if $browser; then install_apt browser; fi
   if $java; then install_apt java; fi
+  if $deploy; then install_apt deploy; fi
   make_venv
   install_pip build --no-deps
   if $test; then install_pip test; fi
   if $browser; then install_pip browser; fi
+  if $deploy; then install_pip deploy; fi
   if $test; then unpack_deb test; fi
   if $oracle; then install_oracle; fi
   check_libtorch
