@@ -267,7 +267,8 @@ EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {
 
 }  // namespace
 
-std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* const* argv) {
+std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* const* argv,
+                                                      const std::string& version) {
   std::string server = "localhost:50051";
   TlsOptions tls;
   GenerateCommand generate;
@@ -281,6 +282,7 @@ std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* cons
 
   CLI::App app("hmar: pictures from an hmar-server, scale by scale.", "hmar");
   app.footer(kFooter);
+  app.set_version_flag("--version", "hmar " + version);
   app.require_subcommand(1);
   app.fallthrough();  // hmar models --server HOST:PORT, too.
   app.add_option("--server", server, "HOST:PORT")->envname("HMAR_SERVER")->capture_default_str();

@@ -109,7 +109,9 @@ struct EarlyExit {
   std::string error;  // For standard error.
 };
 
-std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* const* argv);
+// `version` is what --version tells.
+std::variant<CommandLine, EarlyExit> ParseCommandLine(int argc, const char* const* argv,
+                                                      const std::string& version = "");
 
 }  // namespace hmar
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <variant>
 
+#include "build_version.h"
 #include "client/client.h"
 #include "client/command_line.h"
 #include "client/commands.h"
@@ -32,7 +33,7 @@ struct Runner {
 };
 
 int Run(int argc, const char* const* argv) {
-  const auto parsed = hmar::ParseCommandLine(argc, argv);
+  const auto parsed = hmar::ParseCommandLine(argc, argv, HMAR_BUILD_VERSION);
   if (const auto* early = std::get_if<hmar::EarlyExit>(&parsed)) {
     std::fputs(early->out.c_str(), stdout);
     std::fputs(early->error.c_str(), stderr);

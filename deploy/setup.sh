@@ -5,7 +5,7 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-deploy/setup.sh [--test] [--browser] [--java] [--deploy] [--oracle]   install what is missing of deploy/packages.txt
+deploy/setup.sh [--test] [--browser] [--java] [--deploy] [--cuda] [--oracle]   install what is missing of deploy/packages.txt
 deploy/setup.sh --print-site-packages   print the environment's site-packages folder; changes nothing
 deploy/setup.sh --print-python          print its python; changes nothing
 
@@ -14,6 +14,7 @@ deploy/setup.sh --print-python          print its python; changes nothing
   --browser and a browser for the tests of the page: half a GB, so they are skipped without it
   --java    and Java with its gRPC for one test: half a GB, so it is skipped without them
   --deploy  and the tools that try what deploy/ has for operators: a GB, so those tests are skipped without them
+  --cuda    and a CUDA compiler with cuBLASLt, for machines without a CUDA 13 toolkit: 0.6 GB
   --oracle  and what Python's `import torch` takes, for tests/reference and the yardstick benchmark: small where a CUDA
             13 toolkit is installed, 3 GB elsewhere
 
@@ -126,6 +127,16 @@ check_libtorch() {
   say "LibTorch: $(print_site_packages)/torch"
 }
 
+# Beside libcudart of [pip build]. PyPI's libraries lack the names that a linker looks for.
+install_cuda() {
+  local library root
+  install_pip cuda --no-deps
+  root=$(print_site_packages)/nvidia/cu13
+  ln -sfn lib "$root/lib64"
+  for library in cudart cublasLt; do ln -sfn "lib$library.so.13" "$root/lib/lib$library.so"; done
+  say "CUDA compiler: $root/bin/nvcc"
+}
+
 install_oracle() {
   install_pip oracle
   if "$venv/bin/python" -c 'import torch' 2>/dev/null; then
@@ -143,7 +154,7 @@ install_oracle() {
 }
 
 main() {
-  local test=false browser=false java=false deploy=false oracle=false argument
+  local test=false browser=false java=false deploy=false cuda=false oracle=false argument
   for argument in "$@"; do
     case $argument in
       --print-site-packages) print_site_packages; return ;;
@@ -152,6 +163,7 @@ main() {
       --browser) browser=true ;;
       --java) java=true ;;
       --deploy) deploy=true ;;
+      --cuda) cuda=true ;;
       --oracle) oracle=true ;;
       -h | --help) usage; return ;;
       *) usage >&2; exit 2 ;;
@@ -168,6 +180,7 @@ main() {
   if $browser; then install_pip browser; fi
   if $deploy; then install_pip deploy; fi
   if $test; then unpack_deb test; fi
+  if $cuda; then install_cuda; fi
   if $oracle; then install_oracle; fi
   check_libtorch
 }

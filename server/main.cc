@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "build_version.h"
 #include "server/base/error_reasons.h"
 #include "server/base/errors.h"
 #include "server/base/random_source.h"
@@ -126,7 +127,7 @@ void ForgoDeadlockDetection() {
 
 int Main(int argc, const char* const* argv) {
   ForgoDeadlockDetection();
-  const auto command_line = ParseCommandLine(argc, argv);
+  const auto command_line = ParseCommandLine(argc, argv, HMAR_BUILD_VERSION);
   if (!command_line.ok()) {
     std::fprintf(stderr, "hmar-server: %s\n", std::string(command_line.status().message()).c_str());
     return kBadFlags;

@@ -14,7 +14,6 @@
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "model/status_macros.h"
-#include "server/base/version.h"
 #include "server/option_checks.h"
 #include "server/option_table.h"
 
@@ -142,7 +141,8 @@ absl::StatusOr<ModelSpec> ParseModelSpec(const std::string& text) {
   return spec;
 }
 
-absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv,
+                                             const std::string& version) {
   CommandLine result;
   CLI::App app("Serves HMAR image generation models over gRPC (hmar.v1.ImageGenerationService).",
                "hmar-server");
@@ -153,7 +153,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     return option->count() == 0 ? "" : option->results().back();
   };
   app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_version_flag("--version", std::string("hmar-server ") + ServerVersion());
+  app.set_version_flag("--version", "hmar-server " + version);
   bool markdown = false;
   app.add_flag("--help-markdown", markdown, "Print the table of options as Markdown")
       ->configurable(false);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/base/version.h"
 
 namespace hmar {
 
@@ -109,8 +110,9 @@ struct CommandLine {
 
 // Reads flags and, with --config, a TOML file of the same names (flags win), and checks them
 // against each other (option_checks.h). INVALID_ARGUMENT names the flag, the value and the limit,
-// and the line of the file where it stands in one. Thread-safe.
-absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
+// and the line of the file where it stands in one. `version` is what --version tells. Thread-safe.
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv,
+                                             const std::string& version = ServerVersion());
 
 // All options and their values in one line, for the start-up log.
 std::string DescribeOptions(const ServerOptions& options);

@@ -1,4 +1,4 @@
-"""Fixtures of e2e/, hostile/ and monitoring/: stubs made from proto/, and real servers on free ports. A client that is not ours:
+"""Fixtures of e2e/, hostile/, monitoring/ and deploy/: stubs made from proto/, and real servers on free ports. A client that is not ours:
 Python's grpcio."""
 import pathlib
 import shutil
@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
-for folder in ("e2e", "hostile", "monitoring"):
+for folder in ("e2e", "hostile", "monitoring", "deploy"):
     sys.path.insert(0, str(REPO / "tests" / folder))
 
 

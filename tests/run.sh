@@ -73,4 +73,5 @@ fi
 
 tests/fuzz/run.sh 30 "$build_dir-fuzz"
 
-"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/client/python tests/hostile tests/reference tests/monitoring --build-dir "$build_dir"
+"$(deploy/setup.sh --print-python)" -m pytest tests/e2e tests/client/python tests/hostile tests/reference tests/monitoring tests/deploy \
+  --build-dir "$build_dir"

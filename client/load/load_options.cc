@@ -269,11 +269,13 @@ EarlyExit MakeEarlyExit(const CLI::App& app, const CLI::ParseError& error) {
 
 }  // namespace
 
-std::variant<LoadOptions, EarlyExit> ParseLoadOptions(int argc, const char* const* argv) {
+std::variant<LoadOptions, EarlyExit> ParseLoadOptions(int argc, const char* const* argv,
+                                                      const std::string& version) {
   RawOptions raw;
   raw.options.server = "localhost:50051";
   CLI::App app("hmar-load: loads an hmar-server, and says what came of it.", "hmar-load");
   app.footer(kFooter);
+  app.set_version_flag("--version", "hmar-load " + version);
   AddOtherOptions(app, raw);
   AddLoopOptions(app, raw);
   AddLimitOptions(app, raw);

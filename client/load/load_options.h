@@ -49,8 +49,9 @@ inline constexpr uint64_t kMaxVerifiedImages = 1'000'000;
 inline constexpr uint32_t kMaxConnections = 1024;  // Of all principals.
 
 // Reads the mix file as well. EarlyExit: --help, or a mistake, with the flag or field, the value
-// and the limit.
-std::variant<LoadOptions, EarlyExit> ParseLoadOptions(int argc, const char* const* argv);
+// and the limit. `version` is what --version tells.
+std::variant<LoadOptions, EarlyExit> ParseLoadOptions(int argc, const char* const* argv,
+                                                      const std::string& version = "");
 
 }  // namespace hmar::load
 

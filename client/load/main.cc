@@ -4,6 +4,7 @@
 #include <exception>
 #include <variant>
 
+#include "build_version.h"
 #include "client/client.h"
 #include "client/commands.h"
 #include "client/interrupt.h"
@@ -13,7 +14,7 @@
 namespace {
 
 int Load(int argc, const char* const* argv) {
-  const auto parsed = hmar::load::ParseLoadOptions(argc, argv);
+  const auto parsed = hmar::load::ParseLoadOptions(argc, argv, HMAR_BUILD_VERSION);
   if (const auto* early = std::get_if<hmar::EarlyExit>(&parsed)) {
     std::fputs(early->out.c_str(), stdout);
     std::fputs(early->error.c_str(), stderr);
