@@ -1,8 +1,15 @@
 #!/usr/bin/env bash
 # From a fresh checkout to pictures: sets up, builds, starts a server, draws every class with previews, edits one of the
-# pictures in every way, stops the server.
+# pictures in every way, stops the server. With --serve a server is left running, with its page and its metrics, until Ctrl-C.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+serve=false
+case ${1-} in
+  "") ;;
+  --serve) serve=true ;;
+  *) echo "deploy/demo.sh [--serve]" >&2; exit 2 ;;
+esac
 
 build_dir=build
 out=demo
@@ -86,6 +93,31 @@ branches=("$edits/branches"/image-*.png)
 "$hmar" sheet --columns 1 --out "$out/edits.png" \
   "$scratch"/{inpainting,outpainting,class-edit,branches}.png >/dev/null
 
-echo "demo: $out/CLASS/image-$seed.png, its previews beside it, for: ${classes[*]}"
-echo "demo: all of them on one page, scales from left to right: $PWD/$out/all-classes.png"
-echo "demo: one of them inpainted, outpainted, made another class, and branched off: $PWD/$out/edits.png"
+cat <<EOF
+
+demo: ${#classes[@]} classes drawn with previews, and one of the pictures edited in every way
+  $out/all-classes.png  every class, scales from left to right
+  $out/edits.png        inpainted, outpainted, made another class, branched off a draft
+  $out/CLASS/           each image with its previews
+EOF
+if ! $serve; then
+  cat <<EOF
+
+To try next: deploy/demo.sh --serve, for a page to draw and edit in; or README.md's five minutes.
+EOF
+  exit
+fi
+
+kill -TERM "$server"
+wait "$server"
+trap - EXIT
+rm -rf "$scratch"
+cat <<EOF
+
+The page is http://127.0.0.1:8080 once the server says that it is ready; metrics are at http://127.0.0.1:9090/metrics. To try:
+  $PWD/$hmar generate --class ship --seed 7 --count 4 --previews full
+  $PWD/$hmar watch
+Ctrl-C ends it.
+
+EOF
+exec "$build_dir/server/hmar-server" --http 127.0.0.1:8080 --metrics 127.0.0.1:9090 --access-log off

@@ -13,7 +13,7 @@ _hmar_choices() {
   local option=${!#}
   "${@:1:$#-1}" --help 2>/dev/null | sed -nE "
     s/^  (-[[:alnum:]],)?$option [A-Z]*:\{([a-z0-9,_-]+)\}.*/\2/p
-    s/^  (-[[:alnum:]],)?$option ([a-z0-9]+(\|[a-z0-9]+)+)( .*)?$/\2/p" | tr ',|' '\n\n'
+    s/^  (-[[:alnum:]],)?$option ([a-z0-9]+(\|[a-z0-9]+)+)( .*)?$/\2/p" | tr ',|' '\n'
 }
 
 _hmar() {

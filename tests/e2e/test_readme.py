@@ -1,7 +1,11 @@
 """The README tells the truth: its flags are the program's, its error reasons are the server's. (That its Python runs:
 tests/client/python.)"""
 import re
+import shutil
 import subprocess
+
+import pytest
+from PIL import Image
 
 from stubs import REPO
 
@@ -24,3 +28,51 @@ def test_the_error_reasons_are_the_servers():
 def test_the_files_it_names_exist():
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (REPO / path).exists(), path
+
+
+def commands_of(section, program):
+    """What the section's blocks without a language have of the program: a line each, or several with \\ at their ends."""
+    text = README.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    blocks = "\n".join(re.findall(r"^```\n(.*?)^```$", text, re.S | re.M)).replace("\\\n", " ")
+    return [line for line in blocks.splitlines() if line.startswith(f"{program} ")]
+
+
+@pytest.fixture(scope="module")
+def tour(build_dir, hmar_server, model_folder, tmp_path_factory):
+    """run(command): as it is pasted into a shell, in a folder with the pictures that the README's commands take."""
+    from server_process import ServerProcess
+
+    folder = tmp_path_factory.mktemp("tour")
+    for name, size, colour in (("in", (32, 32), "teal"), ("mask", (32, 32), "white"), ("wide", (64, 24), "tan")):
+        Image.new("L" if name == "mask" else "RGB", size, colour).save(folder / f"{name}.png")
+    Image.new("RGBA", (32, 32), (0, 0, 0, 0)).save(folder / "hole.png")
+    with ServerProcess(hmar_server, [f"--model=hmar-cifar10={model_folder}", "--http=127.0.0.1:0"], folder) as server:
+        server.wait_until_ready()
+        environment = {"PATH": f"{build_dir / 'client'}:/usr/bin:/bin", "HMAR_SERVER": server.address, "HOME": str(folder)}
+
+        def run(command):
+            return subprocess.run(["bash", "-c", command.replace("127.0.0.1:8080", f"127.0.0.1:{server.http_port}")], cwd=folder,
+                                  env=environment, capture_output=True, text=True, timeout=300)
+
+        yield run
+
+
+@pytest.mark.parametrize("section", ["Five minutes with it", "Editing"])
+def test_its_commands_run_as_pasted(section, tour):
+    commands = commands_of(section, "hmar")
+    assert len(commands) >= 5
+    for command in commands:
+        done = tour(command)
+        refused = "refusal" in command
+        assert done.returncode == (1 if refused else 0), (command, done.stderr)
+        assert ("INVALID_ARGUMENT" in done.stderr) == refused, (command, done.stderr)
+
+
+def test_its_curls_run_as_pasted(tour):
+    if not shutil.which("curl"):
+        pytest.skip("the README's curl commands are not tested: there is no curl")
+    commands = commands_of("Over HTTP", "curl")
+    assert len(commands) >= 3
+    for command in commands:
+        done = tour(command.replace("curl ", "curl --fail --silent "))
+        assert done.returncode == 0 and "b64_json" in done.stdout, (command, done.stdout[:300])

@@ -14,7 +14,7 @@ import grpc
 from hmar.v1 import image_generation_pb2 as pb
 from hmar.v1 import image_generation_pb2_grpc
 
-from http2 import DATA, GOAWAY, HEADERS, RST_STREAM, Http2Connection, WindowedConnection, frame, message
+from http2 import DATA, HEADERS, RST_STREAM, Http2Connection, WindowedConnection, frame, message
 from requests_under_test import FAST, FULL, images_of, one_pass, request
 from test_half_sent import METHODS, send_halves
 from test_pings import flood_of_pings

@@ -4,7 +4,7 @@ import struct
 import pytest
 from hmar.v1 import image_generation_pb2 as pb
 
-from http2 import DATA, END_STREAM, HEADERS, RST_STREAM, Http2Connection, literal, message
+from http2 import DATA, END_STREAM, HEADERS, RST_STREAM, Http2Connection, message
 from requests_under_test import one_pass, request
 
 FAIL = pb.Scheduling(on_deadline=pb.Scheduling.ON_DEADLINE_FAIL)
