@@ -27,7 +27,8 @@ def buf(tmp_path_factory):
     environment = {**os.environ, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "BUF_CACHE_DIR": str(tmp_path_factory.mktemp("buf"))}
 
     def run(*arguments):
-        ended = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=120)
+        ended = subprocess.run([program, *map(str, arguments)], check=False, capture_output=True, text=True, env=environment,
+                               timeout=120)
         return ended.returncode, ended.stdout + ended.stderr
     return run
 

@@ -10,7 +10,7 @@ COLUMNS = 140
 TRACKED = set(subprocess.run(["git", "-C", str(REPO), "ls-files", "--cached", "--others", "--exclude-standard"], capture_output=True, text=True,
                              check=True).stdout.splitlines())
 PAGES = sorted(path for path in TRACKED if path.endswith(".md"))
-FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.M | re.S)
+FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[(?:[^][]|\[[^][]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 
 
@@ -22,8 +22,8 @@ def prose(text):
 def anchors(text):
     """Of the page's headings, as GitHub makes them: the second of a name has -1 at its end."""
     seen, found = {}, set()
-    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", FENCE.sub("", text), re.M):
-        shown = LINK.sub(lambda link: re.match(r"!?\[(.*?)\]", link[0], re.S)[1], heading)
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", FENCE.sub("", text), re.MULTILINE):
+        shown = LINK.sub(lambda link: re.match(r"!?\[(.*?)\]", link[0], re.DOTALL)[1], heading)
         slug = re.sub(r"[^\w\- ]", "", shown.strip().lower()).replace(" ", "-")
         times = seen.get(slug, 0)
         seen[slug] = times + 1
