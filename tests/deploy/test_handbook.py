@@ -1,0 +1,84 @@
+"""deploy/OPERATING.md tells of every option, metric and exit code that there is, and of none besides; its sums start from the defaults."""
+import re
+import subprocess
+
+import pytest
+
+from stubs import REPO
+from test_metrics import FAMILIES
+
+HANDBOOK = (REPO / "deploy" / "OPERATING.md").read_text()
+OPERATIONS = REPO / "server" / "operations"
+
+
+def section(title):
+    """From the heading of this name to the next of its level."""
+    level, rest = re.search(rf"^(#+) {re.escape(title)}\n(.*)", HANDBOOK, re.MULTILINE | re.DOTALL).groups()
+    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_cells(text):
+    """Of the rows of its tables."""
+    return [row.split("|")[1].strip() for row in text.splitlines() if row.startswith("| ")]
+
+
+@pytest.fixture(scope="module")
+def options(hmar_server):
+    """Name: default, of every option."""
+    table = subprocess.run([hmar_server, "--help-markdown"], capture_output=True, text=True, check=True).stdout
+    rows = re.findall(r"^\| `--([a-z-]+)[^`]*` \| (?:`([^`]*)`)? *\|", table, re.MULTILINE)
+    assert len(rows) > 50
+    return dict(rows)
+
+
+def test_every_option_has_a_row_that_says_when_to_change_it(options):
+    rows = re.findall(r"--([a-z-]+)", " ".join(first_cells(section("Options"))))
+    assert sorted(rows) == sorted(options)
+
+
+def test_it_names_no_option_that_is_not_there(options):
+    others = {"no-access-log", "help", "server", "wait"}  # The negative, and hmar's.
+    programs = re.sub(r"^```.*?^```", "", HANDBOOK, flags=re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"--([a-z][a-z-]+)", programs))
+    assert named <= options.keys() | others, named - options.keys() - others
+
+
+def test_its_sum_of_memory_starts_from_the_defaults(options):
+    rows = re.findall(r"\| `--([a-z-]+)`(?: \(([\d,]+)\))? \| ([\d.]+) MiB \|", section("Memory"))
+    assert len(rows) == 8
+    for name, count, mib in rows:
+        default = int(count.replace(",", "")) if count else int(mib) << 20
+        assert int(options[name]) == default, name
+    mebibytes = sum(float(mib) for _, _, mib in rows) + 64 + 16
+    assert f"That is {mebibytes / 1024:.1f} GiB with the defaults" in section("Memory")
+
+
+def families_in_code():
+    """Name: labels, of what metrics.h lists, process_metrics.h and the logs."""
+    header = (OPERATIONS / "metrics.h").read_text()
+    found = {name: labels for name, labels in re.findall(r"^// \| (hmar_\w+)(?:\{([\w,]+)\})?", header, re.MULTILINE)}
+    process = re.findall(r"process_\w+", (OPERATIONS / "process_metrics.h").read_text())
+    found.update({name: "" for name in process if name != "process_metrics"})
+    logs = re.findall(r'"(hmar_\w+)"', (OPERATIONS / "logging.cc").read_text())
+    found.update({name: "log" for name in logs})
+    return found
+
+
+def test_every_metric_has_a_row_with_its_labels():
+    rows = re.findall(r"`(\w+)(?:\{([\w,]+)\})?`", " ".join(first_cells(section("Metrics"))))
+    assert dict(rows) == families_in_code()
+
+
+def test_what_a_scrape_shows_is_in_it(server):
+    shown = set(re.findall(r"^# TYPE (\w+)", server.metrics_text(), re.MULTILINE))
+    rows = set(re.findall(r"`(\w+)(?:\{[\w,]+\})?`", " ".join(first_cells(section("Metrics")))))
+    assert shown <= rows
+    assert {name for name in FAMILIES if name.startswith("hmar_")} <= {name.removesuffix("_total") for name in rows}
+
+
+def test_every_exit_code_of_the_program_is_in_it():
+    told = re.match(r"(?://[^\n]*\n)+", (REPO / "server" / "main.cc").read_text())[0]
+    codes = re.findall(r"\b([0-9]) (?:stopped|could|bad|failed|ended|a device)", told.replace("\n// ", " "))
+    assert codes == ["0", "1", "2", "3", "4", "5"]
+    rows = " ".join(first_cells(section("Start and end")))
+    assert set(codes) <= set(re.findall(r"\d+", rows))
