@@ -1,14 +1,12 @@
 """buf on the API: laid out as it should be, and nothing in it that a released client would not understand. Neither needs the network."""
 import os
-import pathlib
 import shutil
 import subprocess
-import sys
-import warnings
 
 import pytest
 
 from stubs import REPO
+from tools import tool
 
 PROTO = REPO / "proto"
 RELEASED = PROTO / "released.binpb"
@@ -18,11 +16,7 @@ API = "hmar/v1/image_generation.proto"
 @pytest.fixture(scope="session")
 def buf(tmp_path_factory):
     """buf(*arguments): its exit code and what it says. It gets no network: its proxy is a port that nobody listens on."""
-    beside = pathlib.Path(sys.prefix) / "bin" / "buf"
-    program = str(beside) if beside.exists() else shutil.which("buf")
-    if program is None:
-        warnings.warn("buf is missing: the API is not held against its last release; deploy/setup.sh --test --deploy has it", stacklevel=1)
-        pytest.skip("no buf")
+    program = tool("buf", "the API is not held against its last release")
     nowhere = "http://127.0.0.1:9"
     environment = {**os.environ, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "BUF_CACHE_DIR": str(tmp_path_factory.mktemp("buf"))}
 
