@@ -3,6 +3,7 @@ import re
 import subprocess
 
 import pytest
+from hmar.v1 import image_generation_pb2 as pb
 
 from stubs import REPO
 from test_metrics import FAMILIES
@@ -82,3 +83,29 @@ def test_every_exit_code_of_the_program_is_in_it():
     assert codes == ["0", "1", "2", "3", "4", "5"]
     rows = " ".join(first_cells(section("Start and end")))
     assert set(codes) <= set(re.findall(r"\d+", rows))
+
+
+def commands(title):
+    """The section's first block of them."""
+    return re.search(rf"^## {title}\n.*?^```\n(.*?)^```", HANDBOOK, re.MULTILINE | re.DOTALL)[1]
+
+
+def test_the_capacity_test_runs_as_it_is_pasted(server, build_dir, tmp_path):
+    """But with a few calls in place of a time, so that it means the same on a slow machine."""
+    pasted = commands("Capacity test")
+    for given, here in {"--duration 60": "--requests 4", " --warm-up 10": "", "--deadline-ms 2000": "--deadline-ms 100000",
+                        "127.0.0.1:9090": f"127.0.0.1:{server.metrics_port}", "sweep.html": str(tmp_path / "sweep.html")}.items():
+        assert given in pasted
+        pasted = pasted.replace(given, here)
+    asked = [line.split()[1:] for line in pasted.splitlines() if line.startswith("hmar-load ")]
+    assert len(asked) == 3
+    for arguments in asked:
+        ended = subprocess.run([build_dir / "client" / "hmar-load", *arguments, "--server", server.address], check=False,
+                               capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, f"{arguments}:\n{ended.stdout}{ended.stderr}"
+    assert (tmp_path / "sweep.html").read_text().count("<svg") > 0
+
+
+def test_a_digest_is_made_as_it_is_pasted(server):
+    made = subprocess.run(["bash", "-e"], input=commands("Upgrades"), cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert made.split()[0] == server.stub().GetModel(pb.GetModelRequest()).model.digest
