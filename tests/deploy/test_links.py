@@ -7,8 +7,9 @@ import pytest
 from stubs import REPO
 
 COLUMNS = 140
-TRACKED = set(subprocess.run(["git", "-C", str(REPO), "ls-files", "--cached", "--others", "--exclude-standard"], capture_output=True, text=True,
-                             check=True).stdout.splitlines())
+LISTED = subprocess.run(["git", "-C", str(REPO), "ls-files", "--cached", "--others", "--exclude-standard"], check=True, capture_output=True,
+                        text=True)
+TRACKED = set(LISTED.stdout.splitlines())
 PAGES = sorted(path for path in TRACKED if path.endswith(".md"))
 FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[(?:[^][]|\[[^][]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
