@@ -10,6 +10,7 @@
 #include "model/cuda_engine.h"
 #include "model/model_folder.h"
 #include "model/status_macros.h"
+#include "server/base/available_cores.h"
 #include "server/cuda_library.h"
 
 namespace hmar {
@@ -62,7 +63,8 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(const ModelSpec& spec, const 
   if (cuda) return MakeOnCuda(make_on_cuda, std::move(folder), device, precision, options);
   CpuEngineOptions engine_options;
   engine_options.max_images = LimitsOf(options, device).max_images;
-  engine_options.threads = static_cast<int>(options.threads);
+  engine_options.threads =
+      static_cast<int>(options.threads == 0 ? AvailableCores() : options.threads);
   return MakeCpuEngine(std::move(folder), engine_options);
 }
 

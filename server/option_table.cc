@@ -95,7 +95,11 @@ std::vector<OptionRow> ModelRows(ServerOptions* o) {
        "bf16. "
        "NAME= as in --architecture. Repeatable",
        0, 0, CheckPrecision},
-      {"threads", "N", &o->threads, "CPU threads of one operator; 0: one a core", 0, 1024},
+      {"threads", "N", &o->threads,
+       "CPU threads of one operator; 0: one for each core that the process may use, by its "
+       "affinity and "
+       "its control group's quota",
+       0, 1024},
   };
 }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "model/status_macros.h"
+#include "server/base/available_cores.h"
 #include "server/base/errors.h"
 #include "server/option_checks.h"
 #include "server/transport/descriptors.h"
@@ -160,7 +161,7 @@ absl::Status Server::BuildCore(const std::vector<Device>& devices) {
 }
 
 uint32_t Server::ChooseEncoderThreads(const std::vector<Device>& devices) const {
-  const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const uint32_t cores = AvailableCores();
   const uint32_t threads = EncoderThreads(options_, devices, cores);
   if (options_.encoder_threads == 0) {
     dependencies_.log->info("--encoder-threads 0: {} of {} cores", threads, cores);

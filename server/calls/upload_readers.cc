@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/available_cores.h"
+
 namespace hmar {
 namespace {
 
@@ -10,7 +12,7 @@ constexpr double kGuessedBytesPerSecond = 50e6;  // Decoded, of one thread.
 
 int ThreadCount(int wanted) {
   if (wanted > 0) return wanted;
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency() / 2), 2, 16);
+  return std::clamp(static_cast<int>(AvailableCores() / 2), 2, 16);
 }
 
 // Whose turn it is. REQUIRES: somebody waits.
