@@ -63,7 +63,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 - --server={{ index . 1 }}
 {{- if $tls.enabled }}
 - --tls
-# The very certificate that the server is to show: whoever issued it, and whether or not that authority is known here.
+{{- /* The very certificate that the server is to show, whoever issued it: that authority need not be known here. */}}
 - --ca=/etc/hmar/tls/tls.crt
 {{- if $tls.clientCaSecretName }}
 - --cert=/etc/hmar/probe/tls.crt
