@@ -109,7 +109,7 @@
 - tls.{{ $name }} is {{ index $tls $name }}, and tls.enabled is false: nothing would be encrypted.
 {{- end }}
 {{- end }}
-{{- if and $tls.clientCaSecretName (not $tls.probeSecretName) }}
+{{- if and $tls.enabled $tls.clientCaSecretName (not $tls.probeSecretName) }}
 - tls.clientCaSecretName asks every client for a certificate, and the probes have none: tls.probeSecretName needs one of that authority.
 {{- end }}
 {{- if not (or $tls.enabled $tls.allowPlaintext) }}
