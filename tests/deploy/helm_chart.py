@@ -22,10 +22,11 @@ def _skip(what):
     pytest.skip(reason)
 
 
-def helm_program():
-    unpacked = pathlib.Path(sys.prefix) / "unpacked" / "usr" / "bin" / "helm"
-    found = str(unpacked) if unpacked.exists() else shutil.which("helm")
-    return found or _skip("helm")
+def unpacked(name):
+    """Where setup.sh put a program, or the machine has it."""
+    ours = pathlib.Path(sys.prefix) / "unpacked" / "usr" / "bin" / name
+    found = str(ours) if ours.exists() else shutil.which(name)
+    return found or _skip(name)
 
 
 def python_of(environment):
@@ -38,7 +39,7 @@ class HelmChart:
     """helm, on the chart as it lies in the checkout. Release hmar in the namespace imaging."""
 
     def __init__(self, folder):
-        self.program, self.folder = helm_program(), folder
+        self.program, self.folder = unpacked("helm"), folder
 
     def run(self, *arguments):
         """Its exit code, output and errors, without what helm always says of symbolic links."""
