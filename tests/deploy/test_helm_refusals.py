@@ -206,3 +206,23 @@ def test_examples_say_nothing_that_is_the_default_anyway(chart):
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     for example in EXAMPLES:
         assert set(repeated(yaml.safe_load(example.read_text()), defaults)) <= {".replicas", ".autoscaling.minReplicas"}, example
+
+
+def leaves(values, path=""):
+    """(path, default) of each value that the README is to have: mappings of a user's own are one."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value and f"{path}{name}" not in ("resources", "options", "modelVolume.init.resources"):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def test_the_readme_has_each_value_with_its_default():
+    table = (CHART / "README.md").read_text().partition("\n## Values\n")[2]
+    rows = re.findall(r"^\| `([\w.]+)` \| (?:`(.*?)`)? *\| \S.* \|$", table, re.MULTILINE)
+    assert len(rows) == table.count("\n| `")
+
+    def text(default):
+        return "" if default in (None, "") else default if isinstance(default, str) else json.dumps(default)
+
+    assert rows == [(path, text(default)) for path, default in leaves(yaml.safe_load((CHART / "values.yaml").read_text()))]
