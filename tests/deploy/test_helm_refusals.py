@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from helm_chart import CHART, EXAMPLES, HelmChart, option_rows
+from helm_chart import CHART, EXAMPLES, HelmChart, option_rows, server_of
 
 MODEL = {"name": "m", "path": "/models/m"}
 FETCH = {"init": {"image": "fetch"}}
@@ -30,7 +30,8 @@ REFUSED = {
     "two sources of models": ({"models": [MODEL], "modelVolume": {"persistentVolumeClaim": "claim", **FETCH},
                                "networkPolicy": {"egress": [{}]}}, "modelVolume has 2 sources, claim, fetch"),
     "models from nowhere": ({"models": [MODEL]}, "a model's path is /models/m, and nothing is mounted at /models"),
-    "a volume without a model": ({"modelVolume": {"persistentVolumeClaim": "claim"}}, "modelVolume mounts claim at /models, and no model's"),
+    "a volume without a model": ({"modelVolume": {"persistentVolumeClaim": "claim"}},
+                                 "modelVolume mounts claim at /models, and no model's path begins with that"),
     "an image as a volume, too early": ({"models": [MODEL], "modelVolume": {"image": "models:1"}},
                                         "modelVolume.image needs Kubernetes 1.33, and this is v1.32: use init.image"),
     "fetching through a closed door": ({"models": [MODEL], "modelVolume": FETCH},
@@ -174,8 +175,6 @@ def test_options_are_all_those_of_the_server_that_the_chart_does_not_set(chart, 
 
 
 def test_options_are_written_as_the_server_reads_them(chart):
-    from helm_chart import server_of
-
     options = {"max-message-bytes": 41943040, "transport-memory-bytes": 4294967295, "reserved-slots": 0, "trust-forwarded-for": True,
                "access-log": False, "reflection": False, "http-allow-origin": "*", "log-level": "warn"}
     args = server_of(chart.objects(values={"options": options}))["args"]
