@@ -1,45 +1,28 @@
 """The chart deploy/helm/hmar-server, rendered by the real helm."""
-import pathlib
 import re
-import shutil
 import subprocess
-import sys
-import warnings
 
-import pytest
 import yaml
 
 from stubs import REPO
+from tools import tool
 
 CHART = REPO / "deploy" / "helm" / "hmar-server"
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 NEWEST = "1.37"
-
-
-def _skip(what):
-    reason = f"{what} is not here: deploy/setup.sh --test --deploy fetches it. The Helm chart is NOT tested"
-    warnings.warn(reason, stacklevel=2)
-    pytest.skip(reason)
-
-
-def unpacked(name):
-    """Where setup.sh put a program, or the machine has it."""
-    ours = pathlib.Path(sys.prefix) / "unpacked" / "usr" / "bin" / name
-    found = str(ours) if ours.exists() else shutil.which(name)
-    return found or _skip(name)
+UNTESTED = "THE HELM CHART IS NOT TESTED"
 
 
 def python_of(environment):
     """The Python of one of setup.sh's own virtual environments for tools."""
-    found = pathlib.Path(sys.prefix) / "venvs" / environment / "bin" / "python"
-    return found if found.exists() else _skip(f"the virtual environment {environment}")
+    return tool(f"../venvs/{environment}/bin/python", UNTESTED)
 
 
 class HelmChart:
     """helm, on the chart as it lies in the checkout. Release hmar in the namespace imaging."""
 
     def __init__(self, folder):
-        self.program, self.folder = unpacked("helm"), folder
+        self.program, self.folder = tool("helm", UNTESTED), folder
 
     def run(self, *arguments):
         """Its exit code, output and errors, without what helm always says of symbolic links."""

@@ -15,10 +15,11 @@ from hmar.v1 import image_generation_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from authority import Authority
-from helm_chart import CHART, EXAMPLES, HelmChart, only, option_rows, pod_of, server_of, unpacked
+from helm_chart import CHART, EXAMPLES, UNTESTED, HelmChart, only, option_rows, pod_of, server_of
 from keys_file import Keys
 from server_process import GENEROUS_SECONDS
 from stubs import REPO
+from tools import tool
 
 ADAPTER = CHART / "prometheus-adapter.yaml"
 BUNDLED = "/usr/share/hmar-server/models/hmar-cifar10"
@@ -223,5 +224,5 @@ def test_autoscaling_sees_the_wait_and_the_work(chart, tmp_path):
     inputs = [{"series": name, "values": values} for name, values in (*five_minutes_of_work_and_ten_of_none(), stranger)]
     file = tmp_path / "scaling.yml"
     file.write_text(yaml.safe_dump({"rule_files": [], "tests": [{"interval": "15s", "input_series": inputs, "promql_expr_test": tests}]}))
-    done = subprocess.run([unpacked("promtool"), "test", "rules", file], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([tool("promtool", UNTESTED), "test", "rules", file], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
