@@ -16,23 +16,6 @@
 {{- end }}
 {{- end }}
 
-{{/* Threads for the cores that a replica has, by the server's own rules. It cannot apply them: it counts the node's cores,
-     whatever the limit is. */}}
-{{- define "hmar.threads" -}}
-{{- $cores := include "hmar.cores" . | int -}}
-{{- $gpus := include "hmar.gpus" . | int -}}
-{{- if $cores -}}
-{{- $threads := dict "upload-threads" (div $cores 2 | min 16 | max 2) "encoder-threads" 1 -}}
-{{- if $gpus -}}{{- $_ := set $threads "encoder-threads" (sub $cores $gpus | min (mul 8 $gpus) | max 1) -}}
-{{- else -}}{{- $_ := set $threads "threads" $cores -}}{{- end -}}
-{{- range $name, $count := $threads }}
-{{- if not (hasKey $.Values.options $name) }}
-- --{{ $name }}={{ $count }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-
 {{- define "hmar.devices" -}}
 {{- if eq .Values.device "cpu" -}}cpu{{- else -}}
 {{- range $index := untilStep 0 (include "hmar.gpus" . | int) 1 -}}{{ if $index }},{{ end }}cuda:{{ $index }}{{- end -}}
@@ -76,7 +59,6 @@
 - --probe-seconds={{ int .Values.startup.probeSeconds }}
 - --drain-delay-seconds={{ int .Values.drain.delaySeconds }}
 - --drain-seconds={{ int .Values.drain.seconds }}
-{{- include "hmar.threads" . }}
 {{- range $name, $value := .Values.options }}
 {{- include "hmar.option" (list $name $value) }}
 {{- end }}

@@ -29,14 +29,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- $gpus -}}
 {{- end }}
 
-{{/* The cores of one replica, rounded up; 0 where resources do not say. */}}
-{{- define "hmar.cores" -}}
-{{- $limits := .Values.resources.limits | default dict -}}
-{{- $requests := .Values.resources.requests | default dict -}}
-{{- $cpu := $limits.cpu | default $requests.cpu | default 0 | toString -}}
-{{- if hasSuffix "m" $cpu -}}{{ divf (trimSuffix "m" $cpu) 1000 | ceil | int }}{{- else -}}{{ ceil $cpu | int }}{{- end -}}
-{{- end }}
-
 {{/* Seconds that the server takes at most from its SIGTERM to its end, beside what it is given for requests: its exit guard's. */}}
 {{- define "hmar.lastSeconds" -}}10{{- end }}
 
