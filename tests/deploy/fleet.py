@@ -35,6 +35,14 @@ def free_port():
     raise AssertionError(f"no free port in {PORTS}")
 
 
+def until(find, what):
+    """find(), as soon as it is true: a server closes its books a moment after its client has the answer."""
+    deadline = time.monotonic() + GENEROUS_SECONDS
+    while not (found := find()):
+        assert time.monotonic() < deadline, f"not {what}"
+    return found
+
+
 class Replica:
     """A server that comes back to the same ports."""
 
@@ -219,6 +227,9 @@ class Fleet:
             self.stop_replicas()
             raise
         self.proxy.wait_for_healthy(REPLICAS)
+
+    def requests(self):
+        return sum(replica.requests() for replica in self.replicas)
 
     def stop_replicas(self):
         for replica in self.replicas:
