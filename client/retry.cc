@@ -108,7 +108,7 @@ absl::Status GenerateWithRetries(const GenerateTry& generate, v1::GenerateReques
   const auto take = [&stream](const v1::GenerateResponse& event) { return stream.Take(event); };
   CallOptions try_options = options;
   while (true) {
-    const absl::Status status = generate(stream.request(), take, try_options);
+    absl::Status status = generate(stream.request(), take, try_options);
     if (status.ok() || stream.refused() || IsCancelled(options.canceller)) return status;
     const std::optional<absl::Duration> wait = schedule.WaitAfter(status);
     if (!wait.has_value() || retrying.now() + *wait >= deadline) return status;
