@@ -10,6 +10,7 @@
 #include "client/api_key.h"
 #include "client/call_error.h"
 #include "client/reply_stream.h"
+#include "client/upload_header.h"
 #include "grpc/compression.h"
 #include "model/status_macros.h"
 
@@ -85,6 +86,11 @@ bool Canceller::cancelled() const {
   return cancelled_;
 }
 
+bool Canceller::AwaitCancel(absl::Duration duration) const {
+  absl::MutexLock lock(&mutex_);
+  return mutex_.AwaitWithTimeout(absl::Condition(&cancelled_), duration);
+}
+
 // A call's context, known to its canceller for as long as it lives.
 class CancellableCall {
  public:
@@ -149,6 +155,7 @@ Client::Client(std::shared_ptr<grpc::Channel> channel, std::string key)
 absl::Status Client::Generate(const v1::GenerateRequest& request, const EventCallback& on_event,
                               const CallOptions& options) {
   CancellableCall call(options, key_);
+  AddUpload(request, call.context());
   AnswerCheck check(request, options.answer);
   v1::GenerateResponse event;
   HMAR_RETURN_IF_ERROR(ReadReplies(channel_, call.context(), Method("Generate"), request,
@@ -163,6 +170,7 @@ absl::Status Client::Generate(const v1::GenerateRequest& request, const EventCal
 absl::StatusOr<v1::GenerateImagesResponse> Client::GenerateImages(
     const v1::GenerateRequest& request, const CallOptions& options) {
   CancellableCall call(options, key_);
+  AddUpload(request, call.context());
   v1::GenerateImagesRequest wrapped;
   *wrapped.mutable_request() = request;
   v1::GenerateImagesResponse reply;

@@ -10,6 +10,9 @@
 //   unread, for a few bytes can stand for gigabytes.
 // - Every answer is held against its request (client/answer_check.h). Events that do not belong to
 //   it end the call with DATA_LOSS before the callback sees them.
+// Calls are not tried again: client/retry.h does. Edits tell a balancer which picture they are of
+// (client/upload_header.h).
+//
 // What is left to the application: a deadline (CallOptions::timeout), since a server may also send
 // nothing; texts, which are to be escaped where they are shown (client/printable.h; messages of
 // errors already are) and never belong in a path; a PNG's pixels, whose size and bytes are checked,
@@ -39,6 +42,9 @@ class Canceller {
  public:
   void Cancel();
   bool cancelled() const;
+
+  // Waits for so long, or until it is cancelled; true: it is.
+  bool AwaitCancel(absl::Duration duration) const;
 
  private:
   friend class CancellableCall;

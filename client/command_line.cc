@@ -34,6 +34,12 @@ void AddRequestOptions(CLI::App& app, RequestFlags& command) {
   app.add_option("--request-id", command.request_id, "Id for logs and receipts");
   app.add_option("--deadline", command.deadline_seconds, "Give up after so many seconds")
       ->check(Seconds());
+  app.add_option(
+         "--retries", command.retries,
+         "Further tries where the server is full, goes down, dies or is not there: after the\n"
+         "time that it names, a minute of waiting in all; what has come does not come again")
+      ->check(Unsigned<uint32_t>())
+      ->capture_default_str();
   app.add_option("--on-deadline", command.on_deadline,
                  "Where it cannot be met: fail when it passes, refuse (at once, if the server\n"
                  "expects that), or degrade (end images early, with fewer passes and scales)")

@@ -47,6 +47,7 @@ struct RequestFlags {
   std::optional<double> deadline_seconds;
   std::string on_deadline = "fail";  // "fail", "refuse", "degrade".
   int32_t priority = 0;
+  uint32_t retries = 3;  // Tries after the first.
   std::string request_id;
   bool validate_only = false;
   bool quiet = false;

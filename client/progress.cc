@@ -71,4 +71,11 @@ std::string CompletedLine(const v1::Completed& completed) {
                       ", of which ", Seconds(ToAbsl(completed.queued())), " in the queue");
 }
 
+std::string RetryLine(const absl::Status& failure, absl::Duration wait) {
+  const std::string message(failure.message());  // Its details stand in further lines.
+  return absl::StrCat(absl::StatusCodeToString(failure.code()), ": ",
+                      Printable(message.substr(0, message.find('\n'))), "; trying again in ",
+                      Seconds(wait));
+}
+
 }  // namespace hmar

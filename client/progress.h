@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "hmar/v1/image_generation.pb.h"
 
@@ -30,6 +31,9 @@ std::string ImageLine(const v1::Image& image, uint32_t images, absl::Duration el
 
 // "4 images in 0.52 s, of which 0.01 s in the queue"
 std::string CompletedLine(const v1::Completed& completed);
+
+// "UNAVAILABLE: the server is going down [DRAINING]; trying again in 0.24 s"
+std::string RetryLine(const absl::Status& failure, absl::Duration wait);
 
 }  // namespace hmar
 

@@ -20,6 +20,7 @@
 #include "client/png_codec.h"
 #include "client/printable.h"
 #include "client/progress.h"
+#include "client/retry.h"
 #include "client/sheet_rows.h"
 #include "client/terminal/display.h"
 #include "client/tokens_file.h"
@@ -68,6 +69,7 @@ class AnswerWriter {
   // After the stream: the sheet, the tokens file, and the paths of all but previews for whoever
   // reads standard output.
   absl::Status Finish() {
+    absl::PrintF("%s", price_);
     if (flags_.validate_only) return absl::OkStatus();
     HMAR_RETURN_IF_ERROR(WriteTokens());
     HMAR_RETURN_IF_ERROR(WriteSheet());
@@ -80,8 +82,8 @@ class AnswerWriter {
     first_seed_ = accepted.seed();
     tokens_.model = accepted.model();
     if (flags_.validate_only) {
-      absl::PrintF("valid: %s, %.4f device seconds\n", AcceptedLine(accepted),
-                   accepted.estimated_gpu_seconds());
+      price_ = absl::StrFormat("valid: %s, %.4f device seconds\n", AcceptedLine(accepted),
+                               accepted.estimated_gpu_seconds());
     } else {
       display_.OnAccepted(accepted);
     }
@@ -171,6 +173,7 @@ class AnswerWriter {
   const RequestFlags& flags_;
   const AnswerFiles& files_;
   Display& display_;
+  std::string price_;  // Of validate_only; told once, by whichever try.
   uint64_t first_seed_ = 0;
   SheetRows rows_;                                // By image index.
   std::map<uint32_t, ImageTokens> image_tokens_;  // By image index: images finish in any order.
@@ -218,9 +221,13 @@ ExitCode RunRequest(const RequestFlags& flags, const AnswerFiles& files,
       terminal);
   AnswerWriter writer(flags, files, *display);
   absl::Status written;
-  const absl::Status call = client.Generate(
-      *request, [&](const v1::GenerateResponse& event) { return written = writer.OnEvent(event); },
-      options);
+  const auto write = [&](const v1::GenerateResponse& e) { return written = writer.OnEvent(e); };
+  Retrying retrying = RetryingWith({.retries = flags.retries}, &canceller);
+  retrying.on_retry = [&display](const absl::Status& failure, absl::Duration wait) {
+    display->OnRetry(RetryLine(failure, wait));
+  };
+  const auto generate = [&client](const auto&... of_try) { return client.Generate(of_try...); };
+  const absl::Status call = GenerateWithRetries(generate, *request, write, options, retrying);
   display->Close();
   if (call.ok()) written = writer.Finish();
   if (!written.ok()) {

@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "client/progress.h"
 #include "client/reply_stream.h"
+#include "client/upload_header.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "model/status_macros.h"
 
@@ -26,6 +27,7 @@ Call::Call(const CallContext& context, const Kind& kind, const PlannedCall& plan
   if (!streams_) *wrapped_.mutable_request() = request_;
   if (!forwarded_for.empty()) client_context_.AddMetadata("x-forwarded-for", forwarded_for);
   AddKey(context.key, client_context_);
+  AddUpload(request_, client_context_);
   result_.kind = planned.kind;
   result_.due = due;
   result_.images_asked = request_.num_images();

@@ -11,9 +11,14 @@
 namespace hmar {
 namespace {
 
+void Say(const std::string& line) { absl::FPrintF(stderr, "%s\n", line); }
+
+void SayRetry(const std::string& line) { Say("hmar: " + line); }
+
 class NoDisplay final : public Display {
  public:
   void OnAccepted(const v1::Accepted& /*accepted*/) override {}
+  void OnRetry(const std::string& line) override { SayRetry(line); }
   void OnPreview(const v1::Preview& /*preview*/, const Picture& /*pixels*/) override {}
   void OnImage(const v1::Image& /*image*/, const Picture& /*pixels*/) override {}
   void OnCompleted(const v1::Completed& /*completed*/) override {}
@@ -25,6 +30,7 @@ class LineDisplay final : public Display {
   explicit LineDisplay(uint32_t images) : images_(images), start_(absl::Now()) {}
 
   void OnAccepted(const v1::Accepted& accepted) override { Say(AcceptedLine(accepted)); }
+  void OnRetry(const std::string& line) override { SayRetry(line); }
   void OnPreview(const v1::Preview& preview, const Picture& /*pixels*/) override {
     Say(PreviewLine(preview, images_, absl::Now() - start_));
   }
@@ -35,8 +41,6 @@ class LineDisplay final : public Display {
   void Close() override {}
 
  private:
-  static void Say(const std::string& line) { absl::FPrintF(stderr, "%s\n", line); }
-
   const uint32_t images_;
   const absl::Time start_;
 };

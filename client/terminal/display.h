@@ -18,6 +18,9 @@ class Display {
   virtual ~Display() = default;
 
   virtual void OnAccepted(const v1::Accepted& accepted) = 0;
+  // The call failed and is tried again: `line` is printable (RetryLine of client/progress.h). What
+  // has come stays; another Accepted follows. Not even `quiet` hides it.
+  virtual void OnRetry(const std::string& line) = 0;
   virtual void OnPreview(const v1::Preview& preview, const Picture& pixels) = 0;
   virtual void OnImage(const v1::Image& image, const Picture& pixels) = 0;
   virtual void OnCompleted(const v1::Completed& completed) = 0;

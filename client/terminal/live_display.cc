@@ -37,6 +37,12 @@ void LiveDisplay::OnAccepted(const v1::Accepted& accepted) {
   changed_ = true;
 }
 
+void LiveDisplay::OnRetry(const std::string& line) {
+  const absl::MutexLock lock(&mutex_);
+  progress_.OnRetry(line);
+  changed_ = true;
+}
+
 void LiveDisplay::OnPreview(const v1::Preview& preview, const Picture& pixels) {
   const absl::MutexLock lock(&mutex_);
   progress_.OnPreview(preview, pixels, absl::Now() - start_);

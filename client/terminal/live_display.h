@@ -21,6 +21,7 @@ class LiveDisplay final : public Display {
   ~LiveDisplay() override;
 
   void OnAccepted(const v1::Accepted& accepted) override;
+  void OnRetry(const std::string& line) override;
   void OnPreview(const v1::Preview& preview, const Picture& pixels) override;
   void OnImage(const v1::Image& image, const Picture& pixels) override;
   void OnCompleted(const v1::Completed& completed) override;

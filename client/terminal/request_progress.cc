@@ -10,6 +10,8 @@ void RequestProgress::OnAccepted(const v1::Accepted& accepted) {
   accepted_ = AcceptedLine(accepted);
 }
 
+void RequestProgress::OnRetry(const std::string& line) { accepted_ = line; }
+
 void RequestProgress::OnPreview(const v1::Preview& preview, const Picture& pixels,
                                 absl::Duration elapsed) {
   ImageProgress& image = progress_[preview.image_index()];

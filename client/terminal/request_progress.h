@@ -37,6 +37,7 @@ class RequestProgress {
       : images_(images), keeps_pictures_(keeps_pictures) {}
 
   void OnAccepted(const v1::Accepted& accepted);
+  void OnRetry(const std::string& line);  // Stands in Accepted's place until the next one.
   void OnPreview(const v1::Preview& preview, const Picture& pixels, absl::Duration elapsed);
   void OnImage(const v1::Image& image, const Picture& pixels, absl::Duration elapsed);
   void OnCompleted(const v1::Completed& completed);

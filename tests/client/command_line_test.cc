@@ -124,6 +124,8 @@ TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
                                                  "degrade",
                                                  "--priority",
                                                  "-3",
+                                                 "--retries",
+                                                 "5",
                                                  "--request-id",
                                                  "id",
                                                  "--validate-only",
@@ -152,6 +154,7 @@ TEST(CommandLineTest, EveryOptionOfGenerateIsRead) {
   EXPECT_TRUE(command.receipt);
   EXPECT_EQ(command.deadline_seconds, 2.5);
   EXPECT_EQ(command.priority, -3);
+  EXPECT_EQ(command.retries, 5);
   EXPECT_EQ(command.request_id, "id");
   EXPECT_TRUE(command.validate_only);
   EXPECT_TRUE(command.quiet);

@@ -91,11 +91,34 @@ grpc::ServerUnaryReactor* Reply(grpc::CallbackServerContext* context, const grpc
   return reactor;
 }
 
+std::string UploadIn(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find("x-hmar-upload");
+  if (found == context.client_metadata().end()) return "";
+  return {found->second.data(), found->second.size()};
+}
+
 }  // namespace
 
 void FakeService::SetScript(Script script) {
   absl::MutexLock lock(&mutex_);
   script_ = std::move(script);
+}
+
+void FakeService::SetFirstScripts(std::vector<Script> scripts) {
+  absl::MutexLock lock(&mutex_);
+  first_scripts_.assign(scripts.begin(), scripts.end());
+}
+
+Script FakeService::NextScript() {
+  if (first_scripts_.empty()) return script_;
+  Script script = std::move(first_scripts_.front());
+  first_scripts_.pop_front();
+  return script;
+}
+
+std::string FakeService::last_upload() const {
+  absl::MutexLock lock(&mutex_);
+  return last_upload_;
 }
 
 v1::GenerateRequest FakeService::last_request() const {
@@ -104,10 +127,11 @@ v1::GenerateRequest FakeService::last_request() const {
 }
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* FakeService::Generate(
-    grpc::CallbackServerContext*, const v1::GenerateRequest* request) {
+    grpc::CallbackServerContext* context, const v1::GenerateRequest* request) {
   absl::MutexLock lock(&mutex_);
   last_request_ = *request;
-  return new StreamReactor(script_, events_sent_, cancelled_);
+  last_upload_ = UploadIn(*context);
+  return new StreamReactor(NextScript(), events_sent_, cancelled_);
 }
 
 grpc::ServerUnaryReactor* FakeService::GenerateImages(grpc::CallbackServerContext* context,
@@ -115,12 +139,14 @@ grpc::ServerUnaryReactor* FakeService::GenerateImages(grpc::CallbackServerContex
                                                       v1::GenerateImagesResponse* response) {
   absl::MutexLock lock(&mutex_);
   last_request_ = request->request();
-  for (const v1::GenerateResponse& event : script_.events) {
+  last_upload_ = UploadIn(*context);
+  const Script script = NextScript();
+  for (const v1::GenerateResponse& event : script.events) {
     if (event.has_accepted()) *response->mutable_accepted() = event.accepted();
     if (event.has_image()) *response->add_images() = event.image();
     if (event.has_completed()) *response->mutable_completed() = event.completed();
   }
-  return Reply(context, script_.status);
+  return Reply(context, script.status);
 }
 
 grpc::ServerUnaryReactor* FakeService::ListModels(grpc::CallbackServerContext* context,

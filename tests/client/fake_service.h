@@ -3,6 +3,7 @@
 
 // A service that says what a test wrote down, on a real port.
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,7 +36,10 @@ struct Script {
 class FakeService final : public v1::ImageGenerationService::CallbackService {
  public:
   void SetScript(Script script);
+  // The first answers go by these, one each, the others by SetScript's.
+  void SetFirstScripts(std::vector<Script> scripts);
   v1::GenerateRequest last_request() const;
+  std::string last_upload() const;  // x-hmar-upload of the last call; empty: none.
 
   absl::Notification& events_sent() {
     return events_sent_;
@@ -56,8 +60,12 @@ class FakeService final : public v1::ImageGenerationService::CallbackService {
 
  private:
   mutable absl::Mutex mutex_;
+  Script NextScript() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Script script_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Script> first_scripts_ ABSL_GUARDED_BY(mutex_);
   v1::GenerateRequest last_request_ ABSL_GUARDED_BY(mutex_);
+  std::string last_upload_ ABSL_GUARDED_BY(mutex_);
   absl::Notification events_sent_;
   absl::Notification cancelled_;
 };

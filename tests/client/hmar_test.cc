@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -144,6 +145,51 @@ TEST_F(HmarTest, ARefusedRequestExitsWith1AndShowsTheFields) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.error, HasSubstr("hmar: INVALID_ARGUMENT: 1 field is wrong\n"
                                       "  sampling.top_p: was 1.5, must be in (0, 1]\n"));
+}
+
+TEST_F(HmarTest, ACallThatIsCutOffIsTriedAgainAndGoesOn) {
+  const auto events = StreamOf(2, 7, v1::OutputOptions::FORMAT_PNG);
+  server_.service().SetFirstScripts(
+      {{.events = {events[0], events[1]}, .status = {grpc::StatusCode::UNKNOWN, "cut off"}}});
+  server_.service().SetScript({.events = events, .status = {}});
+  const ProcessResult result = Run({"generate", "--count", "2", "--quiet", "--out", Path("out")});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_THAT(result.error, HasSubstr("hmar: UNKNOWN: cut off; trying again in 0.2"));
+  EXPECT_EQ(server_.service().last_request().seed(), 7);
+  EXPECT_THAT(FilesIn("out"), ElementsAre("image-7.png", "image-8.png", "sheet.png"));
+  EXPECT_EQ(result.out, Path("out/image-8.png") + "\n" + Path("out/image-7.png") + "\n" +
+                            Path("out/sheet.png") + "\n");
+}
+
+TEST_F(HmarTest, WithoutRetriesItIsNot) {
+  server_.service().SetFirstScripts(
+      {{.events = {}, .status = {grpc::StatusCode::UNAVAILABLE, "going down"}}});
+  const ProcessResult result = Run({"generate", "--retries", "0", "--out", Path("out")});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.error, Not(HasSubstr("trying again")));
+}
+
+TEST_F(HmarTest, ControlCEndsAWaitForTheNextTry) {
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_seconds(50);
+  google::rpc::Status details;
+  details.add_details()->PackFrom(retry);
+  server_.service().SetScript(
+      {.events = {},
+       .status = {grpc::StatusCode::UNAVAILABLE, "full", details.SerializeAsString()}});
+  int error[2];
+  ASSERT_EQ(pipe(error), 0);
+  Subprocess hmar({HMAR_PROGRAM, "generate", "--out", Path("out")}, folder_,
+                  {"HMAR_SERVER=" + server_.address()}, error[1]);
+  std::string said;
+  for (char c = 0;
+       said.find("trying again in 5") == std::string::npos && read(error[0], &c, 1) > 0;) {
+    said += c;
+  }
+  hmar.Signal(SIGINT);
+  EXPECT_EQ(hmar.Wait().exit_code, 130) << said;
+  close(error[0]);
+  close(error[1]);
 }
 
 TEST_F(HmarTest, ControlCCancelsTheCallAndSaysSo) {

@@ -62,6 +62,13 @@ TEST(ProgressTest, EditsSayHowMuchOfThePictureIsNew) {
             "image 1/1  done  seed 7  1.00 s  (1 of 4 tokens generated)");
 }
 
+TEST(ProgressTest, ARetrySaysWhyInOneLineAndWhen) {
+  const absl::Status failure =
+      absl::UnavailableError("\x1b[2J is going down [DRAINING]\n  retry in 1s");
+  EXPECT_EQ(RetryLine(failure, absl::Milliseconds(1234)),
+            "UNAVAILABLE: \\u001B[2J is going down [DRAINING]; trying again in 1.23 s");
+}
+
 TEST(ProgressTest, CompletedSplitsTheTime) {
   v1::Completed completed;
   completed.set_images(4);

@@ -1,5 +1,6 @@
 """What hmar_client tries again, against a server that fails as it is told."""
 import concurrent.futures
+import threading
 
 import grpc
 import pytest
@@ -37,9 +38,11 @@ class ToldServer(image_generation_pb2_grpc.ImageGenerationServiceServicer):
     def __init__(self):
         self.scripts = []
         self.requests = []
+        self.uploads = []
 
     def Generate(self, request, context):
         self.requests.append(request)
+        self.uploads.append(dict(context.invocation_metadata()).get("x-hmar-upload"))
         events, status = self.scripts.pop(0)
         yield from events(request)
         if status is not None:
@@ -89,6 +92,47 @@ def test_what_has_come_does_not_come_twice(told, told_client, hmar_client):
     told.scripts = [(half, refusal(code_pb2.UNAVAILABLE, "DEVICE_LOST")), (whole, None)]
     events = list(told_client.generate("ship", n=3))
     assert [event.image_index for event in events if isinstance(event, hmar_client.Image)] == [1, 0, 2]
+
+
+@pytest.mark.parametrize("code", [code_pb2.INTERNAL, code_pb2.UNKNOWN, code_pb2.CANCELLED, code_pb2.UNAVAILABLE])
+def test_an_answer_that_was_cut_off_goes_on_with_the_model_that_was_named(told, told_client, hmar_client, code):
+    """What is left of a server that was killed: through a proxy INTERNAL or UNKNOWN, and no reason of the server's."""
+    def half(request):
+        yield accepted(request)
+        yield image(0)
+
+    told.scripts = [(half, rpc_status.to_status(status_pb2.Status(code=code))), (whole, None)]
+    events = list(told_client.generate("ship", n=2))
+    kinds = [hmar_client.Accepted, hmar_client.Image, hmar_client.Accepted, hmar_client.Image, hmar_client.Completed]
+    assert [type(event) for event in events] == kinds
+    assert [event.image_index for event in events if isinstance(event, hmar_client.Image)] == [0, 1]
+    assert (told.requests[0].model, told.requests[1].model) == ("", "m")
+    assert told.requests[0].seed == told.requests[1].seed
+
+
+def test_a_client_that_was_closed_does_not_try_again(told, told_client, hmar_client):
+    over = threading.Event()
+
+    def hang(request):
+        yield accepted(request)
+        over.wait(60)
+
+    told.scripts = [(hang, None)]
+    events = told_client.generate("ship")
+    assert isinstance(next(events), hmar_client.Accepted)
+    told_client.close()
+    with pytest.raises(hmar_client.Cancelled):
+        next(events)
+    over.set()
+    assert len(told.requests) == 1
+
+
+def test_an_edit_says_which_picture_it_is_of_and_nothing_else_does(told, told_client):
+    told.scripts = [(whole, None)] * 2
+    told_client.edit(b"abc", box=(0, 0, 8, 8))
+    assert told.uploads == ["ba7816bf8f01cfea"]  # Of SHA-256's own example.
+    told_client.images("ship")
+    assert told.uploads == ["ba7816bf8f01cfea", None]
 
 
 @pytest.mark.parametrize("code, reason", [(code_pb2.INVALID_ARGUMENT, "FIELD_CONFLICT"), (code_pb2.INTERNAL, "GENERATION_FAILED"),

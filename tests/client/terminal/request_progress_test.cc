@@ -81,6 +81,19 @@ TEST(RequestProgressTest, TheServersWordsAreFitToPrint) {
   EXPECT_EQ(frame.lines.back().bytes, "1 image in 0.00 s, of which 0.00 s in the queue");
 }
 
+TEST(RequestProgressTest, AFailedTryStandsAboveWhatHasComeUntilTheNextIsAccepted) {
+  RequestProgress progress(1, false);
+  progress.OnAccepted({});
+  progress.OnImage(ImageOf(0, 7), Pixels(), absl::Seconds(1));
+  progress.OnRetry("UNAVAILABLE: gone");
+  EXPECT_EQ(ProgressFrame(progress, kPlainText, kScreen, absl::Seconds(1)).lines[0].bytes,
+            "UNAVAILABLE: gone");
+  EXPECT_EQ(progress.done(), 1U);
+  progress.OnAccepted({});
+  EXPECT_THAT(ProgressFrame(progress, kPlainText, kScreen, absl::Seconds(1)).lines[0].bytes,
+              HasSubstr("0 images ahead"));
+}
+
 TEST(RequestProgressTest, NoLineIsAsWideAsTheScreenNorAllOfThemAsHigh) {
   v1::Accepted accepted;
   accepted.set_request_id(std::string(300, 'x'));

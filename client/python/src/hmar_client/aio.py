@@ -36,6 +36,7 @@ class AsyncClient:
                  cert_key: str | os.PathLike[str] | None = None, retry: RetryPolicy | None = None) -> None:
         self._connection = connection_of(server, key, tls, ca, cert, cert_key)
         self._retry = retry or RetryPolicy()
+        self._closed = False
         if self._connection.secure:
             self._channel = grpc.aio.secure_channel(self._connection.server, self._connection.credentials(),
                                                     self._connection.options)
@@ -49,6 +50,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Cancels what is open."""
+        self._closed = True
         await self._channel.close()
 
     async def __aenter__(self) -> Self:
@@ -112,8 +114,9 @@ class AsyncClient:
 
     async def _stream(self, request: pb.GenerateRequest, timeout: float | None) -> AsyncIterator[Event]:
         delivery, retries, deadline = Delivery(request), Retries(self._retry), Deadline(timeout)
+        metadata = self._connection.metadata(request)
         while True:
-            call = self._generate(request, timeout=deadline.left(), metadata=self._connection.metadata())
+            call = self._generate(request, timeout=deadline.left(), metadata=metadata)
             try:
                 async for response in call:
                     event = delivery.take(response)
@@ -125,7 +128,7 @@ class AsyncClient:
                 failure = error_of(error)
             finally:  # Also where the iterator is closed or its task cancelled.
                 call.cancel()
-            await _wait(retries, deadline, failure)
+            await self._before_next_try(retries, deadline, failure)
 
     async def _gather(self, request: pb.GenerateRequest, progress: Callable[[Progress], None] | None,
                       timeout: float | None) -> Pictures:
@@ -142,7 +145,14 @@ class AsyncClient:
                 return await method(request, timeout=deadline.left(), metadata=self._connection.metadata())
             except grpc.aio.AioRpcError as error:
                 failure = error_of(error)
+            await self._before_next_try(retries, deadline, failure)
+
+    async def _before_next_try(self, retries: Retries, deadline: Deadline, failure: HmarError) -> None:
+        """Waits. Raises the failure if there is none, or the client has been closed."""
+        if not self._closed:
             await _wait(retries, deadline, failure)
+        if self._closed:
+            raise failure from None
 
 
 async def _wait(retries: Retries, deadline: Deadline, failure: HmarError) -> None:

@@ -40,6 +40,7 @@ class Client:
                  cert_key: str | os.PathLike[str] | None = None, retry: RetryPolicy | None = None) -> None:
         self._connection = connection_of(server, key, tls, ca, cert, cert_key)
         self._retry = retry or RetryPolicy()
+        self._closed = False
         if self._connection.secure:
             self._channel = grpc.secure_channel(self._connection.server, self._connection.credentials(),
                                                 self._connection.options)
@@ -53,6 +54,7 @@ class Client:
 
     def close(self) -> None:
         """Cancels what is open."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -118,8 +120,9 @@ class Client:
 
     def _stream(self, request: pb.GenerateRequest, timeout: float | None) -> Iterator[Event]:
         delivery, retries, deadline = Delivery(request), Retries(self._retry), Deadline(timeout)
+        metadata = self._connection.metadata(request)
         while True:
-            call = self._generate(request, timeout=deadline.left(), metadata=self._connection.metadata())
+            call = self._generate(request, timeout=deadline.left(), metadata=metadata)
             try:
                 for response in call:
                     event = delivery.take(response)
@@ -131,7 +134,7 @@ class Client:
                 failure = error_of(error)
             finally:  # Also where the iterator is dropped.
                 call.cancel()
-            _wait(retries, deadline, failure)
+            self._before_next_try(retries, deadline, failure)
 
     def _gather(self, request: pb.GenerateRequest, progress: Callable[[Progress], None] | None,
                 timeout: float | None) -> Pictures:
@@ -147,7 +150,14 @@ class Client:
                 return method(request, timeout=deadline.left(), metadata=self._connection.metadata())
             except grpc.RpcError as error:
                 failure = error_of(error)
+            self._before_next_try(retries, deadline, failure)
+
+    def _before_next_try(self, retries: Retries, deadline: Deadline, failure: HmarError) -> None:
+        """Waits. Raises the failure if there is none, or the client has been closed."""
+        if not self._closed:
             _wait(retries, deadline, failure)
+        if self._closed:
+            raise failure from None
 
 
 def _wait(retries: Retries, deadline: Deadline, failure: HmarError) -> None:

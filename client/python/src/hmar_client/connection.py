@@ -1,12 +1,17 @@
 """Where the server is, and how to reach it: address, certificates, key."""
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
 from dataclasses import dataclass, field
 
 import grpc
 
+from hmar.v1 import image_generation_pb2 as pb
+
+#: Which picture an edit is of, for balancers.
+UPLOAD_HEADER = "x-hmar-upload"
 #: Largest event of a stream: a picture of 4096 x 4096 pixels.
 MAX_EVENT_BYTES = 64 << 20
 #: Largest reply in one piece, and largest request.
@@ -52,15 +57,24 @@ class Connection:
     def options(self) -> list[tuple[str, int]]:
         return list(_OPTIONS)
 
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Of every call."""
-        return () if self.key is None else (("authorization", f"Bearer {self.key}"),)
+    def metadata(self, request: pb.GenerateRequest | None = None) -> tuple[tuple[str, str], ...]:
+        """Of a call: the key, and of an edit which picture it is of, so that a balancer sends all edits of one picture to
+        the server that has its tokens already."""
+        key = () if self.key is None else (("authorization", f"Bearer {self.key}"),)
+        return key if request is None else (*key, *upload_metadata(request))
 
     def credentials(self) -> grpc.ChannelCredentials:
         def read(path: str | os.PathLike[str] | None) -> bytes | None:
             return None if path is None else pathlib.Path(path).read_bytes()
 
         return grpc.ssl_channel_credentials(read(self.ca), read(self.cert_key), read(self.cert))
+
+
+def upload_metadata(request: pb.GenerateRequest) -> tuple[tuple[str, str], ...]:
+    """The beginning of the uploaded picture's SHA-256; nothing, unless the request is an edit."""
+    if not request.HasField("edit"):
+        return ()
+    return ((UPLOAD_HEADER, hashlib.sha256(request.edit.image).hexdigest()[:16]),)
 
 
 def connection_of(server: str | None, key: str | None, tls: bool | None, ca: str | os.PathLike[str] | None,

@@ -14,7 +14,10 @@ _Key = TypeVar("_Key")
 
 
 class Delivery:
-    """Holds a call's events against its request and leaves out what an earlier try has already delivered."""
+    """Holds a call's events against its request and leaves out what an earlier try has already delivered.
+
+    Once it is accepted, the request names its model, for tries to come.
+    """
 
     def __init__(self, request: pb.GenerateRequest) -> None:
         self._request = request
@@ -29,6 +32,7 @@ class Delivery:
             self._check(event.image_index < max(1, self._request.num_images), f"image {event.image_index}")
         if isinstance(event, Accepted):
             self._check(event.seed == self._request.seed, f"seed {event.seed}")
+            self._request.model = event.model  # What another server takes for its default is not asked for.
         if isinstance(event, Preview):
             return event if self._is_new(self._previews, (event.image_index, event.scale)) else None
         if isinstance(event, Image):

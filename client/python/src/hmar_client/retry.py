@@ -14,8 +14,10 @@ from .errors import HmarError
 class RetryPolicy:
     """How long to go on trying. The server's own wish, RetryInfo, is always honoured; without one the waits double.
 
-    A request is safe to send again at any time: equal requests with equal seeds make equal bytes, and the client chooses
-    a seed where you do not. What has been delivered once is not delivered again.
+    A request is safe to send again at any time, also after a server has accepted it and died: equal requests with equal
+    seeds make equal bytes, and the client chooses a seed where you do not. Once a server has accepted it, later tries ask
+    for the model that it named. Images and previews that have been delivered are not delivered again; Accepted comes with
+    each try that is accepted, since each waits anew. Servers behind one address must have the same models by their names.
     """
 
     seconds: float = 60.0  #: Budget of all waits of a call together; 0: no second try.
@@ -24,6 +26,8 @@ class RetryPolicy:
     longest_wait: float = 5.0  #: up to this.
     jitter: float = 0.2  #: Waits are longer by up to this share, so that many clients do not come back at once.
 
+
+_CUT_OFF = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED)
 
 NO_RETRIES = RetryPolicy(seconds=0, attempts=1)
 
@@ -53,10 +57,14 @@ class Retries:
 
 
 def may_succeed_later(error: HmarError) -> bool:
-    """The server says so, or nobody answered."""
-    if error.retry_after is not None:
-        return error.code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
-    return error.code == grpc.StatusCode.UNAVAILABLE
+    """The server says so, nobody answered, or the answer was cut off on its way.
+
+    A server's own errors have a reason. One of these codes without any is the transport's: a connection that broke, or
+    a proxy that lost the server behind it.
+    """
+    if error.code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return error.retry_after is not None
+    return error.code == grpc.StatusCode.UNAVAILABLE or (error.code in _CUT_OFF and not error.reason)
 
 
 class Deadline:
