@@ -7,6 +7,7 @@ namespace hmar::sim {
 
 uint32_t Autoscaler::Sync(absl::Time now, uint32_t current, uint32_t ready,
                           std::optional<double> metric) {
+  if (asked_for_.empty()) asked_for_.emplace_back(absl::InfinitePast(), current);
   const uint32_t stable = Stabilize(now, current, Recommend(current, ready, metric));
   const uint32_t next = std::clamp(std::clamp(stable, Least(now, current), Most(now, current)),
                                    options_.min_replicas, options_.max_replicas);
@@ -37,8 +38,8 @@ uint32_t Autoscaler::Stabilize(absl::Time now, uint32_t current, uint32_t recomm
   return std::min(current, highest->second);
 }
 
-uint32_t Autoscaler::Before(absl::Time then, uint32_t current) const {
-  uint32_t before = asked_for_.empty() ? current : asked_for_.front().second;
+uint32_t Autoscaler::Before(absl::Time then) const {
+  uint32_t before = asked_for_.front().second;
   for (const auto& [time, replicas] : asked_for_) {
     if (time <= then) before = replicas;
   }
@@ -46,13 +47,13 @@ uint32_t Autoscaler::Before(absl::Time then, uint32_t current) const {
 }
 
 uint32_t Autoscaler::Most(absl::Time now, uint32_t current) const {
-  const uint32_t before = Before(now - options_.up_period, current);
+  const uint32_t before = Before(now - options_.up_period);
   const double by_percent = std::ceil(before * (1 + options_.up_percent / 100));
   return std::max({current, static_cast<uint32_t>(by_percent), before + options_.up_pods});
 }
 
 uint32_t Autoscaler::Least(absl::Time now, uint32_t current) const {
-  const uint32_t before = Before(now - options_.down_period, current);
+  const uint32_t before = Before(now - options_.down_period);
   const double least = std::floor(before * (1 - options_.down_percent / 100));
   return std::min(current, static_cast<uint32_t>(std::max(0.0, least)));
 }

@@ -43,7 +43,7 @@ class Autoscaler {
   // What `current` may become at most and at least, given what was asked for a period ago.
   uint32_t Most(absl::Time now, uint32_t current) const;
   uint32_t Least(absl::Time now, uint32_t current) const;
-  uint32_t Before(absl::Time then, uint32_t current) const;
+  uint32_t Before(absl::Time then) const;
 
   const AutoscalerOptions options_;
   Past recommended_;

@@ -39,6 +39,7 @@ absl::StatusOr<DeviceProfile> ProfileOf(const Json& json) {
     profile.forward.push_back({point.at(0), point.at(1)});
   }
   profile.picture_seconds = json.at("picture_seconds");
+  profile.decoder_seconds = json.at("decoder_seconds");
   profile.between_steps_seconds = json.at("between_steps_seconds");
   profile.answer_seconds = json.at("answer_seconds");
   profile.jitter = json.at("jitter");
@@ -73,8 +74,9 @@ absl::Status CheckProfile(const std::string& name, const DeviceProfile& profile)
     }
     least = point.rows;
   }
-  for (const double seconds : {profile.picture_seconds, profile.between_steps_seconds,
-                               profile.answer_seconds, profile.jitter, profile.start_up_seconds}) {
+  for (const double seconds : {profile.picture_seconds, profile.decoder_seconds,
+                               profile.between_steps_seconds, profile.answer_seconds,
+                               profile.jitter, profile.start_up_seconds}) {
     if (!(seconds >= 0)) return bad(absl::StrCat("a time or jitter is ", seconds, ", below 0"));
   }
   return absl::OkStatus();

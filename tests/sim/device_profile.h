@@ -23,7 +23,8 @@ struct DeviceProfile {
   uint32_t slots = 0;               // Images in flight (--max-images-in-flight).
   uint32_t max_step_rows = 0;       // --max-step-rows.
   std::vector<CostPoint> forward;   // One or more, rising in rows.
-  double picture_seconds = 0;       // What a picture decoded (final or FULL) adds to its step.
+  double picture_seconds = 0;       // What a picture decoded (final or FULL) adds to its step,
+  double decoder_seconds = 0;       // and what a step pays besides that decodes any.
   double between_steps_seconds = 0; // Host's time from a step's end to the next one's start.
   double answer_seconds = 0;        // From the end of an image's last step to its client.
   double jitter = 0;                // Standard deviation of a step's time over its mean.

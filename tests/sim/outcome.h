@@ -24,7 +24,7 @@ struct KindOutcome {
   uint64_t degraded_images = 0;
   uint64_t images = 0;         // Done, of whatever calls.
   uint64_t wasted_images = 0;  // Of these, those of calls that were not done, or began anew.
-  uint64_t tries = 0;          // Calls sent to a replica: more than came where some were lost.
+  uint64_t tries = 0;          // More than calls where replicas failed, or there was none.
   // Of each call done: seconds from when it was due.
   std::vector<float> latencies;
 

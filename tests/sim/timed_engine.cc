@@ -34,6 +34,7 @@ absl::StatusOr<StepReport> TimedEngine::Step(absl::Span<const ImageId> ids) {
     Advance(id, found->second, report);
   }
   for (const ImageReport& image : report.images) held_.erase(image.id);
+  if (report.decode_seconds > 0) report.decode_seconds += profile_.decoder_seconds;
   return report;
 }
 

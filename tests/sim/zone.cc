@@ -102,11 +102,11 @@ void Zone::Arrive() {
 
 void Zone::Try(Call call) {
   ++call.tries;
+  if (call.counted) ++outcomes_[call.kind].tries;
   if (ready_.empty()) return Retry(call);
   Member& member = *ready_[balancer_.Pick(open_)];
   Work work = calls_.Make(call);
   work.listener = std::make_shared<Listener>(this, &member, call);
-  if (call.counted) ++outcomes_[call.kind].tries;
   CountCalls(member, 1);
   const absl::StatusOr<Admission> admission = member.replica->Submit(std::move(work));
   if (admission.ok()) return StepOn(member);
