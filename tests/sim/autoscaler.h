@@ -16,14 +16,14 @@ struct AutoscalerOptions {
   double target = 0;  // Of the metric; 0: no autoscaler.
   uint32_t min_replicas = 1;
   uint32_t max_replicas = 1000;
-  double tolerance = 0.1;                              // The metric may be so far off its target.
-  absl::Duration sync = absl::Seconds(15);             // Between two looks.
-  absl::Duration down_window = absl::Minutes(5);       // scaleDown.stabilizationWindowSeconds
-  absl::Duration down_period = absl::Minutes(1);       // scaleDown.policies[0].periodSeconds
-  double down_percent = 100;                           // Percent, likewise: at most so much fewer.
-  absl::Duration up_period = absl::Seconds(15);        // scaleUp.policies[].periodSeconds
-  double up_percent = 100;                             // At most so much more,
-  uint32_t up_pods = 4;                                // or so many, whichever is more.
+  double tolerance = 0.1;                         // The metric may be so far off its target.
+  absl::Duration sync = absl::Seconds(15);        // Between two looks.
+  absl::Duration down_window = absl::Minutes(5);  // scaleDown.stabilizationWindowSeconds
+  absl::Duration down_period = absl::Minutes(1);  // scaleDown.policies[0].periodSeconds
+  double down_percent = 100;                      // Percent, likewise: at most so much fewer.
+  absl::Duration up_period = absl::Seconds(15);   // scaleUp.policies[].periodSeconds
+  double up_percent = 100;                        // At most so much more,
+  uint32_t up_pods = 4;                           // or so many, whichever is more.
 };
 
 // Pure but for what it remembers: recommendations and scalings. Thread-compatible.

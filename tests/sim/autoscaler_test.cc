@@ -29,8 +29,8 @@ TEST_F(AutoscalerTest, AsksForSoManyTimesMoreAsTheMetricIsAboveItsTarget) {
 
 TEST_F(AutoscalerTest, GoesUpByAtMostItsPolicies) {
   Autoscaler scaler(options_);
-  EXPECT_EQ(Sync(scaler, 1, 100), 5u);    // Four pods,
-  EXPECT_EQ(Sync(scaler, 5, 100), 10u);   // or as many again.
+  EXPECT_EQ(Sync(scaler, 1, 100), 5u);   // Four pods,
+  EXPECT_EQ(Sync(scaler, 5, 100), 10u);  // or as many again.
   EXPECT_EQ(Sync(scaler, 10, 100), 20u);
 }
 

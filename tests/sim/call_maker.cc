@@ -10,8 +10,8 @@ namespace {
 
 absl::Status CheckSimulated(const load::Kind& kind) {
   const auto cannot = [&kind](const std::string& what) {
-    return absl::InvalidArgumentError(absl::StrCat("kind ", kind.name, ": ", what,
-                                                   " is not simulated"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("kind ", kind.name, ": ", what, " is not simulated"));
   };
   if (kind.method == "edit") return cannot("method edit");
   if (kind.cancel_after_ms > 0) return cannot("cancel_after_ms");
@@ -46,8 +46,8 @@ absl::StatusOr<CallMaker::Type> CallMaker::TypeOf(const load::Kind& kind,
   if (task.preview_mode != PreviewMode::kNone) {
     task.preview_scales.assign(profile.config.num_scales(), true);
   }
-  type.deadline = kind.deadline_ms == 0 ? absl::InfiniteDuration()
-                                        : absl::Milliseconds(kind.deadline_ms);
+  type.deadline =
+      kind.deadline_ms == 0 ? absl::InfiniteDuration() : absl::Milliseconds(kind.deadline_ms);
   if (!kind.principal.empty()) {
     type.principals = {kind.principal};
   } else {

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+from prometheus_client.parser import text_string_to_metric_families
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests" / "e2e"))
 import stubs  # noqa: E402
@@ -42,11 +44,17 @@ class Server:
         self._load = f"{build_dir}/client/hmar-load"
 
     def counts(self):
-        counts = {name: self.process.metric(metric) for name, metric in COUNTERS.items()}
-        counts["images"] = self.process.metric("hmar_images_total", outcome="done")
-        for scale in range(len(PASSES)):
-            counts[f"scale{scale}"] = self.process.metric("hmar_scale_device_seconds_total", scale=str(scale))
-        return counts | {"seconds": time.monotonic()}
+        names = {metric: name for name, metric in COUNTERS.items()}
+        counts = {"seconds": time.monotonic()}
+        for family in text_string_to_metric_families(self.process.metrics_text()):
+            for sample in family.samples:
+                if sample.name in names:
+                    counts[names[sample.name]] = sample.value
+                elif sample.name == "hmar_images_total" and sample.labels["outcome"] == "done":
+                    counts["images"] = sample.value
+                elif sample.name == "hmar_scale_device_seconds_total":
+                    counts[f"scale{sample.labels['scale']}"] = sample.value
+        return counts
 
     def load(self, flag, value, seconds):
         """A load's figures. Its first calls fill the server and its last ones empty it; both are in the counts."""

@@ -74,9 +74,9 @@ absl::Status CheckProfile(const std::string& name, const DeviceProfile& profile)
     }
     least = point.rows;
   }
-  for (const double seconds : {profile.picture_seconds, profile.decoder_seconds,
-                               profile.between_steps_seconds, profile.answer_seconds,
-                               profile.jitter, profile.start_up_seconds}) {
+  for (const double seconds :
+       {profile.picture_seconds, profile.decoder_seconds, profile.between_steps_seconds,
+        profile.answer_seconds, profile.jitter, profile.start_up_seconds}) {
     if (!(seconds >= 0)) return bad(absl::StrCat("a time or jitter is ", seconds, ", below 0"));
   }
   return absl::OkStatus();

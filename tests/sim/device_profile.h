@@ -20,15 +20,15 @@ struct CostPoint {
 struct DeviceProfile {
   std::string source;  // Where the numbers come from.
   ModelConfig config;
-  uint32_t slots = 0;               // Images in flight (--max-images-in-flight).
-  uint32_t max_step_rows = 0;       // --max-step-rows.
-  std::vector<CostPoint> forward;   // One or more, rising in rows.
-  double picture_seconds = 0;       // What a picture decoded (final or FULL) adds to its step,
-  double decoder_seconds = 0;       // and what a step pays besides that decodes any.
-  double between_steps_seconds = 0; // Host's time from a step's end to the next one's start.
-  double answer_seconds = 0;        // From the end of an image's last step to its client.
-  double jitter = 0;                // Standard deviation of a step's time over its mean.
-  double start_up_seconds = 0;      // From the start of the process to ready: load, probe.
+  uint32_t slots = 0;                // Images in flight (--max-images-in-flight).
+  uint32_t max_step_rows = 0;        // --max-step-rows.
+  std::vector<CostPoint> forward;    // One or more, rising in rows.
+  double picture_seconds = 0;        // What a picture decoded (final or FULL) adds to its step,
+  double decoder_seconds = 0;        // and what a step pays besides that decodes any.
+  double between_steps_seconds = 0;  // Host's time from a step's end to the next one's start.
+  double answer_seconds = 0;         // From the end of an image's last step to its client.
+  double jitter = 0;                 // Standard deviation of a step's time over its mean.
+  double start_up_seconds = 0;       // From the start of the process to ready: load, probe.
 
   // Of a step of so many rows that decodes nothing: straight lines between the points, the outer
   // ones prolonged; with a single point in proportion to nothing, always its seconds. Never

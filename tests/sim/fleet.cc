@@ -187,9 +187,7 @@ bool Fleet::Ended() const {
 absl::Status CheckFleet(const FleetOptions& options) {
   HMAR_RETURN_IF_ERROR(CheckTraffic(options.traffic));
   HMAR_RETURN_IF_ERROR(CheckProfile("of the fleet", options.profile));
-  const auto bad = [](auto&&... what) {
-    return absl::InvalidArgumentError(absl::StrCat(what...));
-  };
+  const auto bad = [](auto&&... what) { return absl::InvalidArgumentError(absl::StrCat(what...)); };
   if (options.kinds.empty()) return bad("the mix has no kind, must have one at least");
   if (options.replicas < 1 || options.replicas > 1000) {
     return bad("there are ", options.replicas, " replicas, must be 1 to 1000");

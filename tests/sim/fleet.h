@@ -17,10 +17,10 @@ struct Moment {
   double calls_per_second = 0;
   double images_per_second = 0;
   uint32_t ready = 0, starting = 0, draining = 0;
-  uint32_t wanted = 0;     // What the autoscaler asks for, from now on.
-  uint32_t waiting = 0;    // Images.
-  double queue_seconds = 0;  // Mean of the images that ended.
-  double busy = 0;           // Part of the replicas' time that was spent in steps.
+  uint32_t wanted = 0;                      // What the autoscaler asks for, from now on.
+  uint32_t waiting = 0;                     // Images.
+  double queue_seconds = 0;                 // Mean of the images that ended.
+  double busy = 0;                          // Part of the replicas' time that was spent in steps.
   double p50_seconds = 0, p99_seconds = 0;  // Of the calls that were done.
 };
 

@@ -28,7 +28,7 @@ struct FleetOptions {
   std::vector<load::Kind> kinds = OneImageACall();
   uint32_t principals = 100;  // Of each kind without one of its own.
   TrafficOptions traffic;
-  absl::Duration length = absl::Minutes(1);   // Calls come for so long; then what is open ends.
+  absl::Duration length = absl::Minutes(1);       // Calls come for so long; then what is open ends.
   absl::Duration warm_up = absl::ZeroDuration();  // Calls that come before it are not counted.
 
   uint32_t replicas = 1;  // Ready at the start.

@@ -45,8 +45,8 @@ double Quantile(std::vector<float>& values, double q) {
 
 double PartWithin(const std::vector<float>& values, double limit) {
   if (values.empty()) return 0;
-  const auto within = std::count_if(values.begin(), values.end(),
-                                    [limit](float value) { return value <= limit; });
+  const auto within =
+      std::count_if(values.begin(), values.end(), [limit](float value) { return value <= limit; });
   return static_cast<double>(within) / static_cast<double>(values.size());
 }
 

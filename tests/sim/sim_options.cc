@@ -36,8 +36,7 @@ void AddTraffic(CLI::App& app, SimOptions& options) {
   app.add_option("--day", options.day, "Length of a day")->capture_default_str();
   app.add_option("--burst-times", traffic.burst_times, "Rate of a burst, by the calm's")
       ->capture_default_str();
-  app.add_option("--burst", options.burst, "Length of a burst, in the mean")
-      ->capture_default_str();
+  app.add_option("--burst", options.burst, "Length of a burst, in the mean")->capture_default_str();
   app.add_option("--burst-share", traffic.burst_share, "Part of time that has bursts")
       ->capture_default_str();
   app.add_option("--seconds", options.length, "Of arrivals")->capture_default_str();

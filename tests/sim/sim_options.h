@@ -20,8 +20,8 @@ struct SimOptions {
   double scheduling_lag = 10, mean_life = 0;
   double down_window = 300, down_period = 60, metric_window = 60, metric_lag = 15;
   double slo = 1;
-  double price = 0;  // Of a device's hour; 0: nobody said.
-  std::string json;  // File for everything; "-": standard output, and no table.
+  double price = 0;    // Of a device's hour; 0: nobody said.
+  std::string json;    // File for everything; "-": standard output, and no table.
   FleetOptions fleet;  // The rest, and what FleetOf makes of all this.
 };
 

@@ -88,12 +88,12 @@ Json JsonOf(const SimOptions& options, FleetResult result) {
 std::string Line(const std::string& name, const Json& outcome) {
   const auto number = [&outcome](const char* key) { return outcome[key].get<double>(); };
   const Json& ms = outcome["latency_ms"];
-  return absl::StrFormat("%-12s %9.0f calls %9.0f done %7.0f expired %7.0f refused %6.0f lost"
-                         "   p50 %.0f p90 %.0f p99 %.0f ms   within the SLO %.2f %% (%.1f/s)\n",
-                         name, number("calls"), number("done"), number("expired"),
-                         number("refused"), number("lost"), ms["p50"].get<double>(),
-                         ms["p90"].get<double>(), ms["p99"].get<double>(),
-                         100 * number("within_slo"), number("goodput"));
+  return absl::StrFormat(
+      "%-12s %9.0f calls %9.0f done %7.0f expired %7.0f refused %6.0f lost"
+      "   p50 %.0f p90 %.0f p99 %.0f ms   within the SLO %.2f %% (%.1f/s)\n",
+      name, number("calls"), number("done"), number("expired"), number("refused"), number("lost"),
+      ms["p50"].get<double>(), ms["p90"].get<double>(), ms["p99"].get<double>(),
+      100 * number("within_slo"), number("goodput"));
 }
 
 }  // namespace

@@ -24,12 +24,12 @@ namespace hmar::sim {
 // What a zone is at a moment, and what it did since the last look.
 struct ZoneView {
   uint32_t ready = 0, starting = 0, draining = 0;
-  uint32_t waiting = 0;            // Images in the queues.
-  double queued_seconds = 0;       // Sum over the images that ended, of their time in the queue,
-  uint64_t images = 0;             // and how many.
-  uint64_t calls = 0;              // That came.
-  std::vector<float> latencies;    // Seconds, of the calls done.
-  double replica_seconds = 0;      // That replicas were there, ready or not.
+  uint32_t waiting = 0;          // Images in the queues.
+  double queued_seconds = 0;     // Sum over the images that ended, of their time in the queue,
+  uint64_t images = 0;           // and how many.
+  uint64_t calls = 0;            // That came.
+  std::vector<float> latencies;  // Seconds, of the calls done.
+  double replica_seconds = 0;    // That replicas were there, ready or not.
   DeviceUse use;
 };
 
@@ -66,7 +66,7 @@ class Zone {
 
   // A place for a replica, from the decision to have one until it is gone.
   struct Member {
-    uint64_t id = 0;  // Rises with its age.
+    uint64_t id = 0;    // Rises with its age.
     uint64_t life = 0;  // Counts its failures: what was to happen to an earlier life does not.
     std::unique_ptr<Replica> replica;  // Null: starting.
     bool draining = false;
@@ -127,8 +127,8 @@ class Zone {
   std::map<uint64_t, Call> tries_;  // To come.
   std::map<uint64_t, Member> members_;
   uint64_t next_member_ = 1;
-  std::vector<Member*> ready_;  // What the balancer sees, in the order of their ids,
-  std::vector<uint32_t> open_;  // and their open calls.
+  std::vector<Member*> ready_;         // What the balancer sees, in the order of their ids,
+  std::vector<uint32_t> open_;         // and their open calls.
   std::vector<KindOutcome> outcomes_;  // By kind.
   ZoneView view_;
 };

@@ -22,8 +22,8 @@ Zone::Member* Zone::Find(uint64_t id, uint64_t life) {
 }
 
 void Zone::MakeReady(Member& member) {
-  member.replica = std::make_unique<Replica>(options_.server, &options_.profile, &clock_,
-                                             random_.Next());
+  member.replica =
+      std::make_unique<Replica>(options_.server, &options_.profile, &clock_, random_.Next());
   ListReady();
   if (options_.mean_life == absl::ZeroDuration()) return;
   const double life = DrawExponential(absl::ToDoubleSeconds(options_.mean_life), random_);
