@@ -10,10 +10,17 @@
 
 namespace hmar::sim {
 
+// What it looks at, over all replicas.
+enum class ScalingMetric {
+  kQueueSeconds,  // Mean of hmar_queue_duration_seconds.
+  kImagesPerPod,  // hmar_queue_images and hmar_running_images, by the replicas that are ready.
+};
+
 // A HorizontalPodAutoscaler (autoscaling/v2) on one external metric with a target Value, as its
 // controller works: what it is asked for has the same names in its manifest.
 struct AutoscalerOptions {
   double target = 0;  // Of the metric; 0: no autoscaler.
+  ScalingMetric metric = ScalingMetric::kQueueSeconds;
   uint32_t min_replicas = 1;
   uint32_t max_replicas = 1000;
   double tolerance = 0.1;                         // The metric may be so far off its target.

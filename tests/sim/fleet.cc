@@ -25,6 +25,7 @@ void Join(const ZoneView& more, ZoneView* all) {
   all->starting += more.starting;
   all->draining += more.draining;
   all->waiting += more.waiting;
+  all->running += more.running;
   all->queued_seconds += more.queued_seconds;
   all->images += more.images;
   all->calls += more.calls;
@@ -33,26 +34,31 @@ void Join(const ZoneView& more, ZoneView* all) {
   all->use.Add(more.use);
 }
 
-// The autoscaler's metric: the mean queue time over a window that ended a while ago.
-class QueueTime {
+// The autoscaler's metric: a mean over a window that ended a while ago.
+class Metric {
  public:
-  explicit QueueTime(const FleetOptions& options)
-      : window_(Syncs(options.metric_window, options)), lag_(Syncs(options.metric_lag, options)) {}
+  explicit Metric(const FleetOptions& options)
+      : which_(options.autoscaler.metric),
+        window_(Syncs(options.metric_window, options)),
+        lag_(Syncs(options.metric_lag, options)) {}
 
   void Add(const ZoneView& view) {
-    views_.push_back({view.queued_seconds, view.images});
-    if (views_.size() > window_ + lag_) views_.pop_front();
+    if (which_ == ScalingMetric::kQueueSeconds) {
+      sums_.emplace_back(view.queued_seconds, static_cast<double>(view.images));
+    } else {
+      sums_.emplace_back(view.waiting + view.running, view.ready);
+    }
+    if (sums_.size() > window_ + lag_) sums_.pop_front();
   }
 
   std::optional<double> Mean() const {
-    double seconds = 0;
-    uint64_t images = 0;
-    for (size_t i = 0; i + lag_ < views_.size(); ++i) {
-      seconds += views_[i].first;
-      images += views_[i].second;
+    double sum = 0, count = 0;
+    for (size_t i = 0; i + lag_ < sums_.size(); ++i) {
+      sum += sums_[i].first;
+      count += sums_[i].second;
     }
-    if (images == 0) return std::nullopt;
-    return seconds / static_cast<double>(images);
+    if (count == 0) return std::nullopt;
+    return sum / count;
   }
 
  private:
@@ -61,8 +67,9 @@ class QueueTime {
                                options.autoscaler.sync);
   }
 
-  const size_t window_, lag_;  // In looks of the autoscaler.
-  std::deque<std::pair<double, uint64_t>> views_;
+  const ScalingMetric which_;
+  const size_t window_, lag_;                   // In looks of the autoscaler.
+  std::deque<std::pair<double, double>> sums_;  // What is divided by what.
 };
 
 class Fleet {
@@ -72,7 +79,7 @@ class Fleet {
         calls_(std::move(calls)),
         path_(options.traffic, options.length, options.seed),
         autoscaler_(options.autoscaler),
-        queue_time_(options),
+        metric_(options),
         wanted_(options.replicas) {
     load::Random seeds(options.seed);
     for (uint32_t i = 0; i < options.zones; ++i) {
@@ -95,7 +102,7 @@ class Fleet {
   const CallMaker calls_;
   const RatePath path_;
   Autoscaler autoscaler_;
-  QueueTime queue_time_;
+  Metric metric_;
   uint32_t wanted_;
   std::vector<std::unique_ptr<Zone>> zones_;
   FleetResult result_;
@@ -147,13 +154,13 @@ void Fleet::Look(absl::Duration from, absl::Duration to) {
     result_.replica_seconds += view.replica_seconds;
     result_.use.Add(view.use);
   }
-  queue_time_.Add(view);
+  metric_.Add(view);
   if (options_.autoscaler.target > 0) Autoscale(to, view.ready);
   result_.moments.push_back(MomentOf(view, from, to));
 }
 
 void Fleet::Autoscale(absl::Duration now, uint32_t ready) {
-  wanted_ = autoscaler_.Sync(absl::UnixEpoch() + now, wanted_, ready, queue_time_.Mean());
+  wanted_ = autoscaler_.Sync(absl::UnixEpoch() + now, wanted_, ready, metric_.Mean());
   for (uint32_t i = 0; i < options_.zones; ++i) {
     zones_[i]->Scale(PartOf(wanted_, i, options_.zones));
   }

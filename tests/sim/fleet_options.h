@@ -38,7 +38,7 @@ struct FleetOptions {
   uint32_t threads = 1;
   Balancing balancing = Balancing::kLeastRequest;
   AutoscalerOptions autoscaler;
-  // What the autoscaler measures is the mean queue time of images that ended in so long,
+  // The autoscaler's metric is a mean over so long (queue time: of the images that ended then),
   absl::Duration metric_window = absl::Minutes(1);
   // and reaches it so much later (a scrape, an adapter's interval).
   absl::Duration metric_lag = absl::Seconds(15);

@@ -62,8 +62,9 @@ class Replica {
   void Kill(const absl::Status& status) { scheduler_.Stop(status); }
 
   // Nothing waits or runs.
-  bool idle() const { return !step_ && scheduler_.running_images() + waiting() == 0; }
+  bool idle() const { return !step_ && running() + waiting() == 0; }
   uint32_t waiting() const { return scheduler_.queued_images(); }
+  uint32_t running() const { return scheduler_.running_images(); }
   // What its device did since the last call.
   DeviceUse TakeUse() { return std::exchange(use_, {}); }
 

@@ -60,7 +60,10 @@ void AddReplicas(CLI::App& app, SimOptions& options) {
 
 void AddAutoscaler(CLI::App& app, SimOptions& options) {
   AutoscalerOptions& scaler = options.fleet.autoscaler;
-  app.add_option("--hpa-target", scaler.target, "Mean queue time; 0: no autoscaler");
+  app.add_option("--hpa-target", scaler.target, "Of the metric; 0: no autoscaler");
+  app.add_option("--hpa-metric", options.metric, "Mean queue time, or images held by a replica")
+      ->check(CLI::IsMember({"queue-seconds", "images-per-pod"}))
+      ->capture_default_str();
   app.add_option("--hpa-min", scaler.min_replicas, "Replicas")->capture_default_str();
   app.add_option("--hpa-max", scaler.max_replicas, "Replicas")->capture_default_str();
   app.add_option("--hpa-down-window", options.down_window, "stabilizationWindowSeconds")
@@ -113,6 +116,7 @@ absl::StatusOr<FleetOptions> FleetOf(const SimOptions& options) {
   fleet.profile = profile->second;
   HMAR_ASSIGN_OR_RETURN(fleet.kinds, KindsOf(options.mix));
   HMAR_ASSIGN_OR_RETURN(fleet.balancing, ParseBalancing(options.balancer));
+  if (options.metric == "images-per-pod") fleet.autoscaler.metric = ScalingMetric::kImagesPerPod;
   fleet.length = absl::Seconds(options.length);
   fleet.warm_up = absl::Seconds(options.warm_up);
   fleet.traffic.day = absl::Seconds(options.day);

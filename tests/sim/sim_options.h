@@ -15,6 +15,7 @@ struct SimOptions {
   std::string devices = "tests/sim/devices.json";
   std::string mix;  // A file of hmar-load's mixes; empty: one image a call.
   std::string balancer = "least-request";
+  std::string metric = "queue-seconds";
   double length = 60, warm_up = 0;
   double day = 86400, burst = 30;
   double scheduling_lag = 10, mean_life = 0;

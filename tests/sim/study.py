@@ -16,12 +16,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 SATURATED = {"cpu-2": 20.0, "h100-d16": 490.0, "h200-d16": 500.0}  # images/s; measured anew by the part "load".
 SLOS = {"cpu-2": (0.5, 1.0, 2.0), "h100-d16": (0.1, 0.2, 0.5), "h200-d16": (0.1, 0.2, 0.5)}  # Seconds, of 99 calls in 100.
-LOADS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-SECONDS = {"cpu-2": 900, "h100-d16": 45, "h200-d16": 45}  # Some 10,000 images and more at half load.
+LOADS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+SECONDS = {"cpu-2": 600, "h100-d16": 25, "h200-d16": 25}  # Some 6,000 images at half load.
 BUDGETS = (1024, 2048, 4096, 8192, 20480)
 SLOTS = (8, 16, 32, 64, 128, 256)
 REPLICAS = (1, 2, 4, 8, 16)
-TARGETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # Seconds of queue time.
+TARGETS = (0.05, 0.2, 1.0)  # Seconds of queue time.
+IMAGES = (2, 4, 8)  # Waiting and running, a replica.
+FIXED = (6, 8, 12)
 BALANCERS = ("least-request", "random-of-two", "round-robin")
 
 
@@ -79,7 +81,7 @@ def option(simulator, study, flag, values, device="h200-d16"):
     for part in (0.3, 0.6, 0.8):
         runs = [poisson(study, device, part, **{flag: value}) for value in values]
         curves[str(part)] = [figures(result) for result in simulator.all(runs)]
-    full = [{"device": device, "concurrency": 300, "seconds": SECONDS[device], "warm_up": 5, flag: value} for value in values]
+    full = [{"device": device, "concurrency": 300, "seconds": SECONDS[device] / 2, "warm_up": 2, flag: value} for value in values]
     curves["full"] = [figures(result) for result in simulator.all(full)]
     return {"values": values, "curves": curves}
 
@@ -104,13 +106,20 @@ def balancers(simulator, study):
 def scaler(simulator, study):
     """An hour that swings as a day does, with bursts of twice the rate, by the autoscaler's target."""
     rate = 4 * study["saturated"]["cpu-2"]
-    hour = {"device": "cpu-2", "rate": rate, "seconds": 5400, "warm_up": 1800, "day": 3600, "day_swing": 0.7, "burst_times": 2,
+    hour = {"device": "cpu-2", "rate": rate, "seconds": 3600, "warm_up": 600, "day": 3000, "day_swing": 0.7, "burst_times": 2,
             "burst": 60, "replicas": 4, "zones": 2, "hpa_min": 2, "hpa_max": 40, "slo": 2}
-    targets = simulator.all([hour | {"hpa_target": target} for target in TARGETS])
-    fixed_counts = (6, 8, 10, 12)
-    fixed = simulator.all([hour | {"replicas": count} for count in fixed_counts])
-    study["scaler"] = {"targets": TARGETS, "by_target": [figures(result) for result in targets], "fixed": fixed_counts,
-                       "by_fixed": [figures(result) for result in fixed], "moments": targets[TARGETS.index(0.1)]["moments"]}
+    queue = [{"hpa_target": target} for target in TARGETS]
+    images = [{"hpa_target": target, "hpa_metric": "images-per-pod"} for target in IMAGES]
+    calm = {"hpa_down_percent": 10}
+    ways = {"fixed": (FIXED, [{"replicas": count} for count in FIXED]), "queue time, as it comes": (TARGETS, queue),
+            "queue time, down 10 %/min": (TARGETS, [calm | one for one in queue]),
+            "images a replica, as it comes": (IMAGES, images),
+            "images a replica, down 10 %/min": (IMAGES, [calm | one for one in images])}
+    study["scaler"] = {}
+    for name, (values, runs) in ways.items():
+        results = simulator.all([hour | one for one in runs])
+        study["scaler"][name] = {"values": values, "points": [figures(result) for result in results],
+                                 "moments": results[len(results) // 2]["moments"]}
 
 
 def sizing(simulator, study):

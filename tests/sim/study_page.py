@@ -69,31 +69,31 @@ def draw_balancers(axes, study, replicas):
 
 
 def draw_hour(axes, study):
-    moments = study["scaler"]["moments"]
-    minutes = [moment["seconds"] / 60 for moment in moments]
-    axes.plot(minutes, [moment["calls_per_second"] for moment in moments], linewidth=0.8, color="grey", label="calls/s")
-    axes.plot(minutes, [moment["waiting"] for moment in moments], linewidth=0.8, color="C3", label="images waiting")
-    axes.set_yscale("symlog", linthresh=10)
-    label(axes, "Autoscaled at a queue time of 0.1 s", "minutes", "calls/s, images")
     count = axes.twinx()
-    count.step(minutes, [moment["ready"] for moment in moments], color="C0", where="pre", label="replicas ready")
-    count.set_ylabel("replicas ready (blue)", fontsize=8)
+    for name, color in (("queue time, as it comes", "C3"), ("images a replica, down 10 %/min", "C0")):
+        way = study["scaler"][name]
+        minutes = [moment["seconds"] / 60 for moment in way["moments"]]
+        target = way["values"][len(way["values"]) // 2]
+        count.step(minutes, [moment["ready"] for moment in way["moments"]], color=color, where="pre",
+                   label=f"{name}, target {target:g}")
+        axes.plot(minutes, [moment["calls_per_second"] for moment in way["moments"]], linewidth=0.8, color="grey")
+    axes.set_ylim(bottom=0)
+    label(axes, "An hour with bursts, autoscaled", "minutes", "calls/s (grey)")
+    count.set_ylabel("replicas ready", fontsize=8)
     count.set_ylim(bottom=0)
     count.tick_params(labelsize=8)
-    axes.legend(fontsize=7, loc="upper left")
+    count.legend(fontsize=7, loc="upper right")
 
 
 def draw_targets(axes, study):
-    scaler = study["scaler"]
-    for points, names, text, marker in ((scaler["by_target"], scaler["targets"], "target {:g} s", "o"),
-                                        (scaler["by_fixed"], scaler["fixed"], "{} replicas", "s")):
-        axes.plot([point["hours_per_million"] for point in points], [100 * point["within_slo"] for point in points], marker,
-                  label="autoscaled" if marker == "o" else "fixed")
-        for point, name in zip(points, names, strict=True):
-            axes.annotate(text.format(name), (point["hours_per_million"], 100 * point["within_slo"]), fontsize=7,
-                          xytext=(4, -9), textcoords="offset points")
+    for index, (name, way) in enumerate(study["scaler"].items()):
+        costs = [point["hours_per_million"] for point in way["points"]]
+        within = [100 * point["within_slo"] for point in way["points"]]
+        axes.plot(costs, within, marker="s" if name == "fixed" else "o", label=name, color=f"C{index}")
+        for cost, part, value in zip(costs, within, way["values"], strict=True):
+            axes.annotate(f"{value:g}", (cost, part), fontsize=7, xytext=(4, 3), textcoords="offset points")
     label(axes, "The same hour by the autoscaler's target", "device hours a million images", "% of calls within 2 s")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=7)
 
 
 def draw_cost(axes, study):

@@ -24,7 +24,8 @@ namespace hmar::sim {
 // What a zone is at a moment, and what it did since the last look.
 struct ZoneView {
   uint32_t ready = 0, starting = 0, draining = 0;
-  uint32_t waiting = 0;          // Images in the queues.
+  uint32_t waiting = 0;          // Images in the queues,
+  uint32_t running = 0;          // and those that hold slots.
   double queued_seconds = 0;     // Sum over the images that ended, of their time in the queue,
   uint64_t images = 0;           // and how many.
   uint64_t calls = 0;            // That came.

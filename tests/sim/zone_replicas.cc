@@ -111,6 +111,7 @@ ZoneView Zone::TakeView() {
     }
     if (member.replica == nullptr) continue;
     view_.waiting += member.replica->waiting();
+    view_.running += member.replica->running();
     view_.use.Add(member.replica->TakeUse());
   }
   return std::exchange(view_, {});
