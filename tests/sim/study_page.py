@@ -73,7 +73,7 @@ def draw_hour(axes, study):
     for name, color in (("queue time, as it comes", "C3"), ("images a replica, down 10 %/min", "C0")):
         way = study["scaler"][name]
         minutes = [moment["seconds"] / 60 for moment in way["moments"]]
-        target = way["values"][len(way["values"]) // 2]
+        target = way["values"][-1]
         count.step(minutes, [moment["ready"] for moment in way["moments"]], color=color, where="pre",
                    label=f"{name}, target {target:g}")
         axes.plot(minutes, [moment["calls_per_second"] for moment in way["moments"]], linewidth=0.8, color="grey")
