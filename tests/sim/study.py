@@ -119,7 +119,8 @@ def scaler(simulator, study):
     for name, (values, runs) in ways.items():
         results = simulator.all([hour | one for one in runs])
         study["scaler"][name] = {"values": values, "points": [figures(result) for result in results],
-                                 "moments": results[-1]["moments"]}
+                                 "moments": [{key: round(moment[key], 2) for key in ("seconds", "ready", "calls_per_second")}
+                                             for moment in results[-1]["moments"]]}
 
 
 def sizing(simulator, study):

@@ -36,7 +36,7 @@ def draw_load(axes, study):
                       color=f"C{list(NAMES).index(device)}", label=f"{NAMES[device]}, {quantile}")
     axes.set_yscale("log")
     label(axes, "One replica, Poisson calls of one image", "load, % of what it can make", "latency, ms")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, handlelength=4)
 
 
 def draw_option(axes, study, part, name, title):
@@ -53,9 +53,9 @@ def draw_option(axes, study, part, name, title):
     most = axes.twinx()
     most.plot(values, [point["images_per_second"] for point in curves["full"]], color="black", linestyle=":", marker="x")
     most.set_ylabel("images/s at most (dotted)", fontsize=8)
-    most.set_ylim(bottom=0)
+    most.set_ylim(0, 1.3 * max(point["images_per_second"] for point in curves["full"]))
     most.tick_params(labelsize=8)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="upper right")
 
 
 def draw_balancers(axes, study, replicas):
