@@ -56,7 +56,7 @@ class Server:
         return counts
 
     def load(self, flag, value, seconds):
-        """A load's figures. Its first calls fill the server and its last ones empty it; both are in the counts."""
+        """A load's figures, None if nothing came of it. Its first calls fill the server, its last ones empty it: both are counted."""
         path = self._folder / "load.json"
         before = self.counts()
         command = [self._load, "--server", self.process.address, flag, str(value), "--duration", str(seconds), "--warm-up", "1",
@@ -65,6 +65,8 @@ class Server:
         after = self.counts()
         (report,) = json.loads(path.read_text())["runs"]
         latency = report["all"]["latency_ms"]
+        if "p50" not in latency:
+            return None
         return {name: after[name] - before[name] for name in after} | {
             "images_per_second": report["sustained_images_per_second"], "p50": latency["p50"], "p90": latency["p90"],
             "p99": latency["p99"]}
@@ -148,11 +150,16 @@ def measure(arguments, server, measured):
     """All loads in turn, round by round; the open loops' rates are those of the first round's fullest load."""
     server.load("--concurrency", 16, 4)  # Warm-up.
     first = server.load("--concurrency", 32, server.seconds)
+    if first is None:
+        sys.exit("not one call came back: this machine has too much else to do")
     open_loads = [("--rate", round(part * first["images_per_second"], 1)) for part in RATES]
     for _ in range(arguments.rounds):
         for flag, value in TABLE_LOADS + CLOSED_LOADS + open_loads:
             seconds = server.seconds * (3 if flag == "--rate" else 1)
             one = server.load(flag, value, seconds)
+            if one is None:
+                print(f"{flag} {value}: nothing came of it", flush=True)
+                continue
             measured.setdefault(f"{flag} {value}", []).append(one)
             print(f"{flag} {value}: {one['images_per_second']:.2f} images/s, p50 {one['p50']:.1f} ms", flush=True)
     return CLOSED_LOADS + open_loads
