@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -44,11 +45,16 @@ int Main(SimOptions& options) {
 }  // namespace hmar::sim
 
 int main(int argc, char** argv) {
-  CLI::App app("hmar-sim: a fleet of hmar-servers under a load, in virtual time.");
-  hmar::sim::SimOptions options;
-  hmar::sim::AddFlags(app, options);
-  CLI11_PARSE(app, argc, argv);
-  // A scheduler's lock is its zone's thread's alone here, taken some ten times a step.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  return hmar::sim::Main(options);
+  try {
+    CLI::App app("hmar-sim: a fleet of hmar-servers under a load, in virtual time.");
+    hmar::sim::SimOptions options;
+    hmar::sim::AddFlags(app, options);
+    CLI11_PARSE(app, argc, argv);
+    // A scheduler's lock is its zone's thread's alone here, taken some ten times a step.
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+    return hmar::sim::Main(options);
+  } catch (const std::exception& error) {  // No memory, most likely.
+    std::fprintf(stderr, "hmar-sim: %s\n", error.what());
+    return 1;
+  }
 }
