@@ -1,7 +1,7 @@
 #include "tests/sim/outcome.h"
 
 #include <algorithm>
-#include <cstddef>
+#include <cmath>
 
 namespace hmar::sim {
 
@@ -38,7 +38,7 @@ void KindOutcome::Add(const KindOutcome& more) {
 
 double Quantile(std::vector<float>& values, double q) {
   if (values.empty()) return 0;
-  const auto at = values.begin() + static_cast<std::ptrdiff_t>(q * (values.size() - 1) + 0.5);
+  const auto at = values.begin() + std::lround(q * static_cast<double>(values.size() - 1));
   std::nth_element(values.begin(), at, values.end());
   return *at;
 }
