@@ -51,7 +51,8 @@
 // |                                                | end: what --max-open-calls bounds         |
 // | hmar_buffer_bytes{buffer}                      | held now: delivery (for clients to read), |
 // |                                                | encoder (pictures that wait for it),      |
-// |                                                | upload (of open calls)                    |
+// |                                                | upload (of open calls), http (bodies of   |
+// |                                                | requests until they are read)             |
 // | hmar_buffer_limit_bytes{buffer}                | their bounds                              |
 // | hmar_device_memory_bytes{device,kind}          | what the engines took; only of devices whose |
 // |                                                | engines say so                            |
