@@ -120,4 +120,4 @@ The page is http://127.0.0.1:8080 once the server says that it is ready; metrics
 Ctrl-C ends it.
 
 EOF
-exec "$build_dir/server/hmar-server" --http 127.0.0.1:8080 --metrics 127.0.0.1:9090 --access-log off
+exec "$build_dir/server/hmar-server" --http 127.0.0.1:8080 --metrics 127.0.0.1:9090 --access-log=off

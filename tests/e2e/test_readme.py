@@ -57,6 +57,13 @@ def tour(build_dir, hmar_server, model_folder, tmp_path_factory):
         yield run
 
 
+def test_what_the_demo_leaves_running_starts(start_server):
+    flags = re.search(r'^exec "\$build_dir/server/hmar-server" (.+)$', (REPO / "deploy" / "demo.sh").read_text(), re.M)[1]
+    server = start_server(*re.sub(r":\d+", ":0", flags).replace(" 127", "=127").split())
+    server.wait_for_line("ready")
+    assert server.http_port and server.metrics_port
+
+
 @pytest.mark.parametrize("section", ["Five minutes with it", "Editing"])
 def test_its_commands_run_as_pasted(section, tour):
     commands = commands_of(section, "hmar")
