@@ -36,6 +36,14 @@ def test_an_installed_program_needs_nothing_of_where_it_was_built(installed, pro
         assert path.startswith(("/lib/", "/usr/lib/", str(private), str(installed / "bin"))), linked
 
 
+def test_without_the_tests_no_package_of_the_tests_is_asked_for(tmp_path):
+    """As deploy/demo.sh and the image configure it, on machines that have [apt build] alone."""
+    without = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{package}=ON" for package in ("benchmark", "GTest")]
+    configured = subprocess.run(["cmake", "-S", REPO, "-B", tmp_path, "-G", "Ninja", "-DHMAR_TESTS=OFF", "-DHMAR_CUDA=OFF", *without],
+                                capture_output=True, text=True)
+    assert configured.returncode == 0, configured.stderr
+
+
 def test_programs_tell_their_version_and_commit(installed):
     version = re.search(r"project\(hmar-server VERSION ([0-9.]+)", (REPO / "CMakeLists.txt").read_text())[1]
     for program in ("hmar-server", "hmar", "hmar-load"):
