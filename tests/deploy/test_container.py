@@ -1,5 +1,6 @@
 """The image: built of the packages, in a Debian without anything else; what is in it, how it runs and how it ends. Takes podman
 and mmdebstrap, and root for them."""
+import hashlib
 import json
 import os
 import pathlib
@@ -70,6 +71,8 @@ def image(podman, base, build_dir, tmp_path_factory):
     shutil.rmtree(stage / "packages" / "_CPack_Packages")
     for package in (stage / "packages").glob("hmar-server-cuda_*.deb"):
         package.unlink()
+    sums = [f"{hashlib.sha256(package.read_bytes()).hexdigest()}  {package.name}" for package in (stage / "packages").glob("*.deb")]
+    (stage / "packages" / "SHA256SUMS").write_text("\n".join(sums))
     podman("build", "--network=host", "--format=docker", "--file", REPO / "deploy" / "Dockerfile",
            "--build-arg", f"BASE={base}", "--build-context", f"build={stage}", "--tag", IMAGE, REPO)
     return IMAGE
@@ -154,6 +157,12 @@ def test_what_is_pulled_of_it_is_under_400_mb(podman, image, tmp_path):
     pushed = sum(file.stat().st_size for file in (tmp_path / "pushed").iterdir())
     print(f"{pushed / 1e6:.0f} MB pulled, {json.loads(podman('inspect', image))[0]['Size'] / 1e6:.0f} MB on disk")
     assert pushed < 400e6
+
+
+def test_it_holds_the_packages_of_this_build(podman, image, build_dir):
+    """Not those of a build before, which podman keeps."""
+    told = podman("run", "--rm", *STRICT, "--entrypoint=/usr/bin/hmar-server", image, "--version")
+    assert told == subprocess.run([build_dir / "server" / "hmar-server", "--version"], capture_output=True, text=True).stdout.strip()
 
 
 def test_hadolint_has_nothing_to_say():
