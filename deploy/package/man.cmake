@@ -10,7 +10,6 @@ set(pages)
 function(hmar_manual page section component description program)
   set(output ${CMAKE_CURRENT_BINARY_DIR}/${page}.${section})
   list(JOIN ARGN " " subcommand)
-  set(version hmar_version.${program})
   add_custom_command(
     OUTPUT ${output} DEPENDS ${program} VERBATIM
     # help2man takes one word for the program; its --help is that of the subcommand, its --version the program's.

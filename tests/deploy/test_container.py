@@ -127,6 +127,11 @@ def test_it_draws_the_same_bytes_says_that_it_is_well_and_finishes_what_it_has(p
     assert podman("wait", container) == "0"
 
 
+def test_its_threads_are_as_many_as_its_quota_is_worth(podman, start):
+    container = start("--listen=127.0.0.1:0", "--metrics=", options=["--cpus=0.8"])
+    assert "1 of 1 cores" in line_of(podman, container, "--encoder-threads 0")
+
+
 @pytest.mark.parametrize("flags, says", [
     (["--model=m=/nowhere"], "/nowhere"),
     (["--keys=/etc/shadow"], "--keys"),

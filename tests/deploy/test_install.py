@@ -1,6 +1,8 @@
 """What `cmake --install` puts where, and that it runs from there: programs, model, manual pages, completion, service."""
+import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -105,6 +107,44 @@ def test_the_service_gives_a_drain_its_time(installed, hmar_server):
     assert re.search(r"^RestartForceExitStatus=3 5$", unit, re.M)
 
 
-def test_the_model_is_there_with_its_config(installed):
-    model = installed / "share" / "hmar-server" / "models" / "hmar-cifar10"
-    assert (model / "config.json").exists()
+def test_others_licences_come_along(installed):
+    licences = installed / "share" / "hmar-server" / "licences"
+    assert "Princeton University" in (licences / "LicenseRef-WordNet-3.0.txt").read_text()
+    assert (licences / "torch" / "NOTICE").stat().st_size > 0
+    for bundled in ("nvidia_cuda_runtime", "nvidia_cuda_cupti"):
+        assert (licences / bundled / "License.txt").stat().st_size > 0
+
+
+def test_the_service_lets_through_what_the_server_calls(installed, tmp_path):
+    """System calls of a start, a picture and a drain, held against the unit's filter as systemd spells it out."""
+    trace = tmp_path / "trace"
+    strace = tool("strace", "THE SERVICE'S FILTER OF SYSTEM CALLS IS NOT TESTED")
+    wrapper = tmp_path / "hmar-server"
+    wrapper.write_text(f'#!/bin/sh\nexec {strace} -f -qq -e signal=none -o {trace} {installed / "bin" / "hmar-server"} "$@"\n')
+    wrapper.chmod(0o755)
+    with ServerProcess(wrapper, [], tmp_path) as server:
+        server.wait_until_ready()
+        assert images_of(server.stub().Generate(request(), timeout=120))
+        pid = int(trace.read_text().split()[0])  # strace passes no signals on.
+        os.kill(pid, signal.SIGTERM)
+        assert server.wait_for_exit() == 0
+    called = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.M))
+    assert {"execve", "futex", "mmap"} < called
+    unit = (installed / "lib" / "systemd" / "system" / "hmar-server.service").read_text()
+    assert called - let_through(re.findall(r"^SystemCallFilter=(.*)$", unit, re.M)) == set()
+
+
+def let_through(filters):
+    """The calls of a unit's SystemCallFilter lines, in their order."""
+    spelled = subprocess.run([tool("systemd-analyze", "THE SERVICE'S FILTER IS NOT TESTED"), "syscall-filter"], capture_output=True,
+                             text=True, check=True).stdout
+    groups = {name: re.findall(r"^    ([@\w-]+)$", body, re.M) for name, body in re.findall(r"^(@\S+)\n((?:    .*\n)*)", spelled, re.M)}
+
+    def calls_of(name):
+        return set().union(*map(calls_of, groups[name])) if name.startswith("@") else {name}
+
+    allowed = set()
+    for line in filters:
+        calls = set().union(*map(calls_of, line.removeprefix("~").split()))
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+    return allowed

@@ -23,10 +23,6 @@ def test_each_file_has_an_owner_and_a_licence(tmp_path):
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
-def test_the_licence_is_the_one_that_is_named():
-    assert (LICENCES / "LICENSES" / "Apache-2.0.txt").read_text() == (REPO / "deploy" / "LICENSE").read_text()
-
-
 @pytest.fixture(scope="module")
 def bill(build_dir, tmp_path_factory):
     """The bill of materials of an installation, parsed."""

@@ -1,5 +1,5 @@
 """The README tells the truth: its flags are the program's, its error reasons are the server's. (That its Python runs:
-tests/client/python.)"""
+tests/client/python; that its links lead somewhere: tests/deploy/test_links.py.)"""
 import re
 import shutil
 import subprocess
@@ -23,11 +23,6 @@ def test_the_error_reasons_are_the_servers():
     reasons = re.findall(r'ReasonRow\{\s*Reason::\w+,\s*"(\w+)"', source)
     written = re.search(r"<!-- reasons -->\n(.*?)<!-- /reasons -->", README, re.S).group(1)
     assert reasons and re.findall(r"^\| `(\w+)` ", written, re.M) == reasons
-
-
-def test_the_files_it_names_exist():
-    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (REPO / path).exists(), path
 
 
 def commands_of(section, program):

@@ -3,6 +3,7 @@ import asyncio
 import base64
 import functools
 import json
+import os
 import pathlib
 import shutil
 import ssl
@@ -125,8 +126,9 @@ def java(site, message, key, folder):
     """Java's gRPC over netty, from Debian."""
     classpath = java_classpath(site.folder)
     (folder / "request").write_bytes(message.SerializeToString())
-    told = subprocess.run(["java", f"-Djava.library.path={site.folder}", "-cp", classpath, "Guest", site.address, site.ca, key,
-                           folder / "request", folder / "events"], stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    told = subprocess.run(["java", "-cp", classpath, "Guest", site.address, site.ca, key, folder / "request", folder / "events"],
+                          env={**os.environ, "LD_LIBRARY_PATH": str(site.folder)}, stdout=subprocess.PIPE, text=True, timeout=120,
+                          check=True)
     return list(delimited((folder / "events").read_bytes())), tuple(told.stdout.splitlines()[-1].split(" "))
 
 

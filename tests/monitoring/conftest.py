@@ -1,14 +1,11 @@
 """Fixtures of monitoring/: Debian's Prometheus, a server under a load of all sorts, and one that watches the other."""
-import pathlib
 import re
-import shutil
 import subprocess
-import sys
-import warnings
 
 import pytest
 
 from stubs import REPO
+from tools import tool
 
 PROMETHEUS = REPO / "deploy" / "prometheus"
 
@@ -54,30 +51,20 @@ images = 8
 format = "rgb"
 principal = "carol"
 """
+UNTESTED = "ALERTS AND DASHBOARD ARE NOT TESTED"
 CALLERS = ["alice", "bob", "carol", "dora", "erin", "fritz"]
 # A cache that holds some of the pictures that edits send, not all.
 SERVER_FLAGS = ["--max-images-in-flight=8", "--max-queued-images=64", "--max-queued-images-per-client=16",
                 "--upload-cache-bytes=4000"]
 
 
-def program(name):
-    """Where Debian's package, or setup.sh, put it. Without it the test is skipped, with a warning that pytest shows."""
-    unpacked = pathlib.Path(sys.prefix) / "unpacked" / "usr" / "bin" / name
-    found = shutil.which(name) or (str(unpacked) if unpacked.exists() else None)
-    if found is None:
-        reason = f"{name} is not here: deploy/setup.sh --test fetches it. Alerts and dashboard are NOT tested"
-        warnings.warn(reason)
-        pytest.skip(reason)
-    return found
-
-
 @pytest.fixture(scope="session")
 def promtool():
     """promtool(*arguments, stdin=None): its output; the test fails if it does."""
-    tool = program("promtool")
+    program = tool("promtool", UNTESTED, "--test")
 
     def run(*arguments, stdin=None):
-        done = subprocess.run([tool, *map(str, arguments)], input=stdin, text=True, stdout=subprocess.PIPE,
+        done = subprocess.run([program, *map(str, arguments)], input=stdin, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=120)
         assert done.returncode == 0, done.stdout
         return done.stdout
@@ -92,7 +79,7 @@ def watched(hmar_server, hmar, model_folder, build_dir, tmp_path_factory):
     from prometheus_process import PrometheusProcess
     from server_process import ServerProcess
 
-    binary = program("prometheus")
+    binary = tool("prometheus", UNTESTED, "--test")
     folder = tmp_path_factory.mktemp("monitoring")
     keys = Keys(hmar, folder / "keys.toml")
     for caller in CALLERS:
