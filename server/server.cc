@@ -16,12 +16,16 @@
 #include "server/base/available_cores.h"
 #include "server/base/errors.h"
 #include "server/option_checks.h"
+#include "server/ports.h"
+#include "server/transport/certificate_end.h"
 #include "server/transport/descriptors.h"
 #include "server/transport/grpc_limits.h"
 #include "server/transport/tls.h"
 
 namespace hmar {
 namespace {
+
+constexpr absl::Duration kSoon = absl::Hours(7 * 24);  // As the alert HmarCertificateEnds has it.
 
 // Through a temporary file: who waits for the file never reads half a number.
 absl::Status WritePortFile(const std::string& path, int port) {
@@ -84,6 +88,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                       ServerDependencies dependencies) {
   auto server = std::unique_ptr<Server>(new Server(options, std::move(dependencies)));
   HMAR_RETURN_IF_ERROR(CheckTlsFiles(TlsFilesOf(options)));
+  HMAR_RETURN_IF_ERROR(CheckPorts(options));
   HMAR_ASSIGN_OR_RETURN(const std::vector<Device> devices, ParseDevices(options.device));
   HMAR_ASSIGN_OR_RETURN(
       server->engines_,
@@ -209,11 +214,7 @@ absl::Status Server::Listen() {
   const TlsFiles tls = TlsFilesOf(options_);
   const ConnectionLimits limits = FitToDescriptors();
   auto listener = Listener::Open(options_.listen, limits, metrics_.get(), dependencies_.log);
-  if (!listener.ok()) {
-    return absl::Status(listener.status().code(),
-                        absl::StrCat("--listen: cannot listen on ", options_.listen, ": ",
-                                     std::string(listener.status().message())));
-  }
+  if (!listener.ok()) return CannotListen("--listen", options_.listen, listener.status());
   HMAR_RETURN_IF_ERROR(StartGrpc(MakeServerCredentials(tls)));
   listener_ = *std::move(listener);
   port_ = listener_->port();
@@ -225,6 +226,7 @@ absl::Status Server::Listen() {
   });
   dependencies_.log->info("listening on {}, port {}{}", options_.listen, port_,
                           tls.on() ? ", with TLS" : "");
+  if (tls.on()) TellCertificateEnd();
   if (!tls.on() && !listener_->loopback_only()) {
     dependencies_.log->warn(
         "--listen {}: other machines reach this server, and nothing is encrypted{}",
@@ -232,6 +234,15 @@ absl::Status Server::Listen() {
   }
   if (options_.port_file.empty()) return absl::OkStatus();
   return WritePortFile(options_.port_file, port_);
+}
+
+void Server::TellCertificateEnd() const {
+  const absl::StatusOr<absl::Time> end = CertificateEnd(options_.tls_cert);
+  if (!end.ok()) return;  // Exchanged since it was checked.
+  const absl::Duration left = *end - dependencies_.clock->Now();
+  dependencies_.log->log(left < kSoon ? spdlog::level::warn : spdlog::level::info,
+                         "--tls-cert: {} {}", left < absl::ZeroDuration() ? "ended" : "good until",
+                         absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", *end, absl::UTCTimeZone()));
 }
 
 absl::Status Server::StartGrpc(const std::shared_ptr<grpc::ServerCredentials>& credentials) {

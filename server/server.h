@@ -112,6 +112,7 @@ class Server {
   absl::Status MakeMetrics(const std::vector<Device>& devices);
   std::shared_ptr<ScrapedGauges> MakeGauges() const;
   absl::Status Listen();
+  void TellCertificateEnd() const;
   absl::Status StartGrpc(const std::shared_ptr<grpc::ServerCredentials>& credentials);
   // Raises the process's limit of descriptors; what fits in it of the connections asked for.
   ConnectionLimits FitToDescriptors() const;

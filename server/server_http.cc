@@ -4,8 +4,8 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
+#include "server/ports.h"
 #include "server/server.h"
 
 namespace hmar {
@@ -34,11 +34,7 @@ absl::Status Server::OpenHttp() {
 absl::Status Server::ListenForHttp() {
   if (http_ == nullptr) return absl::OkStatus();
   const auto port = listener_->AddPort(options_.http, [this](int fd) { http_->Take(fd); });
-  if (!port.ok()) {
-    return absl::Status(port.status().code(),
-                        absl::StrCat("--http: cannot listen on ", options_.http, ": ",
-                                     std::string(port.status().message())));
-  }
+  if (!port.ok()) return CannotListen("--http", options_.http, port.status());
   http_port_ = port->port;
   const bool tls = !options_.tls_cert.empty();
   dependencies_.log->info("HTTP on {}, port {}{}", options_.http, http_port_,

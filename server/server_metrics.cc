@@ -10,6 +10,7 @@
 #include "server/base/version.h"
 #include "server/operations/scraped_gauges.h"
 #include "server/server.h"
+#include "server/transport/certificate_end.h"
 
 namespace hmar {
 namespace {
@@ -63,6 +64,14 @@ std::shared_ptr<ScrapedGauges> Server::MakeGauges() const {
               [this] { return static_cast<double>(scheduler_->waiting_clients()); });
   gauges->Add("hmar_open_calls", "Calls of the API, from their headers to their end.", {},
               [this] { return static_cast<double>(admission_->open_calls()); });
+  if (!options_.tls_cert.empty()) {
+    gauges->Add(
+        "hmar_certificate_expiration_timestamp_seconds",
+        "When the first certificate of --tls-cert ends; 0: the file holds none.", {}, [this] {
+          return absl::ToDoubleSeconds(
+              CertificateEnd(options_.tls_cert).value_or(absl::UnixEpoch()) - absl::UnixEpoch());
+        });
+  }
   const auto add_buffer = [&gauges](const char* name, size_t limit, std::function<size_t()> held) {
     gauges->Add("hmar_buffer_bytes", "What is held now, by what for.", {{"buffer", name}},
                 [held = std::move(held)] { return static_cast<double>(held()); });

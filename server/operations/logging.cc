@@ -70,7 +70,7 @@ std::shared_ptr<spdlog::logger> MakeLogger(const std::string& name,
                                            const std::string& pattern) {
   auto logger = std::make_shared<spdlog::logger>(
       name, std::make_shared<WriterSink>(std::move(writer), color));
-  logger->set_pattern(pattern);
+  logger->set_pattern(pattern, spdlog::pattern_time_type::utc);
   return logger;
 }
 
@@ -123,7 +123,7 @@ Logging::Logging(const std::string& level, bool access)
                          ? std::make_shared<LineWriter>(STDOUT_FILENO, kMaxWaitingBytes, LostCalls)
                          : nullptr),
       log_(MakeLogger("hmar", log_writer_, isatty(STDERR_FILENO) == 1,
-                      "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v")),
+                      "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v")),
       metrics_(std::make_shared<LostLines>(log_writer_, access_writer_)),
       level_(spdlog::level::from_str(level)) {
   log_->set_level(spdlog::level::from_str(level));

@@ -56,6 +56,8 @@
 // | hmar_buffer_limit_bytes{buffer}                | their bounds                              |
 // | hmar_device_memory_bytes{device,kind}          | what the engines took; only of devices whose |
 // |                                                | engines say so                            |
+// | hmar_certificate_expiration_timestamp_seconds  | with TLS: when the first of --tls-cert's  |
+// |                                                | ends; 0: the file holds none              |
 // | hmar_model_info{model,digest,precision}        | 1                                         |
 // | hmar_build_info{version}                       | 1                                         |
 // | process_*                                      | see process_metrics.h                     |

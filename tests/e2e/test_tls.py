@@ -100,6 +100,25 @@ def test_a_renewed_certificate_serves_new_connections_and_ends_no_call(start_tls
     assert models_by(channel_of(server, authority)) == grpc.StatusCode.UNAVAILABLE
 
 
+def test_it_tells_when_the_certificate_ends_and_sees_a_new_one(start_tls, authority):
+    metric = "hmar_certificate_expiration_timestamp_seconds"
+    ends = [datetime.datetime(year, 3, 1, tzinfo=datetime.timezone.utc) for year in (2020, 2199)]
+    server = start_tls(authority.issue(not_after=ends[1]))
+    assert server.metric(metric) == ends[1].timestamp()
+    assert "--tls-cert: good until 2199-03-01T00:00:00Z" in server.output
+    authority.issue(not_before=ends[0].replace(year=2019), not_after=ends[0])
+    assert server.metric(metric) == ends[0].timestamp()
+    (authority.folder / "localhost.cert").write_text("nothing")
+    assert server.metric(metric) == 0
+
+
+def test_a_certificate_that_has_ended_is_a_warning_at_the_start(start_tls, authority):
+    end = datetime.datetime(2020, 3, 1, tzinfo=datetime.timezone.utc)
+    server = start_tls(authority.issue(not_before=end.replace(year=2019), not_after=end))
+    (line,) = [line for line in server.output.splitlines() if "--tls-cert" in line and "2020" in line]
+    assert "warn" in line and "ended 2020-03-01T00:00:00Z" in line
+
+
 def test_tls_below_1_2_is_refused(start_tls, authority):
     server = start_tls(authority.issue())
     context = ssl.create_default_context(cafile=authority.file)

@@ -223,6 +223,29 @@ TEST(StartTest, ABusyMetricsPortIsAnErrorThatNamesIt) {
               AllOf(HasSubstr("--metrics"), HasSubstr(options.metrics)));
 }
 
+TEST(StartTest, ABusyPortIsFoundOutBeforeAModelIsLoaded) {
+  TestServer server;
+  const std::string busy = absl::StrCat("127.0.0.1:", server.server().port());
+  for (std::string ServerOptions::*port :
+       {&ServerOptions::listen, &ServerOptions::http, &ServerOptions::metrics}) {
+    ServerOptions options = LoopbackOptions();
+    options.models = {"bad=broken"};
+    options.*port = busy;
+    EXPECT_THAT(std::string(StartStatus(options).message()),
+                AllOf(HasSubstr("cannot listen"), HasSubstr(busy)));
+  }
+}
+
+TEST(StartTest, TwoOfItsOwnPortsAreNotTheSame) {
+  ServerOptions options = LoopbackOptions();
+  options.models = {"bad=broken"};
+  {
+    const TestServer server;
+    options.listen = options.http = absl::StrCat("127.0.0.1:", server.server().port());
+  }
+  EXPECT_THAT(std::string(StartStatus(options).message()), HasSubstr("--http: cannot listen"));
+}
+
 TEST(StartTest, ABrokenModelIsAnErrorBeforeThePortIsTaken) {
   ServerOptions options = LoopbackOptions();
   options.port_file = ::testing::TempDir() + "/hmar-never-written";

@@ -6,9 +6,9 @@
 namespace hmar::sim {
 
 uint32_t Autoscaler::Sync(absl::Time now, uint32_t current, uint32_t ready,
-                          std::optional<double> metric) {
+                          const Metrics& metrics) {
   if (asked_for_.empty()) asked_for_.emplace_back(absl::InfinitePast(), current);
-  const uint32_t stable = Stabilize(now, current, Recommend(current, ready, metric));
+  const uint32_t stable = Stabilize(now, current, Recommend(current, ready, metrics));
   const uint32_t next = std::clamp(std::clamp(stable, Least(now, current), Most(now, current)),
                                    options_.min_replicas, options_.max_replicas);
   asked_for_.emplace_back(now, next);
@@ -18,10 +18,17 @@ uint32_t Autoscaler::Sync(absl::Time now, uint32_t current, uint32_t ready,
   return next;
 }
 
-uint32_t Autoscaler::Recommend(uint32_t current, uint32_t ready,
-                               std::optional<double> metric) const {
-  if (!metric) return current;
-  const double ratio = *metric / options_.target;
+uint32_t Autoscaler::Recommend(uint32_t current, uint32_t ready, const Metrics& metrics) const {
+  uint32_t most = 0;
+  for (size_t i = 0; i < metrics.size(); ++i) {
+    most = std::max(most, metrics[i]
+                              ? RecommendBy(*metrics[i] / options_.targets[i].value, current, ready)
+                              : current);
+  }
+  return most;
+}
+
+uint32_t Autoscaler::RecommendBy(double ratio, uint32_t current, uint32_t ready) const {
   if (std::abs(ratio - 1) <= options_.tolerance) return current;
   const double wanted = std::ceil(ratio * ready);
   return static_cast<uint32_t>(std::min<double>(wanted, options_.max_replicas));
@@ -54,8 +61,9 @@ uint32_t Autoscaler::Most(absl::Time now, uint32_t current) const {
 
 uint32_t Autoscaler::Least(absl::Time now, uint32_t current) const {
   const uint32_t before = Before(now - options_.down_period);
-  const double least = std::floor(before * (1 - options_.down_percent / 100));
-  return std::min(current, static_cast<uint32_t>(std::max(0.0, least)));
+  const double by_percent = std::floor(before * (1 - options_.down_percent / 100));
+  const double by_pods = static_cast<double>(before) - options_.down_pods;
+  return std::min(current, static_cast<uint32_t>(std::max(0.0, std::min(by_percent, by_pods))));
 }
 
 }  // namespace hmar::sim

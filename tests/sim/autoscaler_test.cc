@@ -9,7 +9,7 @@ class AutoscalerTest : public ::testing::Test {
  protected:
   AutoscalerOptions options_ = [] {
     AutoscalerOptions options;
-    options.target = 1;
+    options.targets = {{ScalingMetric::kQueueSeconds, 1}};
     options.max_replicas = 100;
     return options;
   }();
@@ -17,7 +17,7 @@ class AutoscalerTest : public ::testing::Test {
 
   uint32_t Sync(Autoscaler& scaler, uint32_t current, double metric) {
     now_ += options_.sync;
-    return scaler.Sync(now_, current, current, metric);
+    return scaler.Sync(now_, current, current, {metric});
   }
 };
 
@@ -64,14 +64,49 @@ TEST_F(AutoscalerTest, StaysWithinItsBounds) {
 
 TEST_F(AutoscalerTest, KeepsWhatThereIsWhileThereIsNothingToMeasure) {
   Autoscaler scaler(options_);
-  EXPECT_EQ(scaler.Sync(now_, 50, 50, std::nullopt), 50u);
+  EXPECT_EQ(scaler.Sync(now_, 50, 50, {std::nullopt}), 50u);
+}
+
+class TwoMetricsTest : public AutoscalerTest {
+ protected:
+  void SetUp() override {
+    options_.targets.push_back({ScalingMetric::kBusyShare, 0.5});
+    options_.down_window = options_.sync;
+  }
+
+  uint32_t Sync(std::optional<double> queue, std::optional<double> busy) {
+    Autoscaler scaler(options_);
+    return scaler.Sync(now_, 10, 10, {queue, busy});
+  }
+};
+
+TEST_F(TwoMetricsTest, WhicheverAsksForMoreCounts) {
+  EXPECT_EQ(Sync(1.5, 0.1), 15u);
+  EXPECT_EQ(Sync(0, 0.6), 12u);
+  EXPECT_EQ(Sync(0, 0.25), 5u);
+}
+
+TEST_F(TwoMetricsTest, NothingGetsFewerBeforeBothAreThere) {
+  EXPECT_EQ(Sync(std::nullopt, 0.25), 10u);
+  EXPECT_EQ(Sync(0, std::nullopt), 10u);
+  EXPECT_EQ(Sync(1.5, std::nullopt), 15u);
+}
+
+TEST_F(AutoscalerTest, GoesDownByPodsWhereThatIsMore) {
+  options_.down_window = options_.sync;
+  options_.down_percent = 10;
+  options_.down_pods = 3;
+  Autoscaler scaler(options_);
+  EXPECT_EQ(Sync(scaler, 10, 0), 7u);
+  Autoscaler large(options_);
+  EXPECT_EQ(Sync(large, 100, 0), 90u);
 }
 
 // More than one replica can do, all of a sudden: what is asked for is there a lag later, and no
 // sooner.
 TEST(AutoscaledFleetTest, ReplicasComeAfterTheirLag) {
   FleetOptions options = OptionsOf(Batching(), 400, absl::Minutes(3));
-  options.autoscaler.target = 0.05;
+  options.autoscaler.targets = {{ScalingMetric::kQueueSeconds, 0.05}};
   options.autoscaler.max_replicas = 8;
   options.scheduling_lag = absl::Seconds(40);  // And 5 s of start-up.
   const FleetResult result = ResultOf(options);

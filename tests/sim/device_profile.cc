@@ -29,14 +29,22 @@ absl::StatusOr<ModelConfig> ConfigOf(const std::string& model) {
   return ParseModelConfig(text, path);
 }
 
+std::vector<CostPoint> PointsOf(const Json& json) {
+  std::vector<CostPoint> points;
+  for (const Json& point : json) points.push_back({point.at(0), point.at(1)});
+  return points;
+}
+
 absl::StatusOr<DeviceProfile> ProfileOf(const Json& json) {
   DeviceProfile profile;
   profile.source = json.at("source");
   HMAR_ASSIGN_OR_RETURN(profile.config, ConfigOf(json.at("model")));
   profile.slots = json.at("slots");
   profile.max_step_rows = json.at("max_step_rows");
-  for (const Json& point : json.at("forward")) {
-    profile.forward.push_back({point.at(0), point.at(1)});
+  profile.forward = PointsOf(json.at("forward"));
+  profile.alone = PointsOf(json.value("alone", Json::array()));
+  for (const Json& point : json.value("after_rest", Json::array())) {
+    profile.after_rest.push_back({point.at(0), point.at(1)});
   }
   profile.picture_seconds = json.at("picture_seconds");
   profile.decoder_seconds = json.at("decoder_seconds");
@@ -66,13 +74,24 @@ absl::Status CheckProfile(const std::string& name, const DeviceProfile& profile)
   if (profile.slots == 0) return bad("slots is 0, must be at least 1");
   if (profile.max_step_rows == 0) return bad("max_step_rows is 0, must be at least 1");
   if (profile.forward.empty()) return bad("forward has no point, must have at least one");
-  double least = 0;
-  for (const CostPoint& point : profile.forward) {
-    if (point.rows <= least || !(point.seconds > 0)) {
-      return bad(absl::StrCat("forward has [", point.rows, ", ", point.seconds,
-                              "]; rows must rise, seconds be above 0"));
+  for (const auto& [table, points] :
+       {std::pair("forward", &profile.forward), std::pair("alone", &profile.alone)}) {
+    double least = 0;
+    for (const CostPoint& point : *points) {
+      if (point.rows <= least || !(point.seconds > 0)) {
+        return bad(absl::StrCat(table, " has [", point.rows, ", ", point.seconds,
+                                "]; rows must rise, seconds be above 0"));
+      }
+      least = point.rows;
     }
-    least = point.rows;
+  }
+  double least = 0;
+  for (const RestPoint& point : profile.after_rest) {
+    if (point.rest_seconds <= least || !(point.more_seconds >= 0)) {
+      return bad(absl::StrCat("after_rest has [", point.rest_seconds, ", ", point.more_seconds,
+                              "]; rests must rise from above 0, seconds be 0 or more"));
+    }
+    least = point.rest_seconds;
   }
   for (const double seconds :
        {profile.picture_seconds, profile.decoder_seconds, profile.between_steps_seconds,
@@ -82,16 +101,28 @@ absl::Status CheckProfile(const std::string& name, const DeviceProfile& profile)
   return absl::OkStatus();
 }
 
-double DeviceProfile::ForwardSeconds(double rows) const {
-  if (forward.size() == 1) return forward[0].seconds;
-  const auto inside = [this](double r) {
-    return std::upper_bound(forward.begin() + 1, forward.end() - 1, r,
-                            [](double at, const CostPoint& point) { return at < point.rows; });
-  };
-  const auto above = inside(rows);
+double DeviceProfile::ForwardSeconds(double rows, size_t passes) const {
+  const std::vector<CostPoint>& points = passes > 1 || alone.empty() ? forward : alone;
+  if (points.size() == 1) return points[0].seconds;
+  const auto above =
+      std::upper_bound(points.begin() + 1, points.end() - 1, rows,
+                       [](double at, const CostPoint& point) { return at < point.rows; });
   const CostPoint& below = *std::prev(above);
   const double slope = (above->seconds - below.seconds) / (above->rows - below.rows);
   return std::max(0.0, below.seconds + slope * (rows - below.rows));
+}
+
+double DeviceProfile::AfterRestSeconds(double rest_seconds) const {
+  RestPoint before;
+  for (const RestPoint& point : after_rest) {
+    if (rest_seconds < point.rest_seconds) {
+      const double part =
+          (rest_seconds - before.rest_seconds) / (point.rest_seconds - before.rest_seconds);
+      return before.more_seconds + part * (point.more_seconds - before.more_seconds);
+    }
+    before = point;
+  }
+  return before.more_seconds;
 }
 
 absl::StatusOr<DeviceProfiles> ReadDeviceProfiles(const std::string& path) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "model/status_macros.h"
@@ -34,20 +35,18 @@ void Join(const ZoneView& more, ZoneView* all) {
   all->use.Add(more.use);
 }
 
-// The autoscaler's metric: a mean over a window that ended a while ago.
+// One of the autoscaler's metrics: a mean over a window that ended a while ago.
 class Metric {
  public:
-  explicit Metric(const FleetOptions& options)
-      : which_(options.autoscaler.metric),
+  Metric(ScalingMetric which, const FleetOptions& options)
+      : which_(which),
         window_(Syncs(options.metric_window, options)),
         lag_(Syncs(options.metric_lag, options)) {}
 
-  void Add(const ZoneView& view) {
-    if (which_ == ScalingMetric::kQueueSeconds) {
-      sums_.emplace_back(view.queued_seconds, static_cast<double>(view.images));
-    } else {
-      sums_.emplace_back(view.waiting + view.running, view.ready);
-    }
+  // `seconds`: since the view before.
+  void Add(const ZoneView& view, double seconds) {
+    sums_.push_back(Ratio(view, seconds));
+    running_ = view.running;
     if (sums_.size() > window_ + lag_) sums_.pop_front();
   }
 
@@ -62,14 +61,34 @@ class Metric {
   }
 
  private:
+  // What is divided by what.
+  std::pair<double, double> Ratio(const ZoneView& view, double seconds) const {
+    switch (which_) {
+      case ScalingMetric::kQueueSeconds:
+        return {view.queued_seconds, view.images};
+      case ScalingMetric::kWaitSeconds: {
+        const double begun = static_cast<double>(view.images) + view.running - running_;
+        return {view.waiting * seconds, std::max(begun, kLeastBegun * seconds)};
+      }
+      case ScalingMetric::kBusyShare:
+        return {view.use.busy_seconds, view.ready * seconds};
+      case ScalingMetric::kImagesPerPod:
+        return {view.waiting + view.running, view.ready};
+    }
+    return {};
+  }
+
   static size_t Syncs(absl::Duration time, const FleetOptions& options) {
     return static_cast<size_t>((time + options.autoscaler.sync - absl::Nanoseconds(1)) /
                                options.autoscaler.sync);
   }
 
+  static constexpr double kLeastBegun = 0.01;  // Images a second, as the chart's query has it.
+
   const ScalingMetric which_;
-  const size_t window_, lag_;                   // In looks of the autoscaler.
-  std::deque<std::pair<double, double>> sums_;  // What is divided by what.
+  const size_t window_, lag_;  // In looks of the autoscaler.
+  double running_ = 0;         // Of the view before.
+  std::deque<std::pair<double, double>> sums_;
 };
 
 class Fleet {
@@ -79,8 +98,10 @@ class Fleet {
         calls_(std::move(calls)),
         path_(options.traffic, options.length, options.seed),
         autoscaler_(options.autoscaler),
-        metric_(options),
         wanted_(options.replicas) {
+    for (const ScalingTarget& target : options.autoscaler.targets) {
+      metrics_.emplace_back(target.metric, options);
+    }
     load::Random seeds(options.seed);
     for (uint32_t i = 0; i < options.zones; ++i) {
       zones_.push_back(std::make_unique<Zone>(&options_, &calls_, &path_, 1.0 / options.zones,
@@ -102,7 +123,7 @@ class Fleet {
   const CallMaker calls_;
   const RatePath path_;
   Autoscaler autoscaler_;
-  Metric metric_;
+  std::vector<Metric> metrics_;  // In the order of the targets.
   uint32_t wanted_;
   std::vector<std::unique_ptr<Zone>> zones_;
   FleetResult result_;
@@ -154,13 +175,15 @@ void Fleet::Look(absl::Duration from, absl::Duration to) {
     result_.replica_seconds += view.replica_seconds;
     result_.use.Add(view.use);
   }
-  metric_.Add(view);
-  if (options_.autoscaler.target > 0) Autoscale(to, view.ready);
+  for (Metric& metric : metrics_) metric.Add(view, absl::ToDoubleSeconds(to - from));
+  if (!metrics_.empty()) Autoscale(to, view.ready);
   result_.moments.push_back(MomentOf(view, from, to));
 }
 
 void Fleet::Autoscale(absl::Duration now, uint32_t ready) {
-  wanted_ = autoscaler_.Sync(absl::UnixEpoch() + now, wanted_, ready, metric_.Mean());
+  Autoscaler::Metrics means;
+  for (const Metric& metric : metrics_) means.push_back(metric.Mean());
+  wanted_ = autoscaler_.Sync(absl::UnixEpoch() + now, wanted_, ready, means);
   for (uint32_t i = 0; i < options_.zones; ++i) {
     zones_[i]->Scale(PartOf(wanted_, i, options_.zones));
   }
@@ -210,7 +233,11 @@ absl::Status CheckFleet(const FleetOptions& options) {
   if (options.threads < 1 || options.principals < 1 || options.tries < 1 || options.tries > 20) {
     return bad("threads, principals and tries must be 1 at least, tries 20 at most");
   }
-  if (options.autoscaler.target > 0 &&
+  for (const ScalingTarget& target : options.autoscaler.targets) {
+    if (!(target.value > 0))
+      return bad("a target of the autoscaler is ", target.value, ", must be above 0");
+  }
+  if (!options.autoscaler.targets.empty() &&
       (options.autoscaler.min_replicas < options.zones ||
        options.autoscaler.max_replicas < options.autoscaler.min_replicas)) {
     return bad("the autoscaler's least replicas are ", options.autoscaler.min_replicas,

@@ -38,9 +38,9 @@ struct FleetOptions {
   uint32_t threads = 1;
   Balancing balancing = Balancing::kLeastRequest;
   AutoscalerOptions autoscaler;
-  // The autoscaler's metric is a mean over so long (queue time: of the images that ended then),
+  // The autoscaler's metrics are means over so long (queue time: of the images that ended then),
   absl::Duration metric_window = absl::Minutes(1);
-  // and reaches it so much later (a scrape, an adapter's interval).
+  // and reach it so much later (a scrape, an adapter's interval).
   absl::Duration metric_lag = absl::Seconds(15);
   // From the autoscaler's decision, or a failure, to a process that starts: a pod is placed, a
   // machine comes up, an image is pulled. The profile's start_up_seconds come on top.

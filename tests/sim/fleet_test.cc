@@ -22,7 +22,10 @@ FleetOptions Storm() {
   options.replicas = 4;
   options.zones = 2;
   options.mean_life = absl::Minutes(1);
-  options.autoscaler.target = 0.02;
+  options.autoscaler.targets = {{ScalingMetric::kQueueSeconds, 0.02},
+                                {ScalingMetric::kWaitSeconds, 0.5},
+                                {ScalingMetric::kBusyShare, 0.8},
+                                {ScalingMetric::kImagesPerPod, 40}};
   options.autoscaler.min_replicas = 2;
   options.autoscaler.max_replicas = 12;
   options.autoscaler.down_window = absl::Seconds(30);

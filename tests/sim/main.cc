@@ -25,6 +25,10 @@ int Main(SimOptions& options) {
   absl::StatusOr<FleetOptions> fleet = FleetOf(options);
   if (!fleet.ok()) return Fail(std::string(fleet.status().message()));
   options.fleet = *std::move(fleet);
+  if (options.passes) {
+    std::fputs(PassesReport(options.fleet.profile.config).c_str(), stdout);
+    return 0;
+  }
   const auto start = std::chrono::steady_clock::now();
   const absl::StatusOr<FleetResult> result = Simulate(options.fleet);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;

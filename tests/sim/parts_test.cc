@@ -16,11 +16,31 @@ namespace {
 TEST(DeviceProfileTest, IsStraightBetweenItsPointsAndBeyond) {
   DeviceProfile profile;
   profile.forward = {{10, 1}, {20, 2}, {40, 6}};
-  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(10), 1);
-  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(15), 1.5);
-  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(30), 4);
-  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(50), 8);
-  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(5), 0.5);
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(10, 2), 1);
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(15, 2), 1.5);
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(30, 2), 4);
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(50, 2), 8);
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(5, 2), 0.5);
+}
+
+TEST(DeviceProfileTest, ASinglePassMayHaveATableOfItsOwn) {
+  DeviceProfile profile;
+  profile.forward = {{10, 1}, {20, 2}};
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(10, 1), 1);
+  profile.alone = {{10, 0.5}, {20, 1}};
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(10, 1), 0.5);
+  EXPECT_DOUBLE_EQ(profile.ForwardSeconds(10, 2), 1);
+}
+
+TEST(DeviceProfileTest, ARestCostsMoreTheLongerItWasAndNoMoreThanTheLastPoint) {
+  DeviceProfile profile;
+  EXPECT_EQ(profile.AfterRestSeconds(5), 0);
+  profile.after_rest = {{0.1, 0.02}, {1, 0.03}};
+  EXPECT_EQ(profile.AfterRestSeconds(0), 0);
+  EXPECT_DOUBLE_EQ(profile.AfterRestSeconds(0.05), 0.01);
+  EXPECT_DOUBLE_EQ(profile.AfterRestSeconds(0.1), 0.02);
+  EXPECT_DOUBLE_EQ(profile.AfterRestSeconds(0.55), 0.025);
+  EXPECT_DOUBLE_EQ(profile.AfterRestSeconds(9), 0.03);
 }
 
 TEST(DeviceProfileTest, TheProjectsOwnCanBeRead) {
@@ -111,7 +131,7 @@ TEST(TimedEngineTest, JitterKeepsTheMean) {
   double sum = 0, square = 0;
   constexpr int kDraws = 20'000;
   for (int i = 0; i < kDraws; ++i) {
-    const double ratio = engine.SecondsOf(report) / profile.ForwardSeconds(1);
+    const double ratio = engine.SecondsOf(report, 0) / profile.ForwardSeconds(1, 0);
     sum += ratio / kDraws;
     square += ratio * ratio / kDraws;
   }

@@ -46,6 +46,8 @@ void DeviceUse::Add(const DeviceUse& more) {
 Replica::Replica(const ServerSettings& settings, const DeviceProfile* profile, const Clock* clock,
                  uint64_t seed)
     : profile_(*profile),
+      clock_(*clock),
+      rests_since_(clock->Now()),
       engine_(profile, InfoOf(settings, *profile), seed),
       scheduler_(OptionsOf(settings, *profile), clock, /*metrics=*/nullptr) {
   MakeProbeImage();
@@ -73,7 +75,8 @@ std::optional<absl::Duration> Replica::BeginStep() {
       scheduler_.Finish(*step, std::move(report), absl::ZeroDuration());
       continue;
     }
-    const double seconds = engine_.SecondsOf(*report);
+    const double seconds =
+        engine_.SecondsOf(*report, absl::ToDoubleSeconds(clock_.Now() - rests_since_));
     use_.Add({seconds, 1, report->rows, report->passes.size()});
     step_ = {*std::move(step), *std::move(report), absl::Seconds(seconds)};
     return absl::Seconds(seconds + profile_.between_steps_seconds);
@@ -92,6 +95,7 @@ void Replica::Prepare(PlannedStep& step) {
 
 void Replica::EndStep() {
   Running ended = *std::exchange(step_, std::nullopt);
+  rests_since_ = clock_.Now();
   scheduler_.Finish(ended.step, std::move(ended.report), ended.took);
 }
 

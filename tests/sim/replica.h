@@ -79,6 +79,8 @@ class Replica {
   void MakeProbeImage();
 
   const DeviceProfile& profile_;
+  const Clock& clock_;
+  absl::Time rests_since_;  // The end of its last step.
   TimedEngine engine_;
   Scheduler scheduler_;
   std::optional<Running> step_;

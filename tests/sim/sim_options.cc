@@ -2,9 +2,13 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/load/mix.h"
 #include "model/status_macros.h"
 
@@ -60,10 +64,10 @@ void AddReplicas(CLI::App& app, SimOptions& options) {
 
 void AddAutoscaler(CLI::App& app, SimOptions& options) {
   AutoscalerOptions& scaler = options.fleet.autoscaler;
-  app.add_option("--hpa-target", scaler.target, "Of the metric; 0: no autoscaler");
-  app.add_option("--hpa-metric", options.metric, "Mean queue time, or images held by a replica")
-      ->check(CLI::IsMember({"queue-seconds", "images-per-pod"}))
-      ->capture_default_str();
+  app.add_option(
+      "--hpa-target", options.targets,
+      "METRIC=VALUE, the one that asks for most counts; METRIC: queue-seconds (mean, of "
+      "those that began), wait-seconds (of one that comes now), busy-share, images-per-pod");
   app.add_option("--hpa-min", scaler.min_replicas, "Replicas")->capture_default_str();
   app.add_option("--hpa-max", scaler.max_replicas, "Replicas")->capture_default_str();
   app.add_option("--hpa-down-window", options.down_window, "stabilizationWindowSeconds")
@@ -72,12 +76,16 @@ void AddAutoscaler(CLI::App& app, SimOptions& options) {
       ->capture_default_str();
   app.add_option("--hpa-down-period", options.down_period, "Its periodSeconds")
       ->capture_default_str();
-  app.add_option("--hpa-up-percent", scaler.up_percent, "At most so much more in 15 s, or")
+  app.add_option("--hpa-down-pods", scaler.down_pods, "or so many, whichever is more")
       ->capture_default_str();
-  app.add_option("--hpa-up-pods", scaler.up_pods, "so many")->capture_default_str();
-  app.add_option("--metric-window", options.metric_window, "Over which the metric is a mean")
+  app.add_option("--hpa-up-percent", scaler.up_percent, "At most so much more a period")
       ->capture_default_str();
-  app.add_option("--metric-lag", options.metric_lag, "Until the autoscaler sees it")
+  app.add_option("--hpa-up-pods", scaler.up_pods, "or so many, whichever is more")
+      ->capture_default_str();
+  app.add_option("--hpa-up-period", options.up_period, "Its periodSeconds")->capture_default_str();
+  app.add_option("--metric-window", options.metric_window, "Over which the metrics are means")
+      ->capture_default_str();
+  app.add_option("--metric-lag", options.metric_lag, "Until the autoscaler sees them")
       ->capture_default_str();
 }
 
@@ -91,6 +99,24 @@ absl::StatusOr<std::vector<load::Kind>> KindsOf(const std::string& path) {
   return kinds;
 }
 
+absl::StatusOr<ScalingTarget> TargetOf(const std::string& text) {
+  static const auto& metrics =
+      *new std::map<std::string, ScalingMetric>{{"queue-seconds", ScalingMetric::kQueueSeconds},
+                                                {"wait-seconds", ScalingMetric::kWaitSeconds},
+                                                {"busy-share", ScalingMetric::kBusyShare},
+                                                {"images-per-pod", ScalingMetric::kImagesPerPod}};
+  const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+  const auto metric = metrics.find(parts.first);
+  double value;
+  if (metric == metrics.end() || !absl::SimpleAtod(parts.second, &value)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--hpa-target is \"", text, "\", must be METRIC=VALUE; METRIC is one of ",
+        absl::StrJoin(metrics, ", ",
+                      [](std::string* out, const auto& entry) { out->append(entry.first); })));
+  }
+  return ScalingTarget{metric->second, value};
+}
+
 }  // namespace
 
 void AddFlags(CLI::App& app, SimOptions& options) {
@@ -100,6 +126,8 @@ void AddFlags(CLI::App& app, SimOptions& options) {
   AddAutoscaler(app, options);
   app.add_option("--slo", options.slo, "Of a call, from when it is due")->capture_default_str();
   app.add_option("--price", options.price, "Of a device's hour, in whatever money");
+  app.add_flag("--passes", options.passes,
+               "Print the rows of the passes of the device's model, scale by scale, and end");
   app.add_option("--json", options.json, "File for everything; -: standard output");
 }
 
@@ -116,7 +144,9 @@ absl::StatusOr<FleetOptions> FleetOf(const SimOptions& options) {
   fleet.profile = profile->second;
   HMAR_ASSIGN_OR_RETURN(fleet.kinds, KindsOf(options.mix));
   HMAR_ASSIGN_OR_RETURN(fleet.balancing, ParseBalancing(options.balancer));
-  if (options.metric == "images-per-pod") fleet.autoscaler.metric = ScalingMetric::kImagesPerPod;
+  for (const std::string& text : options.targets) {
+    HMAR_ASSIGN_OR_RETURN(fleet.autoscaler.targets.emplace_back(), TargetOf(text));
+  }
   fleet.length = absl::Seconds(options.length);
   fleet.warm_up = absl::Seconds(options.warm_up);
   fleet.traffic.day = absl::Seconds(options.day);
@@ -127,6 +157,7 @@ absl::StatusOr<FleetOptions> FleetOf(const SimOptions& options) {
   fleet.metric_lag = absl::Seconds(options.metric_lag);
   fleet.autoscaler.down_window = absl::Seconds(options.down_window);
   fleet.autoscaler.down_period = absl::Seconds(options.down_period);
+  fleet.autoscaler.up_period = absl::Seconds(options.up_period);
   return fleet;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "model/sampling_plan.h"
 
 namespace hmar::sim {
 namespace {
@@ -123,6 +124,15 @@ std::string TextReport(const SimOptions& options, FleetResult result, double wal
   text += Line("all", json["all"]);
   absl::StrAppendFormat(&text, "simulated in %.1f s\n", wall_seconds);
   return text;
+}
+
+std::string PassesReport(const ModelConfig& config) {
+  Json scales = Json::array();
+  for (int k = 0; k < config.num_scales(); ++k) scales.push_back(Json::array());
+  for (const Pass& pass : PlanPasses(config, config.sampling, /*has_class=*/true, 0)) {
+    scales[pass.scale].push_back(pass.rows());
+  }
+  return scales.dump() + "\n";
 }
 
 }  // namespace hmar::sim

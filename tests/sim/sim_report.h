@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "model/config.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/sim_options.h"
 
@@ -14,6 +15,9 @@ std::string JsonReport(const SimOptions& options, FleetResult result);
 
 // The same for people, without the moments. `wall_seconds`: what simulating it took.
 std::string TextReport(const SimOptions& options, FleetResult result, double wall_seconds);
+
+// Forward rows of the passes of a model's image by its own schedule: JSON, a list for each scale.
+std::string PassesReport(const ModelConfig& config);
 
 }  // namespace hmar::sim
 

@@ -24,6 +24,12 @@ REPLICAS = (1, 2, 4, 8, 16)
 TARGETS = (0.05, 0.5)  # Seconds of queue time.
 IMAGES = (3, 6)  # Waiting and running, a replica.
 FIXED = (6, 8, 12)
+# Whose hour is drawn.
+HOURS = ("queue time, as it comes", "images a replica, down 10 %/min", "the chart's, and images a replica")
+BUSY = (0.75, 0.5)  # The chart's busyPercent, its default first.
+# The behavior of the chart's autoscaler, deploy/helm/hmar-server/templates/autoscaling.yaml.
+CHART = {"hpa_up_percent": 100, "hpa_up_pods": 2, "hpa_up_period": 60, "hpa_down_window": 600, "hpa_down_percent": 0, "hpa_down_pods": 1,
+         "hpa_down_period": 120, "metric_window": 120}
 BALANCERS = ("least-request", "random-of-two", "round-robin")
 
 
@@ -36,8 +42,9 @@ class Simulator:
 
     def run(self, flags):
         command = [self._program, "--json", "-"]
-        for name, value in flags.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+        for name, values in flags.items():
+            for value in values if isinstance(values, list) else [values]:
+                command += [f"--{name.replace('_', '-')}", str(value)]
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPO).stdout)
 
     def all(self, runs):
@@ -108,19 +115,23 @@ def scaler(simulator, study):
     rate = 4 * study["saturated"]["cpu-2"]
     hour = {"device": "cpu-2", "rate": rate, "seconds": 3600, "warm_up": 600, "day": 3000, "day_swing": 0.7, "burst_times": 2,
             "burst": 60, "replicas": 4, "zones": 2, "hpa_min": 2, "hpa_max": 40, "slo": 2}
-    queue = [{"hpa_target": target} for target in TARGETS]
-    images = [{"hpa_target": target, "hpa_metric": "images-per-pod"} for target in IMAGES]
+    queue = [{"hpa_target": f"queue-seconds={target}"} for target in TARGETS]
+    images = [{"hpa_target": f"images-per-pod={target}"} for target in IMAGES]
     calm = {"hpa_down_percent": 10}
+    chart = [CHART | {"hpa_target": ["wait-seconds=5", f"busy-share={busy}"]} for busy in BUSY]
+    with_images = [CHART | {"hpa_target": ["wait-seconds=5", "busy-share=0.75", f"images-per-pod={target}"]} for target in IMAGES]
     ways = {"fixed": (FIXED, [{"replicas": count} for count in FIXED]), "queue time, as it comes": (TARGETS, queue),
             "queue time, down 10 %/min": (TARGETS, [calm | one for one in queue]),
             "images a replica, as it comes": (IMAGES, images),
-            "images a replica, down 10 %/min": (IMAGES, [calm | one for one in images])}
+            "images a replica, down 10 %/min": (IMAGES, [calm | one for one in images]),
+            "the chart's, by busy share": (BUSY, chart), "the chart's, and images a replica": (IMAGES, with_images)}
     study["scaler"] = {}
     for name, (values, runs) in ways.items():
         results = simulator.all([hour | one for one in runs])
-        study["scaler"][name] = {"values": values, "points": [figures(result) for result in results],
-                                 "moments": [{key: round(moment[key], 2) for key in ("seconds", "ready", "calls_per_second")}
-                                             for moment in results[-1]["moments"]]}
+        study["scaler"][name] = {"values": values, "points": [figures(result) for result in results]}
+        if name in HOURS:
+            study["scaler"][name]["moments"] = [{key: round(moment[key], 2) for key in ("seconds", "ready", "calls_per_second")}
+                                                for moment in results[-1]["moments"]]
 
 
 def sizing(simulator, study):

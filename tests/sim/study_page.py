@@ -18,7 +18,7 @@ def label(axes, title, x, y):
 
 def draw_compare(axes, comparison):
     for figure, marker, name in (("images_per_second", "o", "images/s"), ("p50_ms", "s", "p50, ms"), ("p99_ms", "^", "p99, ms")):
-        pairs = [row[figure] for row in comparison["rows"]]
+        pairs = [row[figure] for device in comparison.values() for row in device["rows"]]
         axes.plot([real for real, _ in pairs], [simulated for _, simulated in pairs], marker, label=name, alpha=0.8)
     limits = axes.get_xlim()
     ends = [max(1.0, limits[0]), limits[1]]
@@ -26,7 +26,7 @@ def draw_compare(axes, comparison):
     axes.fill_between(ends, [0.9 * end for end in ends], [1.1 * end for end in ends], color="grey", alpha=0.2, label="within 10 %")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    label(axes, "One server on 2 cores: real and simulated", "hmar-load against hmar-server", "hmar-sim")
+    label(axes, "One server: real and simulated", "hmar-load against hmar-server", "hmar-sim")
     axes.legend(fontsize=8)
 
 
@@ -71,8 +71,8 @@ def draw_balancers(axes, study, replicas):
 
 def draw_hour(axes, study):
     count = axes.twinx()
-    for name, color in (("queue time, as it comes", "C3"), ("images a replica, down 10 %/min", "C0")):
-        way = study["scaler"][name]
+    drawn = [(name, way) for name, way in study["scaler"].items() if "moments" in way]
+    for color, (name, way) in zip(("C3", "C0", "C2"), drawn, strict=True):
         minutes = [moment["seconds"] / 60 for moment in way["moments"]]
         target = way["values"][-1]
         count.step(minutes, [moment["ready"] for moment in way["moments"]], color=color, where="pre",

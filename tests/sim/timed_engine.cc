@@ -58,8 +58,9 @@ absl::StatusOr<std::vector<TokenPyramid>> TimedEngine::Encode(absl::Span<const P
   return absl::UnimplementedError("edits are not simulated");
 }
 
-double TimedEngine::SecondsOf(const StepReport& report) {
-  const double mean = profile_.ForwardSeconds(report.rows) + report.decode_seconds;
+double TimedEngine::SecondsOf(const StepReport& report, double rest_seconds) {
+  const double mean = profile_.ForwardSeconds(report.rows, report.passes.size()) +
+                      report.decode_seconds + profile_.AfterRestSeconds(rest_seconds);
   return profile_.jitter == 0 ? mean : mean * Jitter();
 }
 

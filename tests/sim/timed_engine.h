@@ -30,8 +30,8 @@ class TimedEngine final : public Engine {
   // UNIMPLEMENTED.
   absl::StatusOr<std::vector<TokenPyramid>> Encode(absl::Span<const Picture* const>) override;
 
-  // What the device takes for a step that reported this.
-  double SecondsOf(const StepReport& report);
+  // What the device takes for a step that reported this, begun after such a rest.
+  double SecondsOf(const StepReport& report, double rest_seconds);
 
   size_t images_held() const { return held_.size(); }
 
