@@ -47,8 +47,9 @@ class Profile:
         self._loads, self._rests, self._passes = measured["loads"], measured["after_rests"], passes
         self._table, _ = closed_loops(measured["most"])
         self._alone = self._loads["--concurrency 1"]
-        self._between = statistics.median(max(0.0, one["seconds"] - one["busy_seconds"]) / one["steps"] for one in self._alone)
-        self._picture = statistics.median(mean_of(rounds, "decode_seconds", "images") for rounds in self._loads.values())
+        self._between = min(statistics.median(max(0.0, one["seconds"] - one["busy_seconds"]) / one["steps"]
+                                              for one in self._loads[f"--concurrency {calls}"]) for calls in self._table)
+        self._picture = min(mean_of(rounds, "decode_seconds", "images") for rounds in self._loads.values())
 
     def _points_alone(self):
         """Scale by scale; the last one has its picture, which is counted by itself."""
