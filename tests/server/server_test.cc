@@ -240,7 +240,7 @@ TEST(StartTest, TwoOfItsOwnPortsAreNotTheSame) {
   ServerOptions options = LoopbackOptions();
   options.models = {"bad=broken"};
   {
-    const TestServer server;
+    TestServer server;
     options.listen = options.http = absl::StrCat("127.0.0.1:", server.server().port());
   }
   EXPECT_THAT(std::string(StartStatus(options).message()), HasSubstr("--http: cannot listen"));
