@@ -175,17 +175,11 @@ def scaling_queries(chart):
 def test_the_hpa_asks_for_what_the_adapter_has_and_keda_for_the_same(chart):
     hpa = only(chart.objects(f"--values={CHART / 'examples' / 'hpa.yaml'}"), "HorizontalPodAutoscaler")["spec"]
     wanted = {metric["pods"]["metric"]["name"]: metric["pods"]["target"]["averageValue"] for metric in hpa["metrics"]}
-    assert wanted == {"hmar_queue_seconds": "2.5", "hmar_busy_share": "750m", "hmar_held_images": "3"}
-    assert scaling_queries(chart).keys() == wanted.keys() | {"queue-seconds", "busy-percent", "held-images"}
+    assert wanted == {"hmar_queue_seconds": "2.5", "hmar_busy_share": "750m"}
+    assert scaling_queries(chart).keys() == wanted.keys() | {"queue-seconds", "busy-percent"}
     keda = only(chart.objects(f"--values={CHART / 'examples' / 'keda.yaml'}"), "ScaledObject")["spec"]
-    assert [trigger["metadata"]["threshold"] for trigger in keda["triggers"]] == ["5", "75", "3"]
+    assert [trigger["metadata"]["threshold"] for trigger in keda["triggers"]] == ["5", "75"]
     assert keda["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == hpa["behavior"]
-
-
-def test_the_images_of_a_replica_are_looked_at_where_a_number_is_given(chart):
-    for example in ("hpa", "keda"):
-        objects = chart.objects(f"--values={CHART / 'examples' / (example + '.yaml')}", "--set=autoscaling.imagesPerReplica=null")
-        assert "held" not in yaml.safe_dump_all(objects)
 
 
 def test_autoscaling_asks_for_series_that_a_server_has(chart, server):
@@ -197,11 +191,11 @@ def test_autoscaling_asks_for_series_that_a_server_has(chart, server):
         assert SERIES.findall(rule["seriesQuery"])[0] in names
 
 
-# Two pods of the release: what each has in 15 seconds (images begun, device seconds) and all the time (images waiting, running).
-PODS = {"a": {"begun": 30, "busy": 13.5, "waiting": 40, "running": 8}, "b": {"begun": 45, "busy": 7.5, "waiting": 10, "running": 6}}
+# Two pods of the release: what each has in 15 seconds (images begun, device seconds) and all the time (images waiting).
+PODS = {"a": {"begun": 30, "busy": 13.5, "waiting": 40}, "b": {"begun": 45, "busy": 7.5, "waiting": 10}}
 AT_WORK = {"hmar_queue_seconds": {"a": 40 / 2, "b": 10 / 3}, "hmar_busy_share": {"a": 0.9, "b": 0.5}, "queue-seconds": 50 / 5,
-           "busy-percent": 70, "hmar_held_images": {"a": 48, "b": 16}, "held-images": 32}
-IDLE = {name: {"a": 0, "b": 0} if isinstance(values, dict) else 0 for name, values in AT_WORK.items()}
+           "busy-percent": 70}
+IDLE = {"hmar_queue_seconds": {"a": 0, "b": 0}, "hmar_busy_share": {"a": 0, "b": 0}, "queue-seconds": 0, "busy-percent": 0}
 
 
 def five_minutes_of_work_and_ten_of_none():
@@ -209,8 +203,6 @@ def five_minutes_of_work_and_ten_of_none():
     for pod, of in PODS.items():
         labels = f'namespace="imaging",service="hmar-headless",pod="{pod}"'
         yield f"hmar_queue_images{{{labels}}}", f"{of['waiting']}x19 0x40"
-        yield f'hmar_running_images{{{labels},device="cpu"}}', f"{of['running']}x19 0x40"
-        yield f"hmar_ready{{{labels}}}", "1x60"
         yield f"hmar_queue_duration_seconds_count{{{labels}}}", f"0+{of['begun']}x20 {20 * of['begun']}x40"
         yield f'hmar_device_busy_seconds_total{{{labels},device="cpu"}}', f"0+{of['busy']}x20 {20 * of['busy']}x40"
 
