@@ -1,4 +1,5 @@
 """Logs whose reader is slow or gone: no request, and no exit, depends on who reads them."""
+import datetime
 import fcntl
 import json
 import os
@@ -113,3 +114,11 @@ def test_a_server_without_standard_output_keeps_its_files_to_itself(hmar_server,
         assert server.wait(timeout=EXIT_SECONDS) == 0
     finally:
         server.kill()
+
+
+def test_times_are_utc_wherever_the_server_stands(start_server, model_folder, monkeypatch):
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # UTC+14.
+    server = start_server(f"--model=m={model_folder}")
+    line = server.wait_for_line("ready")
+    written = datetime.datetime.strptime(line.split()[0], "%Y-%m-%dT%H:%M:%S.%f%z")
+    assert abs(datetime.datetime.now(datetime.timezone.utc) - written) < datetime.timedelta(hours=1)
