@@ -28,13 +28,22 @@ constexpr int64_t kSpareBytes = int64_t{512} << 20;
 // What an image costs outside its slot: its share of pinned and staged pictures.
 constexpr int64_t kPictureBytesPerPixel = 3;
 
+// CUDA says of a machine without a driver that the driver is too old.
+const char* WhyNoDevices(cudaError_t error) {
+  int driver = 0;
+  if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess &&
+      driver == 0) {
+    return "there is no NVIDIA driver here; a container must be given its GPUs";
+  }
+  return cudaGetErrorString(error);
+}
+
 absl::Status CheckDevice(int device) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess) {
     cudaGetLastError();
-    return absl::FailedPreconditionError(
-        absl::StrCat("cuda:", device, ": ", cudaGetErrorString(error)));
+    return absl::FailedPreconditionError(absl::StrCat("cuda:", device, ": ", WhyNoDevices(error)));
   }
   if (device >= count) {
     return absl::FailedPreconditionError(

@@ -2,6 +2,7 @@
 
 #include "model/cuda/cuda_limits.h"
 
+#include <cuda_runtime_api.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -97,6 +98,18 @@ TEST(CudaLimitsTest, MoreRowsInAStepThanALayerTakesAreRefused) {
   EXPECT_TRUE(CheckCudaLimits(Fits(), options).ok());
   ++options.max_step_rows;
   ExpectRefused(Fits(), options, "steps of 262129 rows; at most 262128");
+}
+
+TEST(CudaLimitsTest, AMachineWithoutADriverIsNamedAsThat) {
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver != 0) {
+    GTEST_SKIP() << "this machine has a driver";
+  }
+  ModelFolder folder;
+  folder.config = Fits();
+  const absl::Status status = MakeCudaEngine(std::move(folder), In(Precision::kBf16)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cuda:0: there is no NVIDIA driver here"));
 }
 
 }  // namespace
