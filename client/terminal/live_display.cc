@@ -10,7 +10,9 @@ namespace hmar {
 namespace {
 
 constexpr absl::Duration kBetweenFrames = absl::Milliseconds(50);
-constexpr char kEraseLine[] = "\r\x1b[2K";  // Of a key that was echoed below the frame: ^C.
+// Of a key that was echoed below the frame: ^C. With it the kernel throws away what it had not
+// written yet, perhaps the end of a frame's update.
+constexpr char kEraseLine[] = "\x1b[?2026l\r\x1b[2K";
 constexpr absl::Duration kLongestRest = absl::Milliseconds(250);
 
 // Another one for each process, and not what other programs count from.
