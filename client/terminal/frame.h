@@ -45,9 +45,14 @@ struct Frame {
   std::vector<FramePicture> pictures;  // From left to right where they share lines.
 };
 
+// Closes what a frame leaves open whose end the kernel threw away, as it does with all that waits
+// when a key interrupts or stops the process: a picture's sequence, an update. Else it does
+// nothing.
+inline constexpr char kCloseFrame[] = "\x1b\\\x1b[?2026l";
+
 // Between two calls of Draw the cursor rests at the start of the line below the frame; who prints
 // there in between moves the frame's end. It is never hidden and no mode stays changed, so nothing
-// needs to be put right when the process ends at any time. For one thread.
+// but kCloseFrame needs to be written when the process ends at any time. For one thread.
 class FrameWriter {
  public:
   // `id` + i is kitty's id of the frame's picture i: other programs' and other frames' are to be

@@ -10,9 +10,6 @@ namespace hmar {
 namespace {
 
 constexpr absl::Duration kBetweenFrames = absl::Milliseconds(50);
-// Of a key that was echoed below the frame: ^C. With it the kernel throws away what it had not
-// written yet, perhaps the end of a frame's update.
-constexpr char kEraseLine[] = "\x1b[?2026l\r\x1b[2K";
 constexpr absl::Duration kLongestRest = absl::Milliseconds(250);
 
 // Another one for each process, and not what other programs count from.
@@ -70,7 +67,7 @@ void LiveDisplay::Close() {
   }
   thread_.join();
   Draw();
-  if (terminal_.live()) terminal_.Write(kEraseLine);
+  screen_.Leave();
 }
 
 void LiveDisplay::Run() {

@@ -20,6 +20,9 @@ class Screen {
   // Shows what `make` makes for the terminal's size.
   void Draw(const std::function<Frame(const ScreenSize&)>& make);
 
+  // After the last frame: the line below it is empty, and nothing is left open.
+  void Leave();
+
   // True: the terminal has another size than when the frame was drawn.
   bool resized() const { return terminal_.size() != size_; }
 

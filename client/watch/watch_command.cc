@@ -43,6 +43,7 @@ class Watch {
       if (!Ended() && !Show()) return kExitOutput;
       Rest();
     }
+    if (live_) screen_.Leave();
     terminal_.StopKeys();
     return canceller_.cancelled() ? kExitInterrupted : kExitOk;
   }

@@ -134,6 +134,13 @@ def text_of(devices):
     return text + "\n"
 
 
+def lines_of(compared):
+    """JSON with a load on each line."""
+    devices = [f' {json.dumps(device)}: {{"machine": {json.dumps(of["machine"])}, "rows": [\n  '
+               + ",\n  ".join(json.dumps(row) for row in of["rows"]) + "\n ]}" for device, of in compared.items()]
+    return "{\n" + ",\n".join(devices) + "\n}\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measured", type=pathlib.Path)
@@ -156,7 +163,7 @@ def main():
     if arguments.write:
         devices_file.write_text(text_of(devices))
         compared = json.loads(compared_file.read_text()) | {arguments.device: {"machine": measured["machine"], "rows": rows}}
-        compared_file.write_text(json.dumps(compared, indent=1) + "\n")
+        compared_file.write_text(lines_of(compared))
 
 
 if __name__ == "__main__":

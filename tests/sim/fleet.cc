@@ -234,8 +234,9 @@ absl::Status CheckFleet(const FleetOptions& options) {
     return bad("threads, principals and tries must be 1 at least, tries 20 at most");
   }
   for (const ScalingTarget& target : options.autoscaler.targets) {
-    if (!(target.value > 0))
+    if (!(target.value > 0)) {
       return bad("a target of the autoscaler is ", target.value, ", must be above 0");
+    }
   }
   if (!options.autoscaler.targets.empty() &&
       (options.autoscaler.min_replicas < options.zones ||

@@ -155,6 +155,8 @@ def main():
     found = arguments.programs
     programs = {name: str(found / folder / name) if found else shutil.which(name)
                 for name, folder in (("hmar-server", "server"), ("hmar", "client"), ("hmar-load", "client"))}
+    if missing := [name for name, path in programs.items() if path is None]:
+        sys.exit(f"not on the PATH: {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as name, started(programs, sys.argv[own + 1:], pathlib.Path(name)) as server:
         print(machine(), flush=True)
         told = {"machine": machine(), "most": arguments.most, "rounds": arguments.rounds, "seconds": arguments.seconds}

@@ -60,6 +60,15 @@ def figures(result):
             "images_of_a_step": fleet.get("images_of_a_step"), "refused": everyone["refused"], "calls": everyone["calls"]}
 
 
+def rounded(value):
+    """To six digits, which are more than a simulation is right to."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def saturation(simulator, study):
     runs = [{"device": device, "concurrency": 200, "seconds": SECONDS[device] / 2, "warm_up": SECONDS[device] / 10}
             for device in SATURATED]
@@ -130,8 +139,8 @@ def scaler(simulator, study):
         results = simulator.all([hour | one for one in runs])
         study["scaler"][name] = {"values": values, "points": [figures(result) for result in results]}
         if name in HOURS:
-            study["scaler"][name]["moments"] = [{key: round(moment[key], 2) for key in ("seconds", "ready", "calls_per_second")}
-                                                for moment in results[-1]["moments"]]
+            study["scaler"][name]["moments"] = {key: [round(moment[key]) for moment in results[-1]["moments"]]
+                                                for key in ("seconds", "ready", "calls_per_second")}
 
 
 def sizing(simulator, study):
@@ -176,7 +185,7 @@ def main():
         simulator = Simulator(arguments.build_dir, arguments.jobs)
         for name in arguments.parts.split(","):
             parts[name](simulator, study)
-            file.write_text(json.dumps(study) + "\n")
+            file.write_text(json.dumps(rounded(study), separators=(",", ":")) + "\n")
             print(f"{name}: done", flush=True)
     if "sizing" in study:
         print(table(study))

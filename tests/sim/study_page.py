@@ -73,11 +73,12 @@ def draw_hour(axes, study):
     count = axes.twinx()
     drawn = [(name, way) for name, way in study["scaler"].items() if "moments" in way]
     for color, (name, way) in zip(("C3", "C0", "C2"), drawn, strict=True):
-        minutes = [moment["seconds"] / 60 for moment in way["moments"]]
+        moments = way["moments"]
+        minutes = [seconds / 60 for seconds in moments["seconds"]]
         target = way["values"][-1]
-        count.step(minutes, [moment["ready"] for moment in way["moments"]], color=color, where="pre",
+        count.step(minutes, moments["ready"], color=color, where="pre",
                    label=f"{name}, target {target:g}")
-        axes.plot(minutes, [moment["calls_per_second"] for moment in way["moments"]], linewidth=0.8, color="grey")
+        axes.plot(minutes, moments["calls_per_second"], linewidth=0.8, color="grey")
     axes.set_ylim(bottom=0)
     label(axes, "An hour with bursts, autoscaled", "minutes", "calls/s (grey)")
     count.set_ylabel("replicas ready", fontsize=8)
