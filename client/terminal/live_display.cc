@@ -1,7 +1,5 @@
 #include "client/terminal/live_display.h"
 
-#include <unistd.h>
-
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -22,7 +20,6 @@ uint32_t FirstPictureId() {
 LiveDisplay::LiveDisplay(const DisplayOptions& options, const TerminalKind& kind,
                          Terminal& terminal)
     : kind_(kind),
-      terminal_(terminal),
       start_(absl::Now()),
       screen_(kind, FirstPictureId(), terminal),
       progress_(options.images, kind.graphics != Graphics::kNone),

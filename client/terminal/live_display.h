@@ -32,7 +32,6 @@ class LiveDisplay final : public Display {
   void Draw();
 
   const TerminalKind kind_;
-  Terminal& terminal_;
   const absl::Time start_;
   Screen screen_;  // Of the thread, while it runs.
   absl::Mutex mutex_;
